@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * softcuda/driver/device_model.h - one GPU as the device file describes it.
+ *
+ * Plain data, no CUDA types: the driver, NVML and tests read it. Defaults are a small sm_89 part.
+ */
+#ifndef SOFTCUDA_DRIVER_DEVICE_MODEL_H
+#define SOFTCUDA_DRIVER_DEVICE_MODEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+struct fab_err;
+
+enum {
+    DEVICE_NAME_BYTES = 96,
+    DEVICE_PCI_BYTES = 16, /* "0000:3b:00.0" */
+    DEVICE_COUNT_MAX = 64,
+};
+
+enum device_model_time {
+    DEVICE_TIME_REAL,     /* a launch takes as long as computing it takes */
+    DEVICE_TIME_MODELLED, /* at least the roofline duration of the named GPU, after computing */
+    DEVICE_TIME_ONLY,     /* the roofline duration instead of computing: results are not computed */
+};
+
+struct device_model {
+    char name[DEVICE_NAME_BYTES];
+    uint8_t uuid[16];
+    char pci_bus_id[DEVICE_PCI_BYTES];
+    int32_t numa_node;                     /* -1: unknown */
+    uint32_t compute_major, compute_minor; /* 7.5 .. 8.9 */
+    uint64_t memory_bytes;
+    uint64_t context_reserve_bytes; /* taken by each context (seams F17) */
+    uint32_t sm_count;
+    uint32_t sm_clock_khz, memory_clock_khz, memory_bus_bits, l2_bytes;
+    uint32_t shared_per_block_bytes, shared_per_block_optin_bytes, shared_per_sm_bytes;
+    uint32_t threads_per_sm, blocks_per_sm, regs_per_sm;
+    enum device_model_time time;
+    uint64_t peak_flops_f32, peak_bytes_per_s; /* roofline */
+    uint64_t launch_overhead_ns;
+    uint32_t power_idle_mw, power_max_mw;  /* power model: idle + share of busy time */
+    uint64_t peer_mask;                    /* bit i: direct access to device i of the file */
+    uint32_t peer_links[DEVICE_COUNT_MAX]; /* NVLink count to device i; 0: PCIe */
+};
+
+struct device_models {
+    struct device_model device[DEVICE_COUNT_MAX];
+    uint32_t count;
+    char state_dir[256]; /* SOFTCUDA_STATE or the default */
+};
+
+/** device_models_read - the file named by `path`, or the default single device for NULL.
+ * Returns FAB_OK, or an error with file:line and the allowed range in err. */
+FAB_NODISCARD enum fab_status device_models_read(const char *path, struct device_models *out,
+                                                 struct fab_err *err);
+
+#endif /* SOFTCUDA_DRIVER_DEVICE_MODEL_H */
