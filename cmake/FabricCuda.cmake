@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+# CUDA programs by plain nvcc, as a user builds them: one object, linked with the static and with
+# the shared runtime.
+
+# Our warnings are for our C; nvcc brings the host compiler's C++ defaults.
+set(FABRIC_NVCC_FLAGS -O2 -std=c++17 -arch=sm_75)
+
+# fab_cuda_program(NAME SOURCE file DIR dir [HEADERS ...] [LINK flag...] [FLAGS ...] [NO_RUNTIME])
+# Makes DIR/NAME-static and DIR/NAME-shared (NO_RUNTIME: only DIR/NAME, without a runtime library).
+function(fab_cuda_program name)
+    cmake_parse_arguments(P "NO_RUNTIME" "SOURCE;DIR" "HEADERS;LINK;FLAGS" ${ARGN})
+    set(object ${P_DIR}/${name}.o)
+    file(MAKE_DIRECTORY ${P_DIR})
+    add_custom_command(
+        OUTPUT ${object}
+        COMMAND ${FABRIC_NVCC} ${FABRIC_NVCC_FLAGS} ${P_FLAGS} -c ${P_SOURCE} -o ${object}
+        DEPENDS ${P_SOURCE} ${P_HEADERS}
+        COMMENT "nvcc ${name}.cu" VERBATIM)
+    set(programs)
+    if(P_NO_RUNTIME)
+        set(kinds none)
+    else()
+        set(kinds static shared)
+    endif()
+    foreach(kind ${kinds})
+        set(program ${P_DIR}/${name}-${kind})
+        if(P_NO_RUNTIME)
+            set(program ${P_DIR}/${name})
+        endif()
+        add_custom_command(
+            OUTPUT ${program}
+            COMMAND ${FABRIC_NVCC} -cudart ${kind} ${object} -o ${program} ${P_LINK}
+            DEPENDS ${object}
+            COMMENT "nvcc ${name} (${kind} runtime)" VERBATIM)
+        list(APPEND programs ${program})
+    endforeach()
+    add_custom_target(program_${name} ALL DEPENDS ${programs})
+endfunction()
