@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+# scripts/setup-test.sh - the tiers of the test suite and how they are counted. Sourced by ./setup.
+#
+#   unit      dev: unit tests, structure checks, fuzz corpora, functional tests
+#   asan      the same under address and undefined-behaviour sanitizers
+#   tsan      what has threads, under the thread sanitizer
+#   fuzz      each fuzz target for a while with a printed seed
+#   examples  release: every example with static and shared runtime on softcuda; quick benchmarks
+
+ALL_TIERS=(unit asan tsan fuzz examples)
+FUZZ_SECONDS=${FUZZ_SECONDS:-30} # each target
+PASSED=0 FAILED=0 SKIPPED=0
+FAILED_TIERS=()
+
+# run_ctest TIER PRESET CTEST_ARGUMENT... - runs, counts, shows failures and skips with reasons.
+run_ctest()
+{
+    local tier=$1 preset=$2 report counts passed failed skipped
+    shift 2
+    report=$PWD/build/$preset/report-$tier.xml
+    rm -f "$report"
+    step "$tier: run" ctest --test-dir "build/$preset" --output-on-failure --no-tests=error \
+        --output-junit "$report" -j "$JOBS" "$@"
+    counts=$(python3 scripts/junit-summary.py "$report") || counts="0 1 0"
+    read -r passed failed skipped <<<"$(head -n 1 <<<"$counts")"
+    tail -n +2 <<<"$counts"
+    add_counts "$tier" "$passed" "$failed" "$skipped"
+}
+
+add_counts()
+{
+    printf '    %-10s %4d passed, %d failed, %d skipped\n' "$1" "$2" "$3" "$4"
+    PASSED=$((PASSED + $2)) FAILED=$((FAILED + $3)) SKIPPED=$((SKIPPED + $4))
+    [ "$3" -eq 0 ] || FAILED_TIERS+=("$1")
+}
+
+tier_unit()
+{
+    setup_build dev all
+    run_ctest unit dev -LE 'examples|perf'
+}
+
+tier_asan()
+{
+    setup_build asan all
+    run_ctest asan asan -LE 'examples|perf|structure'
+}
+
+tier_tsan()
+{
+    setup_build tsan all
+    run_ctest tsan tsan -LE 'examples|perf|structure|fuzz'
+}
+
+tier_fuzz()
+{
+    local target name passed=0 failed=0 seed
+    setup_build fuzz all
+    for target in build/fuzz/fuzz/*; do
+        [ -x "$target" ] && [ -f "$target" ] || continue
+        name=$(basename "$target")
+        seed=$RANDOM
+        if step "fuzz: $name for $FUZZ_SECONDS s, seed $seed" fuzz_one "$target" "$name" "$seed"; then
+            passed=$((passed + 1))
+        else
+            failed=$((failed + 1))
+        fi
+    done
+    [ $((passed + failed)) -gt 0 ] || failed=1
+    add_counts fuzz "$passed" "$failed" 0
+}
+
+# New inputs go to a scratch folder: the corpus in the tree is kept by hand.
+fuzz_one()
+{
+    local scratch=build/fuzz/found/$2 corpus=tests/fuzz/${2#fuzz_}/corpus
+    mkdir -p "$scratch"
+    "$1" -max_total_time="$FUZZ_SECONDS" -seed="$3" -timeout=10 -rss_limit_mb=4096 \
+        -print_final_stats=1 -artifact_prefix="build/fuzz/crash-$2-" "$scratch" "$corpus"
+}
+
+tier_examples()
+{
+    setup_build release all
+    run_ctest examples release -L 'examples|perf'
+}
+
+# test_tiers [TIER...] - all by default; the last line is what a CI reads.
+test_tiers()
+{
+    local tier tiers=("$@")
+    [ ${#tiers[@]} -gt 0 ] || tiers=("${ALL_TIERS[@]}")
+    for tier in "${tiers[@]}"; do
+        if ! declare -F "tier_$tier" >/dev/null; then
+            echo "setup: no tier '$tier'; there are: ${ALL_TIERS[*]}" >&2
+            exit 2
+        fi
+    done
+    for tier in "${tiers[@]}"; do
+        "tier_$tier"
+    done
+    if [ $FAILED -gt 0 ]; then
+        echo "failed tiers: ${FAILED_TIERS[*]}; the failures above are in full in $LOG"
+        grep -nE '^The following tests FAILED|\(Failed\)|\(Timeout\)|\(SEGFAULT\)' "$LOG" | tail -n 40
+    fi
+    echo "$PASSED passed, $FAILED failed, $SKIPPED skipped"
+    [ $FAILED -eq 0 ]
+}
