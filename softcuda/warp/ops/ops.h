@@ -19,6 +19,10 @@ struct warp_form {
     uint32_t known;       /* bit per operand, as in uniform */
     bool addr32;          /* WARP_I_ADDR32 will be set */
     bool addr_constant;   /* the address is imm alone */
+    /* Bytes of a register that may be wider than the type it holds (2, 4, 8 or 16): the first
+     * destination of ld and cvt; the source of cvt and the stored value of st. ld.u8 into a .b32
+     * register: dst_bytes = 4. 0: the type's own, max(2, bytes of the type). */
+    uint8_t dst_bytes, src_bytes;
 };
 
 struct warp_isa {
