@@ -4,6 +4,7 @@
 
     gen.py --api cuda-api/driver --list EMITTER...            the files that would be written
     gen.py --api cuda-api/driver --out DIR EMITTER...         write them (unchanged ones keep their time)
+    gen.py --api cuda-api/driver --out DIR --compare EMITTER  fail when DIR holds anything else
     gen.py --api cuda-api/driver --check --cuda HOME          compare the rows with the toolkit
 
 Exit status 0 done, 1 the description is wrong, 2 misused.
@@ -12,9 +13,9 @@ import argparse
 import pathlib
 import sys
 
-from generator import check, emit_names, emit_softcuda, header, model
+from generator import check, emit_coverage, emit_names, emit_softcuda, header, model
 
-EMITTERS = {"names": emit_names, "softcuda": emit_softcuda}
+EMITTERS = {"coverage": emit_coverage, "names": emit_names, "softcuda": emit_softcuda}
 
 
 def main(argv=None):
@@ -28,7 +29,9 @@ def main(argv=None):
         for name in args.emitters:
             if args.list:
                 print("\n".join(EMITTERS[name].outputs(description)))
-            elif args.out:
+            elif args.compare:
+                _compare(args, name, EMITTERS[name].emit(description))
+            else:
                 _write(args.out, EMITTERS[name].emit(description))
     except (model.DescriptionError, header.HeaderError) as error:
         print(error, file=sys.stderr)
@@ -41,6 +44,7 @@ def _arguments(argv):
     parser.add_argument("--api", type=pathlib.Path, required=True, help="folder of the description")
     parser.add_argument("--out", type=pathlib.Path, help="folder for the output")
     parser.add_argument("--list", action="store_true", help="print the file names only")
+    parser.add_argument("--compare", action="store_true", help="compare with the files in --out")
     parser.add_argument("--check", action="store_true", help="compare with the toolkit")
     parser.add_argument("--cuda", type=pathlib.Path, help="the toolkit's folder")
     parser.add_argument("--cc", default="cc", help="compiler whose preprocessor reads the headers")
@@ -48,6 +52,8 @@ def _arguments(argv):
     args = parser.parse_args(argv)
     if args.check and not args.cuda:
         parser.error("--check needs --cuda")
+    if args.emitters and not (args.list or args.out):
+        parser.error("an emitter needs --out or --list")
     return args
 
 
@@ -57,6 +63,15 @@ def _write(folder, files):
         path = folder / name
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
+
+
+def _compare(args, emitter, files):
+    for name, text in files.items():
+        path = args.out / name
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            raise model.DescriptionError(
+                f"{path}:1: not what the description says; write it anew: "
+                f"{sys.argv[0]} --api {args.api} --out {args.out} {emitter}")
 
 
 if __name__ == "__main__":

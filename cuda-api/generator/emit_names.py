@@ -13,7 +13,8 @@ def emit(description):
     upper = prefix.upper()
     exports = sorted(description.exports(), key=lambda export: export.id)
     numbers = "\n".join(f"    {upper}_{export.name} = {export.id}," for export in exports)
-    names = "\n".join(f'    [{upper}_{export.name}] = "{export.name}",' for export in exports)
+    names = "\n".join(ctext.initializer(f"[{upper}_{export.name}]", f'"{export.name}"')
+                      for export in exports)
     words = {"prefix": prefix, "upper": upper, "title": description.api["title"],
              "source": f"cuda-api/{description.folder.name}/",
              "limit": exports[-1].id + 1}

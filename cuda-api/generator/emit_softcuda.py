@@ -7,8 +7,8 @@ CONSUMER = "softcuda"
 
 
 def outputs(description):
-    names = ["softcuda_impl.h", "softcuda_procs.h", "softcuda_procs.c", "softcuda_missing.c",
-             "softcuda_exports.map"]
+    names = ["softcuda_impl.h", "softcuda_procs.h", "softcuda_procs.c", "softcuda_procs.inc",
+             "softcuda_missing.c", "softcuda_exports.map"]
     return names + [_exports_file(group) for group in description.groups]
 
 
@@ -17,7 +17,9 @@ def emit(description):
              "prefix": description.api["prefix"]}
     files = {"softcuda_impl.h": _implementations(description, words),
              "softcuda_procs.h": ctext.template("softcuda_procs.h.in", **words),
-             "softcuda_procs.c": _procs(description, words),
+             "softcuda_procs.inc": _proc_rows(description, words),
+             "softcuda_procs.c": ctext.template("softcuda_procs.c.in", define=description.api["define"],
+                                                **words),
              "softcuda_missing.c": _missing(description, words),
              "softcuda_exports.map": _version_script(description, words)}
     for group in description.groups:
@@ -81,32 +83,31 @@ def _function(description, call, name, is_per_thread, is_weak):
     body = ["    struct soft_call call;", f"    {api['result']} result;", ""]
     if is_weak:
         body += [f"    if (!{impl})", f"        return soft_call_refused({number});"]
-    body += [ctext.statement(4, "result = soft_call_begin(",
-                             ["&call", number, " | ".join(flags) or "0"], ");"),
+    body += [ctext.assignment(4, "result", "soft_call_begin",
+                              ["&call", number, " | ".join(flags) or "0"]),
              "    if (result == CUDA_SUCCESS)",
-             ctext.statement(8, f"result = {impl}(", [p.name for p in call.params], ");"),
+             ctext.assignment(8, "result", impl, [p.name for p in call.params]),
              "    return soft_call_end(&call, result);"]
     return "\n".join([head, "{", *body, "}"])
 
 
-def _procs(description, words):
+def _proc_rows(description, words):
     rows = sorted(description.exports(),
                   key=lambda export: (export.call.symbol, export.is_per_thread, export.since))
     text = []
     for export in rows:
-        text.append(ctext.fill("    {", [
+        text.append(ctext.fill("PROC_ROW(", [
             f'"{export.call.symbol}"', str(export.since),
             "true" if export.is_per_thread else "false",
-            "true" if _is_manual(export.call) else "false", f"FN({export.name})"], "},"))
-    return ctext.template("softcuda_procs.c.in", rows="\n".join(text),
-                          define=description.api["define"], **words)
+            "true" if _is_manual(export.call) else "false", export.name], ")"))
+    return ctext.template("softcuda_procs.inc.in", rows="\n".join(text), **words)
 
 
 def _missing(description, words):
     names = [call.name for call in _own_implementations(description.calls())]
     is_weak = description.head["consumer"][CONSUMER]["link"] == "weak"
     weak = "".join(f"#pragma weak soft_{name}\n" for name in names) if is_weak else ""
-    rows = "\n".join(f'    {{"{name}", FN(soft_{name})}},' for name in names)
+    rows = "\n".join(ctext.fill("    {", [f'"{name}"', f"FN(soft_{name})"], "},") for name in names)
     return ctext.template("softcuda_missing.c.in", weak=weak and weak + "\n", rows=rows, **words)
 
 
