@@ -23,6 +23,8 @@ struct warp_form {
      * destination of ld and cvt; the source of cvt and the stored value of st. ld.u8 into a .b32
      * register: dst_bytes = 4. 0: the type's own, max(2, bytes of the type). */
     uint8_t dst_bytes, src_bytes;
+    /* mov only: elements of {x, y, ...} at the destination or the source; 0 or 1: a plain one. */
+    uint8_t dst_elems, src_elems;
 };
 
 struct warp_isa {
