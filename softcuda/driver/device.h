@@ -23,14 +23,25 @@ int soft_device_count(void);                     /* visible ones */
 struct soft_device *soft_device_at(int ordinal); /* NULL outside 0..count-1 */
 int soft_device_ordinal(const struct soft_device *device);
 const struct device_model *soft_device_model(const struct soft_device *device);
+/* Settings of the whole file. */
+const struct device_models *soft_device_models(void);
 
 /* The account of device memory, shared by all processes that use SOFTCUDA_STATE. Charge first,
  * then allocate; false: that much is not free (exact). A killed process gives back by itself. */
 bool soft_device_charge(struct soft_device *device, uint64_t bytes);
 void soft_device_uncharge(struct soft_device *device, uint64_t bytes);
 void soft_device_memory(const struct soft_device *device, uint64_t *free_out, uint64_t *total_out);
+/* Adds the time that a kernel kept the device busy; NVML's utilisation and power come from it. */
+void soft_device_busy(struct soft_device *device, uint64_t ns);
 
 /* Whether `from` can access memory of `to` directly (device file's links; same device: false). */
 bool soft_device_can_peer(const struct soft_device *from, const struct soft_device *to);
+/* NVLinks between two devices; 0: PCIe. */
+uint32_t soft_device_links(const struct soft_device *from, const struct soft_device *to);
+
+/* The filter behind soft_devices_load, for tests: puts places in the file into order_out (room for
+ * DEVICE_COUNT_MAX) and returns how many are visible. Either text may be NULL (not set). */
+uint32_t soft_devices_select(const struct device_models *models, const char *visible,
+                             const char *order, uint32_t *order_out);
 
 #endif /* SOFTCUDA_DRIVER_DEVICE_H */

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * softcuda/driver/device_model.h - one GPU as the device file describes it.
+ * softcuda/driver/device_model.h - GPUs as the device file describes them.
  *
  * Plain data, no CUDA types: the driver, NVML and tests read it. Defaults are a small sm_89 part.
+ * One table of settings (device_model_schema) feeds the reader, the environment and
+ * softcuda.conf(5).
  */
 #ifndef SOFTCUDA_DRIVER_DEVICE_MODEL_H
 #define SOFTCUDA_DRIVER_DEVICE_MODEL_H
@@ -12,11 +14,16 @@
 #include "base/status.h"
 
 struct fab_err;
+struct fab_schema;
 
 enum {
     DEVICE_NAME_BYTES = 96,
     DEVICE_PCI_BYTES = 16, /* "0000:3b:00.0" */
     DEVICE_COUNT_MAX = 64,
+    DEVICE_UUID_BYTES = 16,
+    DEVICE_UUID_TEXT_BYTES = 48, /* "GPU-8-4-4-4-12" and its end */
+    DEVICE_STATE_DIR_BYTES = 256,
+    DEVICE_RESERVED_SHARED_BYTES = 1024, /* a block's shared memory that the system keeps */
 };
 
 enum device_model_time {
@@ -27,7 +34,7 @@ enum device_model_time {
 
 struct device_model {
     char name[DEVICE_NAME_BYTES];
-    uint8_t uuid[16];
+    uint8_t uuid[DEVICE_UUID_BYTES];
     char pci_bus_id[DEVICE_PCI_BYTES];
     int32_t numa_node;                     /* -1: unknown */
     uint32_t compute_major, compute_minor; /* 7.5 .. 8.9 */
@@ -48,12 +55,25 @@ struct device_model {
 struct device_models {
     struct device_model device[DEVICE_COUNT_MAX];
     uint32_t count;
-    char state_dir[256]; /* SOFTCUDA_STATE or the default */
+    char state_dir[DEVICE_STATE_DIR_BYTES]; /* SOFTCUDA_STATE or the default */
+    bool check_allocations; /* kernels may touch live allocations only, not whole blocks */
 };
 
-/** device_models_read - the file named by `path`, or the default single device for NULL.
- * Returns FAB_OK, or an error with file:line and the allowed range in err. */
+/** device_models_read - the file named by `path`, or the default devices for NULL.
+ * The environment (SOFTCUDA_STATE and the other variables named in the table) is stronger than the
+ * file. Returns FAB_OK, or an error with file:line and the allowed range in err. */
 FAB_NODISCARD enum fab_status device_models_read(const char *path, struct device_models *out,
                                                  struct fab_err *err);
+
+/* The settings of the device file, for the man page and the example. */
+const struct fab_schema *device_model_schema(void);
+
+/* "GPU-01234567-89ab-cdef-0123-456789abcdef". Returns text. */
+const char *device_uuid_format(const uint8_t uuid[DEVICE_UUID_BYTES],
+                               char text[DEVICE_UUID_TEXT_BYTES]);
+/* The parts of a bus id "0000:3b:00.0" (any case, domain optional as "3b:00.0"); FAB_ERR_INVALID
+ * for other text. */
+FAB_NODISCARD enum fab_status device_pci_parse(const char *text, uint32_t *domain_out,
+                                               uint32_t *bus_out, uint32_t *device_out);
 
 #endif /* SOFTCUDA_DRIVER_DEVICE_MODEL_H */

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * softcuda/driver/device.c - the list of visible devices and their accounts.
+ *
+ * Built once, at the first load that succeeds; read without locks afterwards. The rules of
+ * CUDA_VISIBLE_DEVICES and CUDA_DEVICE_ORDER are those of the CUDA Programming Guide, "CUDA
+ * Environment Variables".
+ */
+#include "softcuda/driver/device.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/err.h"
+#include "softcuda/driver/state.h"
+
+struct soft_device {
+    const struct device_model *model;
+    struct state_account *account;
+    uint32_t place; /* in the device file */
+    int ordinal;
+};
+
+static pthread_mutex_t load_lock = PTHREAD_MUTEX_INITIALIZER;
+static atomic_bool loaded;
+static struct device_models models;
+static struct soft_device devices[DEVICE_COUNT_MAX];
+static int device_count;
+
+static bool by_bus(const struct device_model *a, const struct device_model *b)
+{
+    return strcasecmp(a->pci_bus_id, b->pci_bus_id) < 0;
+}
+
+static bool by_speed(const struct device_model *a, const struct device_model *b)
+{
+    return (uint64_t)a->sm_count * a->sm_clock_khz > (uint64_t)b->sm_count * b->sm_clock_khz;
+}
+
+/* Fastest first is the default; equal ones stay in the order of the file. */
+static void order_all(const struct device_models *from, const char *order, uint32_t *order_out)
+{
+    bool bus = order && strcmp(order, "PCI_BUS_ID") == 0;
+
+    for (uint32_t i = 0; i < from->count; i++) {
+        uint32_t at = i;
+
+        for (; at > 0; at--) {
+            const struct device_model *a = &from->device[i];
+            const struct device_model *b = &from->device[order_out[at - 1]];
+
+            if (!(bus ? by_bus(a, b) : by_speed(a, b)))
+                break;
+            order_out[at] = order_out[at - 1];
+        }
+        order_out[at] = i;
+    }
+}
+
+/* The place that one item of CUDA_VISIBLE_DEVICES names, or -1. A UUID may be cut short as long as
+ * it is unique. */
+static int item_place(const struct device_models *from, const uint32_t *all, const char *item,
+                      size_t length)
+{
+    char uuid[DEVICE_UUID_TEXT_BYTES];
+    int found = -1;
+
+    if (length >= 4 && strncmp(item, "GPU-", 4) == 0) {
+        for (uint32_t i = 0; i < from->count; i++) {
+            (void)device_uuid_format(from->device[i].uuid, uuid);
+            if (length > strlen(uuid) || strncasecmp(uuid, item, length) != 0)
+                continue;
+            if (found >= 0)
+                return -1;
+            found = (int)i;
+        }
+        return found;
+    }
+    uint32_t number = 0;
+
+    for (size_t i = 0; i < length; i++) {
+        if (item[i] < '0' || item[i] > '9' || number >= DEVICE_COUNT_MAX)
+            return -1;
+        number = number * 10 + (uint32_t)(item[i] - '0');
+    }
+    return length > 0 && number < from->count ? (int)all[number] : -1;
+}
+
+uint32_t soft_devices_select(const struct device_models *from, const char *visible,
+                             const char *order, uint32_t *order_out)
+{
+    uint32_t all[DEVICE_COUNT_MAX];
+    uint64_t seen = 0;
+    uint32_t count = 0;
+
+    order_all(from, order, all);
+    if (!visible) {
+        memcpy(order_out, all, from->count * sizeof(all[0]));
+        return from->count;
+    }
+    for (const char *item = visible; *item;) {
+        while (*item == ' ')
+            item++;
+        size_t length = strcspn(item, ",");
+        size_t text = length;
+
+        while (text > 0 && item[text - 1] == ' ')
+            text--;
+        int place = item_place(from, all, item, text);
+
+        if (place < 0)
+            break; /* the ones before an invalid item are visible */
+        if (seen & UINT64_C(1) << place)
+            return 0; /* named twice: none */
+        seen |= UINT64_C(1) << place;
+        order_out[count++] = (uint32_t)place;
+        item += length;
+        if (*item == ',')
+            item++;
+    }
+    return count;
+}
+
+static enum fab_status load_locked(struct fab_err *err)
+{
+    uint32_t order[DEVICE_COUNT_MAX];
+    const char *path = getenv("SOFTCUDA_CONFIG");
+    enum fab_status status = device_models_read(path && *path ? path : NULL, &models, err);
+
+    if (status != FAB_OK)
+        return status;
+    uint32_t count = soft_devices_select(&models, getenv("CUDA_VISIBLE_DEVICES"),
+                                         getenv("CUDA_DEVICE_ORDER"), order);
+
+    for (uint32_t i = 0; i < count; i++) {
+        struct soft_device *device = &devices[i];
+
+        *device = (struct soft_device){
+            .model = &models.device[order[i]], .place = order[i], .ordinal = (int)i};
+        status = state_account_open(models.state_dir, device->model, &device->account, err);
+        if (status != FAB_OK) {
+            while (i-- > 0)
+                state_account_close(devices[i].account);
+            return status;
+        }
+    }
+    device_count = (int)count;
+    return FAB_OK;
+}
+
+enum fab_status soft_devices_load(struct fab_err *err)
+{
+    enum fab_status status = FAB_OK;
+
+    if (atomic_load_explicit(&loaded, memory_order_acquire))
+        return FAB_OK;
+    (void)pthread_mutex_lock(&load_lock);
+    if (!atomic_load(&loaded)) {
+        status = load_locked(err);
+        atomic_store_explicit(&loaded, status == FAB_OK, memory_order_release);
+    }
+    (void)pthread_mutex_unlock(&load_lock);
+    return status;
+}
+
+int soft_device_count(void)
+{
+    return device_count;
+}
+
+struct soft_device *soft_device_at(int ordinal)
+{
+    return ordinal >= 0 && ordinal < device_count ? &devices[ordinal] : NULL;
+}
+
+int soft_device_ordinal(const struct soft_device *device)
+{
+    return device->ordinal;
+}
+
+const struct device_model *soft_device_model(const struct soft_device *device)
+{
+    return device->model;
+}
+
+const struct device_models *soft_device_models(void)
+{
+    return &models;
+}
+
+bool soft_device_charge(struct soft_device *device, uint64_t bytes)
+{
+    return state_account_charge(device->account, bytes);
+}
+
+void soft_device_uncharge(struct soft_device *device, uint64_t bytes)
+{
+    state_account_uncharge(device->account, bytes);
+}
+
+void soft_device_memory(const struct soft_device *device, uint64_t *free_out, uint64_t *total_out)
+{
+    uint64_t total = device->model->memory_bytes;
+    uint64_t used = state_account_used(device->account);
+
+    *total_out = total;
+    *free_out = used < total ? total - used : 0;
+}
+
+void soft_device_busy(struct soft_device *device, uint64_t ns)
+{
+    state_account_busy(device->account, ns);
+}
+
+bool soft_device_can_peer(const struct soft_device *from, const struct soft_device *to)
+{
+    return from != to && (from->model->peer_mask >> to->place & 1) != 0;
+}
+
+uint32_t soft_device_links(const struct soft_device *from, const struct soft_device *to)
+{
+    return from == to ? 0 : from->model->peer_links[to->place];
+}
