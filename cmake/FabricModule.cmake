@@ -10,8 +10,9 @@ function(fab_module name)
     add_library(${name} STATIC ${M_SOURCES})
     target_link_libraries(${name} PUBLIC fabric_flags ${M_PUBLIC} PRIVATE ${M_PRIVATE})
     if(M_HEADERS)
+        # Headers of the tree only: the build folder lies below it, and base folders may not nest.
         target_sources(${name} PUBLIC FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR}
-                                                       ${PROJECT_BINARY_DIR} FILES ${M_HEADERS})
+                                      FILES ${M_HEADERS})
         set_target_properties(${name} PROPERTIES VERIFY_INTERFACE_HEADER_SETS ON)
     endif()
 endfunction()

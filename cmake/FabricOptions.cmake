@@ -28,13 +28,18 @@ if(FABRIC_WERROR)
     list(APPEND FABRIC_WARNINGS -Werror)
 endif()
 
+# Language and warnings, without sanitizers: only for what must never be sanitized.
+add_library(fabric_plain_flags INTERFACE)
+target_include_directories(fabric_plain_flags INTERFACE ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR})
+target_compile_definitions(fabric_plain_flags INTERFACE _GNU_SOURCE)
+target_compile_options(fabric_plain_flags INTERFACE ${FABRIC_WARNINGS} -fno-strict-aliasing)
+
+# What everything else links.
 add_library(fabric_flags INTERFACE)
-target_include_directories(fabric_flags INTERFACE ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR})
-target_compile_definitions(fabric_flags INTERFACE _GNU_SOURCE)
-target_compile_options(fabric_flags INTERFACE ${FABRIC_WARNINGS} -fno-strict-aliasing)
+target_link_libraries(fabric_flags INTERFACE fabric_plain_flags)
 
 if(FABRIC_SANITIZE)
-    # Per target and not global: the audit library is never sanitized (cuda-runtime/redirect).
+    # On our flags target and not global: the audit library is never sanitized.
     set(FABRIC_SANITIZE_FLAGS -fsanitize=${FABRIC_SANITIZE} -fno-omit-frame-pointer)
     if(FABRIC_SANITIZE MATCHES undefined)
         list(APPEND FABRIC_SANITIZE_FLAGS -fno-sanitize-recover=undefined)
