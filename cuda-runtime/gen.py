@@ -196,7 +196,7 @@ def exports_file(functions, group):
 
 def impl_header(functions):
     text = HEAD.format(name="crt_impl.h", what="the body of every function that is done.",
-                       source="*.toml")
+                       source="")
     text += '#ifndef CRT_IMPL_H\n#define CRT_IMPL_H\n\n#include "cuda-runtime/crt_int.h"\n'
     for function in functions:
         if function.status == "done":
@@ -212,7 +212,7 @@ def version_script(names):
 def redirect_header(names):
     text = HEAD.format(name="redirect_names.h",
                        what="every name of the runtime, sorted, for the redirect.",
-                       source="*.toml")
+                       source="")
     text += "#ifndef CRT_REDIRECT_NAMES_H\n#define CRT_REDIRECT_NAMES_H\n\n"
     text += f"enum {{ CRT_REDIRECT_NAME_COUNT = {len(names)} }};\n\n"
     text += "static const char *const crt_redirect_names[CRT_REDIRECT_NAME_COUNT] = {\n"

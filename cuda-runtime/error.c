@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * cuda-runtime/error.c - names and texts of errors, the last error, the driver's numbers.
+ */
+#include "cuda-runtime/error_list.h"
+#include "generated/cuda-runtime/crt_impl.h"
+
+const char *crt_cudaGetErrorName(cudaError_t error)
+{
+    switch (error) {
+#define NAME(name, text)                                                                           \
+    case name:                                                                                     \
+        return #name;
+        CRT_ERROR_LIST(NAME)
+#undef NAME
+    }
+    return "unrecognized error code";
+}
+
+const char *crt_cudaGetErrorString(cudaError_t error)
+{
+    switch (error) {
+#define TEXT(name, text)                                                                           \
+    case name:                                                                                     \
+        return text;
+        CRT_ERROR_LIST(TEXT)
+#undef TEXT
+    }
+    return "unrecognized error code";
+}
+
+static bool is_runtime_error(int number)
+{
+    switch ((cudaError_t)number) {
+#define KNOWN(name, text) case name:
+        CRT_ERROR_LIST(KNOWN)
+#undef KNOWN
+        return true;
+    }
+    return false;
+}
+
+cudaError_t crt_status(CUresult result)
+{
+    if (FAB_LIKELY(result == CUDA_SUCCESS))
+        return cudaSuccess;
+    return is_runtime_error((int)result) ? (cudaError_t)result : cudaErrorUnknown;
+}
+
+/* What leaves the context unusable: every later call answers it again, until the device is reset.
+ * Source: CUDA Runtime API, "Data types used by CUDA Runtime", cudaError: "the process must be
+ * terminated and relaunched". */
+static bool is_sticky(cudaError_t error)
+{
+    return (error >= cudaErrorIllegalAddress && error <= cudaErrorLaunchFailure &&
+            error != cudaErrorLaunchOutOfResources &&
+            error != cudaErrorLaunchIncompatibleTexturing &&
+            error != cudaErrorPeerAccessAlreadyEnabled && error != cudaErrorPeerAccessNotEnabled &&
+            error != cudaErrorSetOnActiveProcess && error != cudaErrorContextIsDestroyed &&
+            error != cudaErrorTooManyPeers && error != cudaErrorHostMemoryAlreadyRegistered &&
+            error != cudaErrorHostMemoryNotRegistered) ||
+           error == cudaErrorECCUncorrectable || error == cudaErrorNvlinkUncorrectable ||
+           error == cudaErrorTensorMemoryLeak || error == cudaErrorExternalDevice;
+}
+
+cudaError_t crt_cudaGetLastError(void)
+{
+    cudaError_t error = crt_self.last_error;
+
+    if (!is_sticky(error))
+        crt_self.last_error = cudaSuccess;
+    return error;
+}
+
+cudaError_t crt_cudaPeekAtLastError(void)
+{
+    return crt_self.last_error;
+}
