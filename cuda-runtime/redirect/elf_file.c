@@ -50,26 +50,29 @@ static void find_sections(struct elf_file *file)
     file->section_names_bytes = file->section_names ? names->sh_size : 0;
 }
 
-static enum fab_status check_header(struct elf_file *file, const char *path, struct fab_err *err)
+enum fab_status elf_file_parse(const uint8_t *bytes, size_t size_bytes, const char *name,
+                               struct elf_file *file_out, struct fab_err *err)
 {
-    const Elf64_Ehdr *header = range_at(file, 0, sizeof(*header));
+    struct elf_file file = {.bytes = bytes, .size_bytes = size_bytes};
+    const Elf64_Ehdr *header = range_at(&file, 0, sizeof(*header));
 
     if (!header || memcmp(header->e_ident, ELFMAG, SELFMAG) != 0)
-        return fab_err_set(err, FAB_ERR_FORMAT, "%s is not an ELF file", path);
+        return fab_err_set(err, FAB_ERR_FORMAT, "%s is not an ELF file", name);
     if (header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_machine != EM_X86_64)
-        return fab_err_set(err, FAB_ERR_FORMAT, "%s is not a 64-bit x86-64 file", path);
+        return fab_err_set(err, FAB_ERR_FORMAT, "%s is not a 64-bit x86-64 file", name);
     if (header->e_type != ET_EXEC && header->e_type != ET_DYN)
-        return fab_err_set(err, FAB_ERR_FORMAT, "%s is not an executable or shared object", path);
-    file->header = header;
-    find_sections(file);
+        return fab_err_set(err, FAB_ERR_FORMAT, "%s is not an executable or shared object", name);
+    file.header = header;
+    find_sections(&file);
+    *file_out = file;
     return FAB_OK;
 }
 
 enum fab_status elf_file_open(const char *path, struct elf_file *file_out, struct fab_err *err)
 {
-    struct elf_file file = {0};
     struct stat about;
     enum fab_status status;
+    size_t size_bytes;
     void *bytes;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
 
@@ -79,20 +82,18 @@ enum fab_status elf_file_open(const char *path, struct elf_file *file_out, struc
         (void)close(fd);
         return fab_err_set(err, FAB_ERR_FORMAT, "%s is not a regular file with content", path);
     }
-    file.size_bytes = (size_t)about.st_size;
-    bytes = mmap(NULL, file.size_bytes, PROT_READ, MAP_PRIVATE, fd, 0);
+    size_bytes = (size_t)about.st_size;
+    bytes = mmap(NULL, size_bytes, PROT_READ, MAP_PRIVATE, fd, 0);
     status = bytes == MAP_FAILED ? fab_err_errno(err, errno, "mapping %s", path) : FAB_OK;
     (void)close(fd); /* the mapping stays */
     if (status != FAB_OK)
         return status;
-    file.bytes = bytes;
-    status = check_header(&file, path, err);
-    if (status != FAB_OK) {
-        elf_file_close(&file);
-        return status;
-    }
-    *file_out = file;
-    return FAB_OK;
+    status = elf_file_parse(bytes, size_bytes, path, file_out, err);
+    if (status == FAB_OK)
+        file_out->is_mapped = true;
+    else
+        (void)munmap(bytes, size_bytes);
+    return status;
 }
 
 void elf_file_close(struct elf_file *file)
@@ -102,7 +103,7 @@ void elf_file_close(struct elf_file *file)
         void *as_mapped;
     } bytes = {.as_read = file->bytes};
 
-    if (file->bytes)
+    if (file->is_mapped)
         (void)munmap(bytes.as_mapped, file->size_bytes);
     *file = (struct elf_file){0};
 }

@@ -18,7 +18,8 @@
 struct fab_err;
 
 struct elf_file {
-    const uint8_t *bytes; /* the mapping; NULL when closed */
+    const uint8_t *bytes; /* the mapping, or the caller's memory; NULL when closed */
+    bool is_mapped;
     size_t size_bytes;
     const Elf64_Ehdr *header;
     const Elf64_Shdr *sections; /* NULL when the file has none */
@@ -37,6 +38,10 @@ struct elf_symbol {
  * shared object), FAB_ERR_NOT_FOUND, FAB_ERR_IO. Thread: any. */
 FAB_NODISCARD enum fab_status elf_file_open(const char *path, struct elf_file *file_out,
                                             struct fab_err *err);
+/* The same for a file in memory: borrowed until closed, 8-byte aligned. `name` is for messages. */
+FAB_NODISCARD enum fab_status elf_file_parse(const uint8_t *bytes, size_t size_bytes,
+                                             const char *name, struct elf_file *file_out,
+                                             struct fab_err *err);
 void elf_file_close(struct elf_file *file); /* takes a closed one */
 
 /* The section of that name, or NULL. */

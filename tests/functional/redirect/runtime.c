@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #define OURS(name)                                                                                 \
-    __attribute__((visibility("default"))) int name(void)                                         \
+    __attribute__((visibility("default"))) int name(void)                                          \
     {                                                                                              \
         return (int)write(1, "ours:" #name "\n", sizeof("ours:" #name "\n") - 1);                  \
     }
