@@ -12,6 +12,9 @@ enum { ERRNO_TEXT_BYTES = 96 };
 
 /* Keeps errno: the record is often filled while the caller still wants to look at it. */
 static void fill(struct fab_err *err, enum fab_status status, const char *domain, int foreign,
+                 const char *format, va_list args) FAB_PRINTF(5, 0);
+
+static void fill(struct fab_err *err, enum fab_status status, const char *domain, int foreign,
                  const char *format, va_list args)
 {
     int saved = errno;
