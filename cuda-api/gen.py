@@ -13,9 +13,10 @@ import argparse
 import pathlib
 import sys
 
-from generator import check, emit_coverage, emit_names, emit_softcuda, header, model
+from generator import check, emit_coverage, emit_names, emit_softcuda, emit_types, header, model
 
-EMITTERS = {"coverage": emit_coverage, "names": emit_names, "softcuda": emit_softcuda}
+EMITTERS = {"coverage": emit_coverage, "names": emit_names, "softcuda": emit_softcuda,
+            "types": emit_types}
 
 
 def main(argv=None):

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compares a description with the toolkit: every export has a row, every row is exported, each
 signature and version is the header's."""
-from . import header
+from . import header, model, structs
 
 
 def compare(description, cuda_home, cc):
     """Returns the list of differences, each as one line of text; empty when all agree."""
     api = description.api
     include = cuda_home / "include"
-    found = header.prototypes(header.preprocess(cc, include, api["headers"], api.get("define")),
-                              api["result"])
-    problems = []
+    text = header.preprocess(cc, include, api["headers"], api.get("define"))
+    found = header.prototypes(text, api["result"])
+    problems = _fields(description, structs.Structs(text))
     exports = {export.name: export for export in description.exports()}
     if "stub" in api:
         problems += _names(exports, header.elf_exports(cuda_home / api["stub"]), api["stub"])
@@ -55,3 +55,37 @@ def _versions(exports, versions):
         elif versions[name] != export.since:
             problems.append(f"{_place(export)}: since {export.since}, the typedefs say {versions[name]}")
     return problems
+
+
+def _fields(description, found):
+    """Every struct row names exactly the fields that need care, with the header's types."""
+    problems = []
+    for kind in description.types.values():
+        if kind.kind != "struct":
+            continue
+        place = f"{kind.file}:{kind.line}: {kind.name}"
+        if found.body(kind.name) is None:
+            problems.append(f"{place}: the header has no such struct")
+            continue
+        all_fields = found.fields(kind.name)
+        special = {path: text for text, path in all_fields if _needs_care(description, found, text)}
+        ours = {field.name: field.type for field in kind.fields}
+        problems += [f"{place}: field {path} ({special[path]}) is not described"
+                     for path in special if path not in ours]
+        problems += [f"{place}: field {name} is {ours[name]}, the header has {special.get(name)}"
+                     for name in ours if special.get(name, "") != ours[name]]
+        known = {path for _, path in all_fields}
+        problems += [f"{place}: field {field.name}: length names `{word}`, which is no field"
+                     for field in kind.fields for word in model.length_words(field)
+                     if word not in known]
+    return problems
+
+
+def _needs_care(description, found, text):
+    """Pointers, handles, callbacks, and structs that hold such: bytes alone do not carry them."""
+    if text.endswith("*"):
+        return True
+    known = [description.types.get(name) for name in found.aliases(text)]
+    if any(kind and kind.kind in ("handle", "callback") for kind in known):
+        return True
+    return any(_needs_care(description, found, inner) for inner, _ in found.fields(text))

@@ -17,18 +17,21 @@ CLASSES = ("state", "text", "measurement", "place", "none")
 NULLS = ("refused", "allowed", "default")
 LIVES = ("static", "module", "stream", "link-state")
 # What a pointer leads to when it is not simply elements of its type.
-POINTEES = ("string", "image", "kernel-parameters", "launch-extra", "jit-values", "attribute-value",
+POINTEES = ("string", "path", "image", "kernel-parameters", "launch-extra", "jit-values", "attribute-value",
             "attribute-values", "address", "device-address", "array-address", "cookie", "code",
-            "device-code", "os-handle", "opaque")
+            "device-code", "os-handle", "unused", "opaque")
 # Pointees whose own form says where they end, or that are never followed.
-SELF_ENDING = ("string", "image", "kernel-parameters", "launch-extra", "attribute-value", "address",
-               "device-address", "cookie", "code", "device-code", "os-handle", "opaque")
+SELF_ENDING = ("string", "path", "image", "kernel-parameters", "launch-extra", "attribute-value",
+               "address", "device-address", "cookie", "code", "device-code", "os-handle", "unused",
+               "opaque")
+TYPE_CLASSES = ("integer", "real", "enum", "handle", "callback", "struct")
 
 CALL_KEYS = {"name", "id", "since", "per_thread", "source", "status", "group", "reason", "same_as",
              "needs_init", "mode", "blocks", "route", "order", "retry", "creates", "destroys",
              "params", "on_fabric_error", "note"}
 PARAM_KEYS = {"name", "type", "dir", "handle", "null", "pointee", "bytes", "count", "max", "class",
-              "callback", "filled_at", "read_until", "life"}
+              "filled_at", "read_until", "life"}
+FIELD_KEYS = {"name", "type", "dir", "handle", "null", "pointee", "bytes", "count", "max", "when"}
 
 
 class DescriptionError(Exception):
@@ -47,7 +50,6 @@ class Param:
     count: str = None
     max: str = None
     output_class: str = None
-    callback: bool = False
     filled_at: str = "return"
     read_until: str = "return"
     life: str = None
@@ -59,6 +61,36 @@ class Param:
     @property
     def base_type(self):
         return re.sub(r"^const ", "", self.type).rstrip("* ")
+
+
+@dataclasses.dataclass
+class Type:
+    """A C type that parameters use. A struct lists the fields that cannot be copied as they are:
+    pointers, handles, callbacks, and structs that hold such."""
+    name: str
+    kind: str      # one of TYPE_CLASSES
+    bytes: int     # in the 64-bit ABI
+    handle: str    # the kind of object, for handles
+    fields: list
+    file: str
+    line: int
+
+
+@dataclasses.dataclass
+class Field:
+    name: str      # a path: "res.linear.devPtr"
+    type: str
+    dir: str
+    handle: str
+    null: str
+    pointee: str
+    bytes: str
+    count: str
+    max: str
+    when: str      # a C condition on the struct's other fields; None: always
+
+    is_pointer = Param.is_pointer
+    base_type = Param.base_type
 
 
 @dataclasses.dataclass
@@ -122,6 +154,7 @@ class Group:
 class Description:
     folder: object
     head: dict
+    types: dict          # name -> Type
     groups: list
 
     @property
@@ -152,10 +185,10 @@ def load(folder):
     groups = []
     for stem in head["api"]["files"]:
         groups.append(_load_group(folder / f"{stem}.toml", stem, head))
-    extra = sorted({p.stem for p in folder.glob("*.toml")} - set(head["api"]["files"]) - {"api"})
+    extra = sorted({p.stem for p in folder.glob("*.toml")} - {*head["api"]["files"], "api", "types"})
     if extra:
         raise DescriptionError(f"{head_file}:1: not listed in `files`: {', '.join(extra)}")
-    description = Description(folder, head, groups)
+    description = Description(folder, head, _load_types(folder / "types.toml", head), groups)
     _check_whole(description)
     return description
 
@@ -174,6 +207,54 @@ def _require_keys(path, line, table, keys):
     for key in keys:
         if key not in table:
             raise DescriptionError(f"{path}:{line}: `{key}` is missing")
+
+
+def _load_types(path, head):
+    data = _parse(path)
+    _require_keys(str(path), 1, data, ("simple", "struct"))
+    text = path.read_text(encoding="utf-8").splitlines()
+    types = {}
+    for raw in data["simple"] + [{"class": "struct"} | raw for raw in data["struct"]]:
+        mark = f'name = "{raw.get("name")}"'
+        line = next((n for n, content in enumerate(text, 1) if mark in content), 1)
+        made = _make_type(raw, str(path), line, head)
+        if made.name in types:
+            raise DescriptionError(f"{path}:{line}: {made.name}: described twice")
+        types[made.name] = made
+    return types
+
+
+def _make_type(raw, path, line, head):
+    def bad(text):
+        raise DescriptionError(f"{path}:{line}: {raw.get('name', '(no name)')}: {text}")
+
+    for key in ("name", "class", "bytes"):
+        if key not in raw:
+            bad(f"`{key}` is missing")
+    unknown = sorted(set(raw) - {"name", "class", "bytes", "handle", "fields"})
+    if unknown:
+        bad(f"unknown key `{unknown[0]}`")
+    if raw["class"] not in TYPE_CLASSES:
+        bad(f"`class` is \"{raw['class']}\", not one of {', '.join(TYPE_CLASSES)}")
+    if (raw["class"] == "handle") != ("handle" in raw):
+        bad("`handle` belongs to class \"handle\", and only to it")
+    fields = [_make_field(field, head, bad) for field in raw.get("fields", [])]
+    return Type(raw["name"], raw["class"], raw["bytes"], raw.get("handle"), fields, path, line)
+
+
+def _make_field(raw, head, bad):
+    name = raw.get("name", "(no name)")
+
+    def bad_field(text):
+        bad(f"field {name}: {text}")
+
+    _check_words(raw, ("name", "type"), FIELD_KEYS, bad_field)
+    field = Field(name=name, type=raw["type"], dir=raw.get("dir", "in"), handle=raw.get("handle"),
+                  null=raw.get("null", "refused"), pointee=raw.get("pointee"),
+                  bytes=raw.get("bytes"), count=raw.get("count"), max=raw.get("max"),
+                  when=raw.get("when"))
+    _check_length(field, head, bad_field)
+    return field
 
 
 def _load_group(path, stem, head):
@@ -228,7 +309,7 @@ def _make_call(raw, path, line, head):
                 bad(f"`per_thread` lacks `{key}`")
     params = [_make_param(p, raw["params"], head, bad) for p in raw["params"]]
     route_words = ("client", "context", "all") + tuple(p.name for p in params)
-    if raw["route"] not in route_words:
+    if raw["route"].split(".")[0] not in route_words:
         bad(f"`route` is \"{raw['route']}\", neither a parameter nor client, context or all")
     return Call(name=raw["name"], id=raw["id"], since=raw["since"], per_thread=per_thread,
                 source=raw["source"], status=status, group=raw.get("group"),
@@ -247,31 +328,45 @@ def _make_param(raw, siblings, head, bad):
     def bad_param(text):
         bad(f"parameter {name}: {text}")
 
-    for key in ("name", "type", "dir"):
-        if key not in raw:
-            bad_param(f"`{key}` is missing")
-    unknown = sorted(set(raw) - PARAM_KEYS)
-    if unknown:
-        bad_param(f"unknown key `{unknown[0]}`")
-    for key, words in (("dir", DIRECTIONS), ("class", CLASSES), ("null", NULLS),
-                       ("pointee", POINTEES), ("life", LIVES)):
-        if key in raw and raw[key] not in words:
-            bad_param(f"`{key}` is \"{raw[key]}\", not one of {', '.join(words)}")
+    _check_words(raw, ("name", "type", "dir"), PARAM_KEYS, bad_param)
     if (raw["dir"] != "in") != ("class" in raw):
         bad_param("`class` belongs to outputs, and every output has one")
     param = Param(name=name, type=raw["type"], dir=raw["dir"], handle=raw.get("handle"),
                   null=raw.get("null", "refused"), pointee=raw.get("pointee"),
                   bytes=raw.get("bytes"), count=raw.get("count"), max=raw.get("max"),
-                  output_class=raw.get("class"), callback=raw.get("callback", False),
-                  filled_at=raw.get("filled_at", "return"),
+                  output_class=raw.get("class"), filled_at=raw.get("filled_at", "return"),
                   read_until=raw.get("read_until", "return"), life=raw.get("life"))
-    _check_length(param, {p.get("name") for p in siblings}, head, bad_param)
+    if param.dir != "in" and not param.is_pointer:
+        bad_param("an output is a pointer")
+    if param.pointee in ("cookie", "device-address") and param.dir != "in":
+        bad_param(f"a {param.pointee} is an input")
+    _check_length(param, head, bad_param)
+    for word in length_words(param):
+        if word not in {p.get("name") for p in siblings}:
+            bad_param(f"length \"{param.bytes or param.count}\" names `{word}`, which is no parameter")
     return param
 
 
-def _check_length(param, sibling_names, head, bad):
-    if param.dir != "in" and not param.is_pointer:
-        bad("an output is a pointer")
+def _check_words(raw, required, allowed, bad):
+    for key in required:
+        if key not in raw:
+            bad(f"`{key}` is missing")
+    unknown = sorted(set(raw) - allowed)
+    if unknown:
+        bad(f"unknown key `{unknown[0]}`")
+    for key, words in (("dir", DIRECTIONS), ("class", CLASSES), ("null", NULLS),
+                       ("pointee", POINTEES), ("life", LIVES)):
+        if key in raw and raw[key] not in words:
+            bad(f"`{key}` is \"{raw[key]}\", not one of {', '.join(words)}")
+
+
+def length_words(item):
+    """The parameters or fields that a length expression uses."""
+    return re.findall(r"[A-Za-z_]\w*", item.bytes or item.count or "")
+
+
+def _check_length(param, head, bad):
+    """What holds for a parameter and a field of a struct alike."""
     if not param.is_pointer and (param.bytes or param.count or param.pointee):
         bad("a value has no length")
     if param.bytes and param.count:
@@ -283,19 +378,49 @@ def _check_length(param, sibling_names, head, bad):
     if param.pointee and param.pointee not in SELF_ENDING and not (param.bytes or param.count):
         bad(f"pointee \"{param.pointee}\" needs `bytes` or `count`")
     length = param.bytes or param.count
-    if length:
-        for word in re.findall(r"[A-Za-z_]\w*", length):
-            if word not in sibling_names:
-                bad(f"length \"{length}\" names `{word}`, which is no parameter")
-        if not re.fullmatch(r"\d+", length) and not param.max:
-            bad(f"length \"{length}\" needs `max`")
-    if param.pointee in ("string", "image") and not param.max:
+    if length and not re.fullmatch(r"\d+", length) and not param.max:
+        bad(f"length \"{length}\" needs `max`")
+    if param.pointee in ("string", "path", "image") and not param.max:
         bad(f"pointee \"{param.pointee}\" needs `max`")
     if param.max and param.max not in head["limits"]:
         bad(f"`max` \"{param.max}\" is not in [limits]")
 
 
 def _check_whole(description):
+    _check_names(description)
+    for item in description.types.values():
+        for field in item.fields:
+            _check_type(description, field, f"{item.file}:{item.line}: {item.name}: {field.name}")
+    for call in description.calls():
+        place = f"{call.file}:{call.line}: {call.name}"
+        for param in call.params:
+            _check_type(description, param, f"{place}: {param.name}")
+        _check_objects(description, call, place)
+
+
+def _check_type(description, item, place):
+    """A parameter's or field's type is described, and handles carry their kind."""
+    if item.base_type == "void" or item.pointee == "unused":
+        return
+    kind = description.types.get(item.base_type)
+    if kind is None:
+        raise DescriptionError(f"{place}: type {item.base_type} is not in types.toml")
+    if item.handle != kind.handle and item.pointee != "array-address":
+        raise DescriptionError(f"{place}: `handle` is {item.handle}, the type's is {kind.handle}")
+
+
+def _check_objects(description, call, place):
+    """What a call creates comes out of it, and both ends of a life have a known kind."""
+    kinds = {kind.handle for kind in description.types.values() if kind.handle}
+    for key, kind in (("creates", call.creates), ("destroys", call.destroys)):
+        if kind and kind not in kinds | set(description.api.get("objects", ())):
+            raise DescriptionError(f"{place}: `{key}` is \"{kind}\", no handle kind and no object")
+    if call.creates in kinds and call.creates not in {p.handle for p in call.params
+                                                      if p.dir != "in"}:
+        raise DescriptionError(f"{place}: creates \"{call.creates}\", but no output is one")
+
+
+def _check_names(description):
     names, ids = {}, {}
     for export in description.exports():
         place = f"{export.call.file}:{export.call.line}: {export.name}"

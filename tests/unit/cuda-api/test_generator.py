@@ -51,7 +51,7 @@ route = "ctx"
 order = "now"
 retry = "never"
 params = [
-  { name = "ctx", type = "toyCtx", dir = "in" },
+  { name = "ctx", type = "toyCtx", dir = "in", handle = "context" },
   { name = "n", type = "size_t", dir = "in" },
   { name = "data", type = "const void *", dir = "in", bytes = "n", max = "name_bytes" },
   { name = "done", type = "int *", dir = "out", class = "state" },
@@ -59,12 +59,44 @@ params = [
 """
 
 
-def load(row=ROW, head=HEAD, group=GROUP):
+TYPES = """
+simple = [
+  { name = "int", class = "integer", bytes = 4 },
+  { name = "size_t", class = "integer", bytes = 8 },
+  { name = "long", class = "integer", bytes = 8 },
+  { name = "toyCtx", class = "handle", bytes = 8, handle = "context" },
+  { name = "toyFn", class = "callback", bytes = 8 },
+]
+[[struct]]
+name = "toyArgs"
+bytes = 32
+fields = [
+  { name = "ctx", type = "toyCtx", handle = "context" },
+  { name = "u.data", type = "void *", bytes = "n * 4", max = "name_bytes", when = "kind == 1" },
+  { name = "next", type = "toyInner" },
+]
+[[struct]]
+name = "toyInner"
+bytes = 8
+fields = [ { name = "fn", type = "toyFn" } ]
+"""
+TOY_H = """
+typedef int toyResult; typedef struct toyCtx_st *toyCtx; typedef void (*toyFn)(void *p, int n);
+typedef struct toyInner_st { toyFn fn; } toyInner_v1; typedef toyInner_v1 toyInner;
+typedef struct { int flat[2]; } toyFlat;
+typedef struct toyArgs_st { toyCtx ctx; int n; int kind; union { void *data; int word[2]; } u;
+                            toyInner next; toyFlat flat; } toyArgs;
+toyResult toyPut(toyCtx ctx, size_t n, const void *data, int *done);
+"""
+
+
+def load(row=ROW, head=HEAD, group=GROUP, types=TYPES):
     """A description of one row, by way of real files."""
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         (folder / "api.toml").write_text(head, encoding="utf-8")
         (folder / "all.toml").write_text(group + row, encoding="utf-8")
+        (folder / "types.toml").write_text(types, encoding="utf-8")
         return model.load(folder)
 
 
@@ -89,9 +121,8 @@ class Refusals(unittest.TestCase):
         ("route to nowhere", ('route = "ctx"', 'route = "gpu"'), '`route` is "gpu"'),
         ("number 0", ("id = 1\n", "id = 0\n"), "outside 1..65535"),
         ("output without a class", (', class = "state"', ""), "parameter done: `class` belongs"),
-        ("input with a class", ('dir = "in" },\n  { name = "n"',
-                                'dir = "in", class = "state" },\n  { name = "n"'),
-         "parameter ctx: `class` belongs"),
+        ("input with a class", ('type = "size_t", dir = "in"', 'type = "size_t", dir = "in", class = "state"'),
+         "parameter n: `class` belongs"),
         ("unknown class", ('class = "state"', 'class = "fun"'), '`class` is "fun"'),
         ("output by value", ('type = "int *"', 'type = "int"'), "an output is a pointer"),
         ("void pointer of unknown length", (', bytes = "n", max = "name_bytes"', ""),
@@ -107,9 +138,22 @@ class Refusals(unittest.TestCase):
         ("string without a bound", ('bytes = "n", max = "name_bytes"', 'pointee = "string"'),
          "needs `max`"),
         ("unknown pointee", ('bytes = "n"', 'pointee = "cloud"'), '`pointee` is "cloud"'),
-        ("unknown parameter key", ('dir = "in" },\n  { name = "n"',
-                                   'dir = "in", colour = 1 },\n  { name = "n"'),
+        ("unknown parameter key", ('type = "size_t", dir = "in"',
+                                   'type = "size_t", dir = "in", colour = 1'),
          "unknown key `colour`"),
+        ("handle without its kind", (', handle = "context"', ""), "`handle` is None, the type's is"),
+        ("wrong kind of handle", ('"context" }', '"stream" }'), "`handle` is stream, the type's is"),
+        ("kind on a plain value", ('type = "size_t", dir = "in"',
+                                   'type = "size_t", dir = "in", handle = "context"'),
+         "the type's is None"),
+        ("type that is not described", ('type = "size_t"', 'type = "short"'),
+         "type short is not in types.toml"),
+        ("creates an unknown kind", ("id = 1\n", 'id = 1\ncreates = "cloud"\n'), '`creates` is "cloud"'),
+        ("creates what does not come out", ("id = 1\n", 'id = 1\ncreates = "context"\n'),
+         "no output is one"),
+        ("cookie as an output", ('type = "int *", dir = "out", class = "state"',
+                                 'type = "void *", dir = "out", class = "none", pointee = "cookie"'),
+         "a cookie is an input"),
         ("same_as nothing", ("id = 1\n", 'id = 1\nsame_as = "toyGet"\n'), "`same_as` must name"),
         ("per_thread half said", ("id = 1\n", 'id = 1\nper_thread = { suffix = "_x" }\n'),
          "`per_thread` lacks `id`"),
@@ -182,6 +226,42 @@ class Headers(unittest.TestCase):
             file.flush()
             with self.assertRaises(header.HeaderError):
                 header.elf_exports(pathlib.Path(file.name))
+
+
+class Fields(unittest.TestCase):
+    """Structs against a header, by way of a whole check of the toy API."""
+
+    def compare(self, types=TYPES, text=TOY_H):
+        with tempfile.TemporaryDirectory() as home:
+            include = pathlib.Path(home, "include")
+            include.mkdir()
+            (include / "toy.h").write_text("#include <stddef.h>\n" + text, encoding="utf-8")
+            return check.compare(load(types=types), pathlib.Path(home), CC)
+
+    def test_good(self):
+        self.assertEqual(self.compare(), [])
+
+    def test_differences(self):
+        for label, old, new, words in [
+                ("field not described", '  { name = "ctx", type = "toyCtx", handle = "context" },\n', "",
+                 "toyArgs: field ctx (toyCtx) is not described"),
+                ("nested struct not described", '  { name = "next", type = "toyInner" },\n', "",
+                 "field next (toyInner) is not described"),
+                ("other type", 'name = "u.data", type = "void *"', 'name = "u.data", type = "char *"',
+                 "the header has void *"),
+                ("no such field", 'name = "next"', 'name = "last"', "field last is toyInner"),
+                ("length of no field", '"n * 4"', '"m * 4"', "length names `m`"),
+                ("no such struct", '"toyArgs"', '"toyArg"', "the header has no such struct")]:
+            with self.subTest(label):
+                self.assertIn(old, TYPES)
+                types = TYPES.replace(old, new)
+                if "char" in new:
+                    types = types.replace('"long"', '"char"')
+                self.assertIn(words, "\n".join(self.compare(types=types)))
+
+    def test_header_gained_a_pointer(self):
+        text = TOY_H.replace("int flat[2];", "int flat[2]; char *name;")
+        self.assertIn("field flat (toyFlat) is not described", "\n".join(self.compare(text=text)))
 
 
 class Driver(unittest.TestCase):
