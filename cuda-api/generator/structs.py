@@ -14,12 +14,16 @@ class Structs:
 
     def __init__(self, text):
         self.text = text
+        self._plain = {m[2]: m[1] for m in re.finditer(r"\btypedef (\w+) (\w+) ?;", text)}
+        self._tagged = {m[3]: f"{m[1]} {m[2]} {{"
+                        for m in re.finditer(r"\btypedef (struct|union) (\w+) (\w+) ?;", text)}
+        self._closes = {m[1]: m.start() for m in re.finditer(r"\} ?(\w+) ?;", text)}
         self._bodies = {}
 
     def aliases(self, name):
         """The name and what it is a plain typedef of: [CUDA_MEMCPY2D, CUDA_MEMCPY2D_v2]."""
-        match = re.search(rf"\btypedef (\w+) {re.escape(name)} ?;", self.text)
-        return [name, *self.aliases(match[1])] if match and match[1] != name else [name]
+        target = self._plain.get(name, name)
+        return [name, *self.aliases(target)] if target != name else [name]
 
     def body(self, name):
         """The declarations between the braces of a struct or union; None for anything else."""
@@ -29,16 +33,15 @@ class Structs:
         return self._bodies[name]
 
     def _find_body(self, name):
-        close = re.search(rf"\}} ?{re.escape(name)} ?;", self.text)
-        if close:
-            start = _matching(self.text, close.start(), -1)
-            head = re.search(r"typedef (struct|union|enum)( \w+)? $", self.text[:start])
-            return self.text[start + 1:close.start()] if head and head[1] != "enum" else None
-        alias = re.search(rf"\btypedef (struct|union) (\w+) {re.escape(name)} ?;", self.text)
-        opening = alias and re.search(rf"\b{alias[1]} {alias[2]} \{{", self.text)
-        if not opening:
+        if name in self._closes:
+            start = _matching(self.text, self._closes[name], -1)
+            head = re.search(r"typedef (struct|union|enum)( \w+)? $", self.text[max(0, start - 200):start])
+            return self.text[start + 1:self._closes[name]] if head and head[1] != "enum" else None
+        opening = self.text.find(self._tagged.get(name, "\0"))
+        if opening < 0:
             return None
-        return self.text[opening.end():_matching(self.text, opening.end() - 1, +1)]
+        opening += len(self._tagged[name]) - 1
+        return self.text[opening + 1:_matching(self.text, opening, +1)]
 
     def fields(self, name):
         """[(type, path)] of a struct; nested structs with a type name stay one field."""
