@@ -12,97 +12,34 @@
 #include <stdint.h>
 
 /* enum name, spelling */
-#define PTX_FAMILY_LIST(X)                                                                                  \
-    X(ADD, "add")                                                                                           \
-    X(SUB, "sub") X(MUL, "mul") X(MAD, "mad") X(FMA, "fma") X(MUL24, "mul24") X(MAD24, "mad24")             \
-        X(SAD, "sad") X(DIV, "div") X(REM, "rem") X(ABS, "abs") X(NEG, "neg") X(MIN, "min") X(              \
-            MAX, "max") X(POPC, "popc") X(CLZ, "clz") X(BFIND, "bfind") X(FNS, "fns")                       \
-            X(BREV, "brev") X(BFE, "bfe") X(BFI, "bfi") X(SZEXT, "szext") X(BMSK, "bmsk") X(                \
-                DP4A, "dp4a") X(DP2A, "dp2a") X(ADDC, "addc") X(SUBC, "subc") X(MADC, "madc")               \
-                X(TESTP, "testp") X(COPYSIGN, "copysign") X(RCP, "rcp") X(SQRT, "sqrt") X(                  \
-                    RSQRT, "rsqrt") X(SIN, "sin") X(COS, "cos") X(LG2, "lg2")                               \
-                    X(EX2, "ex2") X(TANH, "tanh") X(SET, "set") X(SETP, "setp") X(SELP, "selp") X(          \
-                        SLCT, "slct")                                                                       \
-                        X(AND, "and") X(OR, "or") X(XOR, "xor") X(NOT, "not") X(CNOT, "cnot") X(            \
-                            LOP3,                                                                           \
-                            "lop3") X(SHF, "shf") X(SHL, "shl")                                             \
-                            X(SHR, "shr") X(                                                                \
-                                MOV,                                                                        \
-                                "mov") X(SHFL,                                                              \
-                                         "shfl") X(PRMT,                                                    \
-                                                   "prmt") X(LD, "ld")                                      \
-                                X(LDU, "ldu") X(ST, "st") X(PREFETCH, "prefetch") X(                        \
-                                    PREFETCHU,                                                              \
-                                    "prefetchu") X(ISSPACEP,                                                \
-                                                   "isspacep") X(CVTA, "cvta")                              \
-                                    X(CVT, "cvt") X(MAPA, "mapa") X(GETCTARANK, "getctarank") X(            \
-                                        CP_ASYNC,                                                           \
-                                        "cp.async") X(CP_ASYNC_COMMIT, "cp.async.commit_group")             \
-                                        X(CP_ASYNC_WAIT, "cp.async.wait_group") X(                          \
-                                            CP_ASYNC_WAIT_ALL,                                              \
-                                            "cp.async.wait_all") X(CP_ASYNC_MBARRIER_ARRIVE,                \
-                                                                   "cp.async.mbarrier.arrive")              \
-                                            X(BRA, "bra") X(                                                \
-                                                BRX, "brx") X(CALL, "call")                                 \
-                                                X(RET, "ret") X(EXIT, "exit") X(BAR, "bar") X(              \
-                                                    BARRIER, "barrier") X(MEMBAR, "membar")                 \
-                                                    X(FENCE, "fence") X(ATOM, "atom") X(                    \
-                                                        RED, "red") X(VOTE, "vote")                         \
-                                                        X(MATCH, "match") X(ACTIVEMASK, "activema"          \
-                                                                                        "sk") X(            \
-                                                            REDUX, "redux") X(ELECT, "elect")               \
-                                                            X(GRIDDEPCONTROL, "griddepcontrol") X(          \
-                                                                MBARRIER,                                   \
-                                                                "mbarrier") X(BRKPT, "brkpt")               \
-                                                                X(PMEVENT, "pmevent") X(TRAP, "tr"          \
-                                                                                              "a"           \
-                                                                                              "p") X(       \
-                                                                    NANOSLEEP,                              \
-                                                                    "nanosleep") X(STACKSAVE, "st"          \
-                                                                                              "ac"          \
-                                                                                              "ks"          \
-                                                                                              "av"          \
-                                                                                              "e")          \
-                                                                    X(STACKRESTORE, "stackrestor"           \
-                                                                                    "e") X(                 \
-                                                                        ALLOCA,                             \
-                                                                        "alloca") X(VADD, "vadd")           \
-                                                                        X(VSUB,                             \
-                                                                          "vsub") X(VABSDIFF, "va"          \
-                                                                                              "bs"          \
-                                                                                              "di"          \
-                                                                                              "f"           \
-                                                                                              "f")          \
-                                                                            X(VABSDIFF4, "vabsdif"          \
-                                                                                         "f4") X(           \
-                                                                                DISCARD,                    \
-                                                                                "discard") X(APPLYPRIORITY, \
-                                                                                             "app"          \
-                                                                                             "lyp"          \
-                                                                                             "rio"          \
-                                                                                             "rit"          \
-                                                                                             "y")           \
-                                                                                X(                          \
-                                                                                    CREATEPOLICY,           \
-                                                                                    "createpolic"           \
-                                                                                    "y") X(TEX, "tex")      \
-                                                                                    X(SULD, "sul"           \
-                                                                                            "d") X(         \
-                                                                                        SUST,               \
-                                                                                        "sust")             \
-                                                                                        X(                  \
-                                                                                            WMMA,           \
-                                                                                            "wmm"           \
-                                                                                            "a") X(MMA,     \
-                                                                                                   "mma")   \
-                                                                                            X(LDMATRIX,     \
-                                                                                              "ld"          \
-                                                                                              "ma"          \
-                                                                                              "tr"          \
-                                                                                              "i"           \
-                                                                                              "x")          \
-                                                                                                X(STMATRIX, \
-                                                                                                  "stmatrix")
+/* clang-format off */
+#define PTX_FAMILY_LIST(X)                                                                        \
+    X(ADD, "add") X(SUB, "sub") X(MUL, "mul") X(MAD, "mad") X(FMA, "fma") X(MUL24, "mul24")       \
+    X(MAD24, "mad24") X(SAD, "sad") X(DIV, "div") X(REM, "rem") X(ABS, "abs") X(NEG, "neg")       \
+    X(MIN, "min") X(MAX, "max") X(POPC, "popc") X(CLZ, "clz") X(BFIND, "bfind") X(FNS, "fns")     \
+    X(BREV, "brev") X(BFE, "bfe") X(BFI, "bfi") X(SZEXT, "szext") X(BMSK, "bmsk") X(DP4A, "dp4a") \
+    X(DP2A, "dp2a") X(ADDC, "addc") X(SUBC, "subc") X(MADC, "madc") X(TESTP, "testp")             \
+    X(COPYSIGN, "copysign") X(RCP, "rcp") X(SQRT, "sqrt") X(RSQRT, "rsqrt") X(SIN, "sin")         \
+    X(COS, "cos") X(LG2, "lg2") X(EX2, "ex2") X(TANH, "tanh") X(SET, "set") X(SETP, "setp")       \
+    X(SELP, "selp") X(SLCT, "slct") X(AND, "and") X(OR, "or") X(XOR, "xor") X(NOT, "not")         \
+    X(CNOT, "cnot") X(LOP3, "lop3") X(SHF, "shf") X(SHL, "shl") X(SHR, "shr") X(MOV, "mov")       \
+    X(SHFL, "shfl") X(PRMT, "prmt") X(LD, "ld") X(LDU, "ldu") X(ST, "st") X(PREFETCH, "prefetch") \
+    X(PREFETCHU, "prefetchu") X(ISSPACEP, "isspacep") X(CVTA, "cvta") X(CVT, "cvt")               \
+    X(MAPA, "mapa") X(GETCTARANK, "getctarank") X(CP_ASYNC, "cp.async")                           \
+    X(CP_ASYNC_COMMIT, "cp.async.commit_group") X(CP_ASYNC_WAIT, "cp.async.wait_group")           \
+    X(CP_ASYNC_WAIT_ALL, "cp.async.wait_all")                                                     \
+    X(CP_ASYNC_MBARRIER_ARRIVE, "cp.async.mbarrier.arrive") X(BRA, "bra") X(BRX, "brx")           \
+    X(CALL, "call") X(RET, "ret") X(EXIT, "exit") X(BAR, "bar") X(BARRIER, "barrier")             \
+    X(MEMBAR, "membar") X(FENCE, "fence") X(ATOM, "atom") X(RED, "red") X(VOTE, "vote")           \
+    X(MATCH, "match") X(ACTIVEMASK, "activemask") X(REDUX, "redux") X(ELECT, "elect")             \
+    X(GRIDDEPCONTROL, "griddepcontrol") X(MBARRIER, "mbarrier") X(BRKPT, "brkpt")                 \
+    X(PMEVENT, "pmevent") X(TRAP, "trap") X(NANOSLEEP, "nanosleep") X(STACKSAVE, "stacksave")     \
+    X(STACKRESTORE, "stackrestore") X(ALLOCA, "alloca") X(VADD, "vadd") X(VSUB, "vsub")           \
+    X(VABSDIFF, "vabsdiff") X(VABSDIFF4, "vabsdiff4") X(DISCARD, "discard")                       \
+    X(APPLYPRIORITY, "applypriority") X(CREATEPOLICY, "createpolicy") X(TEX, "tex")               \
+    X(SULD, "suld") X(SUST, "sust") X(WMMA, "wmma") X(MMA, "mma") X(LDMATRIX, "ldmatrix")         \
+    X(STMATRIX, "stmatrix")
+/* clang-format on */
 
 enum ptx_family {
 #define PTX_FAMILY_ENUM(name, text) PTX_##name,
@@ -112,14 +49,15 @@ enum ptx_family {
 };
 
 /* enum name, spelling, bytes (0: has no size) */
-#define PTX_TYPE_LIST(X)                                                                           \
-    X(NOTYPE, "", 0)                                                                               \
-    X(PRED, "pred", 0) X(B8, "b8", 1) X(B16, "b16", 2) X(B32, "b32", 4) X(B64, "b64", 8)           \
-        X(B128, "b128", 16) X(U8, "u8", 1) X(U16, "u16", 2) X(U32, "u32", 4) X(U64, "u64", 8)      \
-            X(S8, "s8", 1) X(S16, "s16", 2) X(S32, "s32", 4) X(S64, "s64", 8) X(F16, "f16", 2)     \
-                X(F16X2, "f16x2", 4) X(BF16, "bf16", 2) X(BF16X2, "bf16x2", 4) X(F32, "f32", 4)    \
-                    X(F32X2, "f32x2", 8) X(TF32, "tf32", 4) X(F64, "f64", 8) X(U16X2, "u16x2", 4)  \
-                        X(S16X2, "s16x2", 4) X(E4M3X2, "e4m3x2", 2) X(E5M2X2, "e5m2x2", 2)
+/* clang-format off */
+#define PTX_TYPE_LIST(X)                                                                          \
+    X(NOTYPE, "", 0) X(PRED, "pred", 0) X(B8, "b8", 1) X(B16, "b16", 2) X(B32, "b32", 4)          \
+    X(B64, "b64", 8) X(B128, "b128", 16) X(U8, "u8", 1) X(U16, "u16", 2) X(U32, "u32", 4)         \
+    X(U64, "u64", 8) X(S8, "s8", 1) X(S16, "s16", 2) X(S32, "s32", 4) X(S64, "s64", 8)            \
+    X(F16, "f16", 2) X(F16X2, "f16x2", 4) X(BF16, "bf16", 2) X(BF16X2, "bf16x2", 4)               \
+    X(F32, "f32", 4) X(F32X2, "f32x2", 8) X(TF32, "tf32", 4) X(F64, "f64", 8)                     \
+    X(U16X2, "u16x2", 4) X(S16X2, "s16x2", 4) X(E4M3X2, "e4m3x2", 2) X(E5M2X2, "e5m2x2", 2)
+/* clang-format on */
 
 enum ptx_type {
 #define PTX_TYPE_ENUM(name, text, bytes) PTX_##name,
@@ -262,6 +200,7 @@ enum ptx_flag {
     PTX_F_UNI = 1u << 16,     /* bra.uni, call.uni, ret.uni: a promise we may use */
     PTX_F_SYNC = 1u << 17,    /* shfl.sync, vote.sync ...; absent in the pre-Volta forms */
     PTX_F_OOB = 1u << 18,
+    PTX_F_EXPECT_TX = 1u << 19, /* mbarrier.arrive.expect_tx, arrive_drop.expect_tx */
 };
 
 struct ptx_op {
@@ -280,50 +219,32 @@ struct ptx_op {
 };
 
 /* Special registers, one number a component. */
-#define PTX_SREG_LIST(X)                                                                           \
-    X(TID_X, "%tid.x")                                                                             \
-    X(TID_Y, "%tid.y") X(TID_Z, "%tid.z") X(NTID_X, "%ntid.x") X(NTID_Y, "%ntid.y") X(             \
-        NTID_Z, "%ntid.z") X(CTAID_X, "%ctaid.x") X(CTAID_Y, "%ctaid.y") X(CTAID_Z, "%ctaid.z")    \
-        X(NCTAID_X, "%nctaid.x") X(NCTAID_Y, "%nctaid.y") X(NCTAID_Z, "%nctaid.z") X(              \
-            LANEID, "%laneid") X(WARPID, "%warpid") X(NWARPID, "%nwarpid") X(SMID, "%smid")        \
-            X(NSMID, "%nsmid") X(GRIDID, "%gridid") X(LANEMASK_EQ, "%lanemask_eq") X(              \
-                LANEMASK_LE, "%lanemask_le") X(LANEMASK_LT, "%lanemask_lt")                        \
-                X(LANEMASK_GE, "%lanemask_ge") X(LANEMASK_GT, "%lanemask_gt") X(                   \
-                    CLOCK, "%clock") X(CLOCK_HI, "%clock_hi") X(CLOCK64, "%clock64")               \
-                    X(GLOBALTIMER, "%globaltimer") X(GLOBALTIMER_LO, "%globaltimer_lo") X(         \
-                        GLOBALTIMER_HI, "%globaltimer_hi") X(DYNAMIC_SMEM, "%dynamic_smem_size")   \
-                        X(TOTAL_SMEM, "%total_smem_size") X(AGGR_SMEM, "%aggr_smem_size") X(       \
-                            RESERVED_SMEM_BEGIN, "%reserved_smem_offset_begin")                    \
-                            X(RESERVED_SMEM_END, "%reserved_smem_offset_end") X(                   \
-                                RESERVED_SMEM_CAP,                                                 \
-                                "%reserved_smem_offset_cap") X(RESERVED_SMEM_0,                    \
-                                                               "%reserved_smem_offset_0")          \
-                                X(RESERVED_SMEM_1, "%reserved_smem_offset_1") X(                   \
-                                    CLUSTERID_X, "%clusterid.x") X(CLUSTERID_Y, "%clusterid.y")    \
-                                    X(CLUSTERID_Z, "%clusterid.z") X(                              \
-                                        NCLUSTERID_X,                                              \
-                                        "%nclusterid.x") X(NCLUSTERID_Y, "%nclusterid.y")          \
-                                        X(NCLUSTERID_Z,                                            \
-                                          "%nclusterid.z") X(CLUSTER_CTAID_X, "%cluster_ctaid.x")  \
-                                            X(CLUSTER_CTAID_Y, "%cluster_ctaid.y") X(              \
-                                                CLUSTER_CTAID_Z, "%cluster_ctaid.z")               \
-                                                X(CLUSTER_NCTAID_X, "%cluster_nctaid.x") X(        \
-                                                    CLUSTER_NCTAID_Y,                              \
-                                                    "%cluster_nctaid.y") X(CLUSTER_NCTAID_Z,       \
-                                                                           "%cluster_nctaid.z")    \
-                                                    X(CLUSTER_CTARANK, "%cluster_ctarank") X(      \
-                                                        CLUSTER_NCTARANK,                          \
-                                                        "%cluster_nctarank")                       \
-                                                        X(IS_EXPLICIT_CLUSTER,                     \
-                                                          "%is_explicit_cluster") X(ENVREG0,       \
-                                                                                    "%envreg0")    \
-                                                            X(ENVREG1,                             \
-                                                              "%envreg1") X(ENVREG2, "%envreg2")   \
-                                                                X(ENVREG3, "%envreg3")             \
-                                                                    X(ENVREG_OTHER,                \
-                                                                      "%envreg") X(PM_ANY, "%pm")  \
-                                                                        X(CURRENT_GRAPH_EXEC,      \
-                                                                          "%current_graph_exec")
+/* clang-format off */
+#define PTX_SREG_LIST(X)                                                                          \
+    X(TID_X, "%tid.x") X(TID_Y, "%tid.y") X(TID_Z, "%tid.z") X(NTID_X, "%ntid.x")                 \
+    X(NTID_Y, "%ntid.y") X(NTID_Z, "%ntid.z") X(CTAID_X, "%ctaid.x") X(CTAID_Y, "%ctaid.y")       \
+    X(CTAID_Z, "%ctaid.z") X(NCTAID_X, "%nctaid.x") X(NCTAID_Y, "%nctaid.y")                      \
+    X(NCTAID_Z, "%nctaid.z") X(LANEID, "%laneid") X(WARPID, "%warpid") X(NWARPID, "%nwarpid")     \
+    X(SMID, "%smid") X(NSMID, "%nsmid") X(GRIDID, "%gridid") X(LANEMASK_EQ, "%lanemask_eq")       \
+    X(LANEMASK_LE, "%lanemask_le") X(LANEMASK_LT, "%lanemask_lt") X(LANEMASK_GE, "%lanemask_ge")  \
+    X(LANEMASK_GT, "%lanemask_gt") X(CLOCK, "%clock") X(CLOCK_HI, "%clock_hi")                    \
+    X(CLOCK64, "%clock64") X(GLOBALTIMER, "%globaltimer") X(GLOBALTIMER_LO, "%globaltimer_lo")    \
+    X(GLOBALTIMER_HI, "%globaltimer_hi") X(DYNAMIC_SMEM, "%dynamic_smem_size")                    \
+    X(TOTAL_SMEM, "%total_smem_size") X(AGGR_SMEM, "%aggr_smem_size")                             \
+    X(RESERVED_SMEM_BEGIN, "%reserved_smem_offset_begin")                                         \
+    X(RESERVED_SMEM_END, "%reserved_smem_offset_end")                                             \
+    X(RESERVED_SMEM_CAP, "%reserved_smem_offset_cap")                                             \
+    X(RESERVED_SMEM_0, "%reserved_smem_offset_0") X(RESERVED_SMEM_1, "%reserved_smem_offset_1")   \
+    X(CLUSTERID_X, "%clusterid.x") X(CLUSTERID_Y, "%clusterid.y") X(CLUSTERID_Z, "%clusterid.z")  \
+    X(NCLUSTERID_X, "%nclusterid.x") X(NCLUSTERID_Y, "%nclusterid.y")                             \
+    X(NCLUSTERID_Z, "%nclusterid.z") X(CLUSTER_CTAID_X, "%cluster_ctaid.x")                       \
+    X(CLUSTER_CTAID_Y, "%cluster_ctaid.y") X(CLUSTER_CTAID_Z, "%cluster_ctaid.z")                 \
+    X(CLUSTER_NCTAID_X, "%cluster_nctaid.x") X(CLUSTER_NCTAID_Y, "%cluster_nctaid.y")             \
+    X(CLUSTER_NCTAID_Z, "%cluster_nctaid.z") X(CLUSTER_CTARANK, "%cluster_ctarank")               \
+    X(CLUSTER_NCTARANK, "%cluster_nctarank") X(IS_EXPLICIT_CLUSTER, "%is_explicit_cluster")       \
+    X(ENVREG0, "%envreg0") X(ENVREG1, "%envreg1") X(ENVREG2, "%envreg2") X(ENVREG3, "%envreg3")   \
+    X(ENVREG_OTHER, "%envreg") X(PM_ANY, "%pm") X(CURRENT_GRAPH_EXEC, "%current_graph_exec")
+/* clang-format on */
 
 enum ptx_sreg {
 #define PTX_SREG_ENUM(name, text) PTX_SREG_##name,
@@ -337,5 +258,6 @@ const char *ptx_type_name(enum ptx_type type);
 uint32_t ptx_type_bytes(enum ptx_type type); /* 0 for NOTYPE and PRED */
 bool ptx_type_is_float(enum ptx_type type);
 bool ptx_type_is_signed(enum ptx_type type); /* signed integers */
+const char *ptx_sreg_name(enum ptx_sreg sreg);
 
 #endif /* SOFTCUDA_PTX_PTX_OP_H */
