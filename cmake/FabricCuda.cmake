@@ -3,7 +3,7 @@
 # the shared runtime.
 
 # Our warnings are for our C; nvcc brings the host compiler's C++ defaults.
-set(FABRIC_NVCC_FLAGS -O2 -std=c++17 -arch=sm_75)
+set(FABRIC_NVCC_FLAGS -O2 -std=c++17)
 
 # fab_cuda_program(NAME SOURCE file DIR dir [HEADERS ...] [LINK flag...] [FLAGS ...] [NO_RUNTIME])
 # Makes DIR/NAME-static and DIR/NAME-shared (NO_RUNTIME: only DIR/NAME, without a runtime library).
@@ -35,4 +35,28 @@ function(fab_cuda_program name)
         list(APPEND programs ${program})
     endforeach()
     add_custom_target(program_${name} ALL DEPENDS ${programs})
+endfunction()
+
+# fab_cuda_test(PREFIX NAME SOURCE file DIR dir [DEVICES n] [TIMEOUT s] and what fab_cuda_program takes)
+# The program in its forms, each a CTest entry that runs it on softcuda (label examples).
+function(fab_cuda_test prefix name)
+    cmake_parse_arguments(T "NO_RUNTIME" "SOURCE;DIR;DEVICES;TIMEOUT" "" ${ARGN})
+    set(programs ${name}-static ${name}-shared)
+    if(T_NO_RUNTIME)
+        set(programs ${name})
+    endif()
+    if(NOT T_DEVICES)
+        set(T_DEVICES 1)
+    endif()
+    if(NOT T_TIMEOUT)
+        set(T_TIMEOUT 60)
+    endif()
+    fab_cuda_program(${name} ${ARGN})
+    foreach(program ${programs})
+        add_test(NAME ${prefix}_${program}
+                 COMMAND ${PROJECT_BINARY_DIR}/bin/softcuda-run --devices ${T_DEVICES}
+                         ${T_DIR}/${program})
+        set_tests_properties(${prefix}_${program} PROPERTIES LABELS examples TIMEOUT ${T_TIMEOUT}
+                                                             SKIP_RETURN_CODE 77)
+    endforeach()
 endfunction()

@@ -3,6 +3,7 @@
 
 option(FABRIC_WERROR "Treat warnings as errors" OFF)
 option(FABRIC_FUZZ "Build the fuzz targets with libFuzzer" OFF)
+option(FABRIC_PROGRAMS "Build the examples and test programs with nvcc" OFF)
 option(FABRIC_ANALYZE "Run clang-tidy and thread-safety analysis" OFF)
 set(FABRIC_SANITIZE "" CACHE STRING "List for -fsanitize=")
 
