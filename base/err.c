@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * base/err.c - fills the cause record; allocates nothing and keeps errno.
+ *
+ * Names in parentheses: err.h has macros of the same names for the analyzer.
  */
 #include "base/err.h"
 
@@ -27,7 +29,7 @@ static void fill(struct fab_err *err, enum fab_status status, const char *domain
     errno = saved;
 }
 
-enum fab_status fab_err_set(struct fab_err *err, enum fab_status status, const char *format, ...)
+enum fab_status(fab_err_set)(struct fab_err *err, enum fab_status status, const char *format, ...)
 {
     va_list args;
 
@@ -39,8 +41,8 @@ enum fab_status fab_err_set(struct fab_err *err, enum fab_status status, const c
     return status;
 }
 
-enum fab_status fab_err_foreign(struct fab_err *err, enum fab_status status, const char *domain,
-                                int foreign, const char *format, ...)
+enum fab_status(fab_err_foreign)(struct fab_err *err, enum fab_status status, const char *domain,
+                                 int foreign, const char *format, ...)
 {
     va_list args;
 
@@ -98,7 +100,7 @@ static enum fab_status status_of_errno(int errno_value)
     }
 }
 
-enum fab_status fab_err_errno(struct fab_err *err, int errno_value, const char *format, ...)
+enum fab_status(fab_err_errno)(struct fab_err *err, int errno_value, const char *format, ...)
 {
     enum fab_status status = status_of_errno(errno_value);
     char errno_text[ERRNO_TEXT_BYTES];

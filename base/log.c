@@ -76,7 +76,7 @@ static size_t finish(char *line, size_t wanted_bytes)
 
     if (used > FAB_LOG_LINE_MAX_BYTES - 1) {
         used = FAB_LOG_LINE_MAX_BYTES - 1;
-        memcpy(line + used - 3, "...", 3);
+        memset(line + used - 3, '.', 3);
     }
     for (size_t i = 0; i < used; i++) {
         if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)

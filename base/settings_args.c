@@ -16,9 +16,9 @@ static bool is_option_of(const char *name, const char *option, size_t name_bytes
     if (strlen(name) != name_bytes)
         return false;
     for (size_t i = 0; i < name_bytes; i++) {
-        char wanted = name[i] == '.' || name[i] == '_' ? '-' : name[i];
+        bool is_mark = name[i] == '.' || name[i] == '_';
 
-        if (option[i] != wanted)
+        if (is_mark ? option[i] != '-' : option[i] != name[i])
             return false;
     }
     return true;

@@ -24,7 +24,8 @@ static void test_alloc(void)
             CHECK_CASE("round %u, %zu bytes at %zu", round, cases[i].size_bytes,
                        cases[i].align_bytes);
             memory = fab_arena_alloc_aligned(&arena, cases[i].size_bytes, cases[i].align_bytes);
-            if (!CHECK(memory != NULL))
+            CHECK(memory != NULL);
+            if (!memory)
                 return;
             CHECK_EQ((uintptr_t)memory % cases[i].align_bytes, 0);
             CHECK(memory != before);
