@@ -3,7 +3,7 @@
 """Generates code and documents from an API description (README.md in this folder).
 
     gen.py --api cuda-api/driver --list EMITTER...            the files that would be written
-    gen.py --api cuda-api/driver --out DIR EMITTER...         write them (unchanged ones keep their time)
+    gen.py --api cuda-api/driver --out DIR EMITTER...         write them (same text: untouched)
     gen.py --api cuda-api/driver --out DIR --compare EMITTER  fail when DIR holds anything else
     gen.py --api cuda-api/driver --check --cuda HOME          compare the rows with the toolkit
 

@@ -17,7 +17,7 @@ def compare(description, cuda_home, cc):
     for name, export in exports.items():
         problems += _signature(export, found.get(name))
     for name in sorted(set(found) - set(exports)):
-        problems.append(f"{description.folder}: {name} is declared in {api['headers'][0]} but has no row")
+        problems.append(f"{api['headers'][0]}: {name} is declared but has no row")
     if "typedefs" in api:
         text = header.preprocess(cc, include, api["typedefs"], api.get("define"))
         problems += _versions(exports, header.abi_versions(text))
@@ -53,7 +53,8 @@ def _versions(exports, versions):
         if name not in versions:
             problems.append(f"{_place(export)}: no PFN typedef gives its version")
         elif versions[name] != export.since:
-            problems.append(f"{_place(export)}: since {export.since}, the typedefs say {versions[name]}")
+            problems.append(f"{_place(export)}: since {export.since}, the typedefs say "
+                            f"{versions[name]}")
     return problems
 
 

@@ -14,12 +14,11 @@ def outputs(description):
 
 def emit(description):
     words = {"source": f"cuda-api/{description.folder.name}/",
-             "prefix": description.api["prefix"]}
+             "prefix": description.api["prefix"], "define": description.api["define"]}
     files = {"softcuda_impl.h": _implementations(description, words),
              "softcuda_procs.h": ctext.template("softcuda_procs.h.in", **words),
              "softcuda_procs.inc": _proc_rows(description, words),
-             "softcuda_procs.c": ctext.template("softcuda_procs.c.in", define=description.api["define"],
-                                                **words),
+             "softcuda_procs.c": ctext.template("softcuda_procs.c.in", **words),
              "softcuda_missing.c": _missing(description, words),
              "softcuda_exports.map": _version_script(description, words)}
     for group in description.groups:
@@ -60,15 +59,14 @@ def _exports(description, group, words):
             parts.append(_function(description, call, call.per_thread_name, True, is_weak))
     weak = _weak_declarations(description, group) if is_weak else ""
     return ctext.template("softcuda_exports.c.in", stem=group.stem, title=group.title, weak=weak,
-                          define=description.api["define"], source_file=f"{group.stem}.toml",
+                          source_file=f"{group.stem}.toml",
                           folder=description.folder.name, functions="\n\n".join(parts), **words)
 
 
 def _weak_declarations(description, group):
     names = sorted({call.implementation for call in group.calls if _is_manual(call)})
     lines = "".join(f"#pragma weak soft_{name}\n" for name in names)
-    return lines and ("/* Being written: a missing one refuses its call (docs: `link` in api.toml). "
-                      "*/\n" + lines + "\n")
+    return lines and f"/* Being written: a missing one refuses its call. */\n{lines}\n"
 
 
 def _function(description, call, name, is_per_thread, is_weak):

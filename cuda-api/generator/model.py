@@ -17,8 +17,8 @@ CLASSES = ("state", "text", "measurement", "place", "none")
 NULLS = ("refused", "allowed", "default")
 LIVES = ("static", "module", "stream", "link-state")
 # What a pointer leads to when it is not simply elements of its type.
-POINTEES = ("string", "path", "image", "kernel-parameters", "launch-extra", "jit-values", "attribute-value",
-            "attribute-values", "address", "device-address", "array-address", "cookie", "code",
+POINTEES = ("string", "path", "image", "kernel-parameters", "launch-extra", "jit-values",
+            "attribute-value", "attribute-values", "address", "device-address", "array-address", "cookie", "code",
             "device-code", "os-handle", "unused", "opaque")
 # Pointees whose own form says where they end, or that are never followed.
 SELF_ENDING = ("string", "path", "image", "kernel-parameters", "launch-extra", "attribute-value",
@@ -185,7 +185,8 @@ def load(folder):
     groups = []
     for stem in head["api"]["files"]:
         groups.append(_load_group(folder / f"{stem}.toml", stem, head))
-    extra = sorted({p.stem for p in folder.glob("*.toml")} - {*head["api"]["files"], "api", "types"})
+    expected = {*head["api"]["files"], "api", "types"}
+    extra = sorted({path.stem for path in folder.glob("*.toml")} - expected)
     if extra:
         raise DescriptionError(f"{head_file}:1: not listed in `files`: {', '.join(extra)}")
     description = Description(folder, head, _load_types(folder / "types.toml", head), groups)
@@ -343,7 +344,7 @@ def _make_param(raw, siblings, head, bad):
     _check_length(param, head, bad_param)
     for word in length_words(param):
         if word not in {p.get("name") for p in siblings}:
-            bad_param(f"length \"{param.bytes or param.count}\" names `{word}`, which is no parameter")
+            bad_param(f"its length names `{word}`, which is no parameter")
     return param
 
 
@@ -437,6 +438,7 @@ def _check_names(description):
         place = f"{call.file}:{call.line}: {call.name}"
         other = names.get(call.same_as)
         if other is None or other.same_as:
-            raise DescriptionError(f"{place}: `same_as` must name a row with its own implementation")
+            raise DescriptionError(f"{place}: `same_as` must name a row with its own "
+                                   "implementation")
         if [p.type for p in other.params] != [p.type for p in call.params]:
             raise DescriptionError(f"{place}: `same_as` {other.name} has another signature")

@@ -35,7 +35,8 @@ class Structs:
     def _find_body(self, name):
         if name in self._closes:
             start = _matching(self.text, self._closes[name], -1)
-            head = re.search(r"typedef (struct|union|enum)( \w+)? $", self.text[max(0, start - 200):start])
+            before = self.text[max(0, start - 200):start]
+            head = re.search(r"typedef (struct|union|enum)( \w+)? $", before)
             return self.text[start + 1:self._closes[name]] if head and head[1] != "enum" else None
         opening = self.text.find(self._tagged.get(name, "\0"))
         if opening < 0:

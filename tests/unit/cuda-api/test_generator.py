@@ -121,7 +121,8 @@ class Refusals(unittest.TestCase):
         ("route to nowhere", ('route = "ctx"', 'route = "gpu"'), '`route` is "gpu"'),
         ("number 0", ("id = 1\n", "id = 0\n"), "outside 1..65535"),
         ("output without a class", (', class = "state"', ""), "parameter done: `class` belongs"),
-        ("input with a class", ('type = "size_t", dir = "in"', 'type = "size_t", dir = "in", class = "state"'),
+        ("input with a class", ('type = "size_t", dir = "in"',
+                                'type = "size_t", dir = "in", class = "state"'),
          "parameter n: `class` belongs"),
         ("unknown class", ('class = "state"', 'class = "fun"'), '`class` is "fun"'),
         ("output by value", ('type = "int *"', 'type = "int"'), "an output is a pointer"),
@@ -141,18 +142,20 @@ class Refusals(unittest.TestCase):
         ("unknown parameter key", ('type = "size_t", dir = "in"',
                                    'type = "size_t", dir = "in", colour = 1'),
          "unknown key `colour`"),
-        ("handle without its kind", (', handle = "context"', ""), "`handle` is None, the type's is"),
-        ("wrong kind of handle", ('"context" }', '"stream" }'), "`handle` is stream, the type's is"),
+        ("handle without its kind", (', handle = "context"', ""), "`handle` is None, the type"),
+        ("wrong kind of handle", ('"context" }', '"stream" }'), "`handle` is stream, the type"),
         ("kind on a plain value", ('type = "size_t", dir = "in"',
                                    'type = "size_t", dir = "in", handle = "context"'),
          "the type's is None"),
         ("type that is not described", ('type = "size_t"', 'type = "short"'),
          "type short is not in types.toml"),
-        ("creates an unknown kind", ("id = 1\n", 'id = 1\ncreates = "cloud"\n'), '`creates` is "cloud"'),
+        ("creates an unknown kind", ("id = 1\n", 'id = 1\ncreates = "cloud"\n'),
+         '`creates` is "cloud"'),
         ("creates what does not come out", ("id = 1\n", 'id = 1\ncreates = "context"\n'),
          "no output is one"),
-        ("cookie as an output", ('type = "int *", dir = "out", class = "state"',
-                                 'type = "void *", dir = "out", class = "none", pointee = "cookie"'),
+        ("cookie as an output",
+         ('type = "int *", dir = "out", class = "state"',
+          'type = "void *", dir = "out", class = "none", pointee = "cookie"'),
          "a cookie is an input"),
         ("same_as nothing", ("id = 1\n", 'id = 1\nsame_as = "toyGet"\n'), "`same_as` must name"),
         ("per_thread half said", ("id = 1\n", 'id = 1\nper_thread = { suffix = "_x" }\n'),
@@ -160,7 +163,8 @@ class Refusals(unittest.TestCase):
         ("twin with the same number",
          ("id = 1\n", 'id = 1\nper_thread = { suffix = "_x", id = 1, since = 1000 }\n'),
          "number 1 is toyPut's"),
-        ("twin that exists", ("id = 1\n", 'id = 1\nper_thread = { suffix = "", id = 2, since = 1 }\n'),
+        ("twin that exists",
+         ("id = 1\n", 'id = 1\nper_thread = { suffix = "", id = 2, since = 1 }\n'),
          "described twice"),
         ("not TOML", ("id = 1\n", "id = \n"), "all.toml:5:"),
     ]
@@ -181,7 +185,8 @@ class Refusals(unittest.TestCase):
 
     def test_line_is_the_rows(self):
         second = ROW.replace("toyPut", "toyGet").replace("id = 1", "id = 2")
-        with self.assertRaisesRegex(model.DescriptionError, rf"all\.toml:{3 + ROW.count(chr(10))}: "):
+        line = 3 + ROW.count("\n")
+        with self.assertRaisesRegex(model.DescriptionError, rf"all\.toml:{line}: "):
             load(ROW + second.replace('"now"', '"never"'))
 
     def test_same_as_needs_the_same_signature(self):
@@ -203,8 +208,8 @@ class Refusals(unittest.TestCase):
 
 class Headers(unittest.TestCase):
     def test_types(self):
-        for text, wanted in [("int", "int"), ("void*", "void *"), ("const char  * *", "const char **"),
-                             ("unsigned   int *", "unsigned int *"), ("X**", "X **")]:
+        for text, wanted in [("int", "int"), ("void*", "void *"),
+                             ("const char  * *", "const char **"), ("unsigned   int *", "unsigned int *"), ("X**", "X **")]:
             self.assertEqual(header.normal_type(text), wanted)
 
     def test_prototypes(self):
@@ -243,11 +248,12 @@ class Fields(unittest.TestCase):
 
     def test_differences(self):
         for label, old, new, words in [
-                ("field not described", '  { name = "ctx", type = "toyCtx", handle = "context" },\n', "",
+                ("field not described",
+                 '  { name = "ctx", type = "toyCtx", handle = "context" },\n', "",
                  "toyArgs: field ctx (toyCtx) is not described"),
                 ("nested struct not described", '  { name = "next", type = "toyInner" },\n', "",
                  "field next (toyInner) is not described"),
-                ("other type", 'name = "u.data", type = "void *"', 'name = "u.data", type = "char *"',
+                ("other type", '"u.data", type = "void *"', '"u.data", type = "char *"',
                  "the header has void *"),
                 ("no such field", 'name = "next"', 'name = "last"', "field last is toyInner"),
                 ("length of no field", '"n * 4"', '"m * 4"', "length names `m`"),
@@ -310,8 +316,9 @@ class Driver(unittest.TestCase):
 
     def test_coverage_is_up_to_date(self):
         for name, text in emit_coverage.emit(self.description).items():
-            self.assertEqual((ROOT / "docs" / "coverage.d" / name).read_text(encoding="utf-8"), text,
-                             f"docs/coverage.d/{name}: write it anew with cuda-api/gen.py")
+            path = ROOT / "docs" / "coverage.d" / name
+            self.assertEqual(path.read_text(encoding="utf-8"), text,
+                             f"{path}: write it anew with cuda-api/gen.py")
 
 
 class Output(unittest.TestCase):
@@ -324,11 +331,12 @@ class Output(unittest.TestCase):
     def test_files_are_the_listed_ones(self):
         description = model.load(ROOT / "cuda-api" / "driver")
         for emitter in (emit_names, emit_softcuda, emit_coverage):
-            self.assertEqual(sorted(emitter.outputs(description)), sorted(emitter.emit(description)))
+            self.assertEqual(sorted(emitter.outputs(description)),
+                             sorted(emitter.emit(description)))
 
     @unittest.skipUnless(shutil.which("clang-format"), "clang-format is not installed")
     def test_layout(self):
-        """As clang-format would have it; its cost model is not ours, so one line in 500 may differ."""
+        """As clang-format would have it. Its cost model is not ours: 1 line in 500 may differ."""
         description = model.load(ROOT / "cuda-api" / "driver")
         lines = differing = 0
         for emitter in (emit_names, emit_softcuda):
