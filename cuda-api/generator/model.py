@@ -18,8 +18,8 @@ NULLS = ("refused", "allowed", "default")
 LIVES = ("static", "module", "stream", "link-state")
 # What a pointer leads to when it is not simply elements of its type.
 POINTEES = ("string", "path", "image", "kernel-parameters", "launch-extra", "jit-values",
-            "attribute-value", "attribute-values", "address", "device-address", "array-address", "cookie", "code",
-            "device-code", "os-handle", "unused", "opaque")
+            "attribute-value", "attribute-values", "address", "device-address", "array-address",
+            "cookie", "code", "device-code", "os-handle", "unused", "opaque")
 # Pointees whose own form says where they end, or that are never followed.
 SELF_ENDING = ("string", "path", "image", "kernel-parameters", "launch-extra", "attribute-value",
                "address", "device-address", "cookie", "code", "device-code", "os-handle", "unused",

@@ -209,7 +209,8 @@ class Refusals(unittest.TestCase):
 class Headers(unittest.TestCase):
     def test_types(self):
         for text, wanted in [("int", "int"), ("void*", "void *"),
-                             ("const char  * *", "const char **"), ("unsigned   int *", "unsigned int *"), ("X**", "X **")]:
+                             ("const char  * *", "const char **"), ("unsigned   int *", "unsigned int *"),
+                             ("X**", "X **")]:
             self.assertEqual(header.normal_type(text), wanted)
 
     def test_prototypes(self):
