@@ -40,10 +40,12 @@ endfunction()
 # fab_cuda_test(PREFIX NAME SOURCE file DIR dir [DEVICES n] [TIMEOUT s] and what fab_cuda_program takes)
 # The program in its forms, each a CTest entry that runs it on softcuda (label examples).
 function(fab_cuda_test prefix name)
-    cmake_parse_arguments(T "NO_RUNTIME" "SOURCE;DIR;DEVICES;TIMEOUT" "" ${ARGN})
+    cmake_parse_arguments(T "NO_RUNTIME" "SOURCE;DIR;DEVICES;TIMEOUT" "HEADERS;LINK;FLAGS" ${ARGN})
     set(programs ${name}-static ${name}-shared)
+    set(no_runtime)
     if(T_NO_RUNTIME)
         set(programs ${name})
+        set(no_runtime NO_RUNTIME)
     endif()
     if(NOT T_DEVICES)
         set(T_DEVICES 1)
@@ -51,7 +53,8 @@ function(fab_cuda_test prefix name)
     if(NOT T_TIMEOUT)
         set(T_TIMEOUT 60)
     endif()
-    fab_cuda_program(${name} ${ARGN})
+    fab_cuda_program(${name} SOURCE ${T_SOURCE} DIR ${T_DIR} HEADERS ${T_HEADERS} LINK ${T_LINK}
+                     FLAGS ${T_FLAGS} ${no_runtime})
     foreach(program ${programs})
         add_test(NAME ${prefix}_${program}
                  COMMAND ${PROJECT_BINARY_DIR}/bin/softcuda-run --devices ${T_DEVICES}
