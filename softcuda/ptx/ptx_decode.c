@@ -192,6 +192,15 @@ static const struct modifier {
 #undef HINT
 };
 
+const char *ptx_modifier_text(enum ptx_mod_kind kind, uint32_t value)
+{
+    for (size_t i = 0; i < FAB_ARRAY_LEN(modifiers); i++) {
+        if (modifiers[i].kind == kind && modifiers[i].value == value)
+            return modifiers[i].text;
+    }
+    return NULL;
+}
+
 /* What of a rule takes which modifier, as far as its masks say so. */
 static uint32_t kinds_of(const struct ptx_rule *rule)
 {

@@ -260,6 +260,7 @@ FAB_NODISCARD enum fab_status ptx_opcode_decode(struct ptx_span spelling,
                                                 char reason[PTX_REASON_BYTES]);
 /* The same through the module's table of spellings seen; NULL: failed. */
 const struct ptx_opcode *ptx_opcode_get(struct ptx_parser *p, struct ptx_span spelling);
+const char *ptx_modifier_text(enum ptx_mod_kind kind, uint32_t value); /* NULL: none */
 bool ptx_type_from(struct ptx_span word, enum ptx_type *type_out);
 bool ptx_sreg_from(struct ptx_span name, struct ptx_span component, uint8_t *sreg_out);
 
