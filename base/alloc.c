@@ -21,14 +21,21 @@ void *fab_alloc(size_t size_bytes)
 
 void *fab_alloc_zeroed(size_t count, size_t item_bytes)
 {
-    return fab_fault("alloc") ? NULL : calloc(at_least_one(count), at_least_one(item_bytes));
+    size_t size_bytes;
+
+    /* Not left to calloc: sanitizers end the program where the product overflows. */
+    if (fab_fault("alloc") || __builtin_mul_overflow(count, item_bytes, &size_bytes))
+        return NULL;
+    return calloc(1, at_least_one(size_bytes));
 }
 
 void *fab_alloc_resize(void *memory, size_t count, size_t item_bytes)
 {
-    if (fab_fault("alloc"))
+    size_t size_bytes;
+
+    if (fab_fault("alloc") || __builtin_mul_overflow(count, item_bytes, &size_bytes))
         return NULL;
-    return reallocarray(memory, at_least_one(count), at_least_one(item_bytes));
+    return realloc(memory, at_least_one(size_bytes));
 }
 
 char *fab_alloc_text(const char *text)

@@ -21,7 +21,7 @@ FAB_EXPORT const char *__lsan_default_suppressions(void);
 
 FAB_EXPORT const char *__lsan_default_suppressions(void)
 {
-    return "leak:libconfig_yylex\n";
+    return "leak:libconfig_yylex\nleak:strbuf_append\n";
 }
 
 static void must(bool holds)
