@@ -100,14 +100,18 @@ void fab_settings_print_help(const struct fab_schema *schema, FILE *out)
     }
 }
 
-/* A dot or quote that begins a line, and any backslash, mean something to mdoc. */
+/* A dot or quote that begins a line, and any backslash, mean something to mdoc; each sentence has
+ * its own line. */
 static void print_mdoc_text(FILE *out, const char *text)
 {
     if (*text == '.' || *text == '\'')
         (void)fputs("\\&", out);
-    for (; *text; text++) {
+    for (const char *start = text; *text; text++) {
         if (*text == '\\')
             (void)fputs("\\e", out);
+        else if (*text == ' ' && text > start && text[-1] == '.' && text[1] >= 'A' &&
+                 text[1] <= 'Z')
+            (void)fputc('\n', out);
         else
             (void)fputc(*text, out);
     }
