@@ -15,6 +15,7 @@
 
 #include "base/err.h"
 #include "softcuda/driver/state.h"
+#include "softcuda/driver/va.h"
 
 struct soft_device {
     const struct device_model *model;
@@ -134,6 +135,9 @@ static enum fab_status load_locked(struct fab_err *err)
     uint32_t count = soft_devices_select(&models, getenv("CUDA_VISIBLE_DEVICES"),
                                          getenv("CUDA_DEVICE_ORDER"), order);
 
+    if (count > (uint32_t)va_device_max())
+        return fab_err_set(err, FAB_ERR_LIMIT, "%u devices, but there are addresses for %d only",
+                           count, va_device_max());
     for (uint32_t i = 0; i < count; i++) {
         struct soft_device *device = &devices[i];
 

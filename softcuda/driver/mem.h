@@ -43,7 +43,8 @@ struct mem_info {
 bool soft_mem_find(uint64_t address, struct mem_info *info_out);
 
 /* For copies and sets: CUDA_SUCCESS when [address, address + bytes) lies in mapped memory that
- * `context` may access, CUDA_ERROR_INVALID_VALUE otherwise. */
+ * `context` may access, CUDA_ERROR_INVALID_VALUE otherwise. NULL: that any device may access (for
+ * copies between devices that are not peers). */
 CUresult soft_mem_check(struct soft_context *context, uint64_t address, uint64_t bytes, bool write);
 
 /* struct warp_env.find_range for kernels of a context (arg: struct soft_context *). */

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * softcuda/driver/mem_int.h - what the files of device memory share: physical memory, extents,
+ * allocations, heaps.
+ *
+ * Three things stand apart. *Physical memory* (mem_phys) is charged to a device and lies in a
+ * memfd. An *extent* is one mapping of it at an address, and decides whether an access is valid.
+ * An *allocation* is what a program asked for, and answers queries. A heap makes allocations in
+ * blocks, one extent or a few pieces each.
+ *
+ * Locks, in this order: mem_lock (all changes; held over system calls), then the table's
+ * reader-writer lock (mem_table.c; held for a moment). Look-ups take only the second.
+ */
+#ifndef SOFTCUDA_DRIVER_MEM_INT_H
+#define SOFTCUDA_DRIVER_MEM_INT_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <cuda.h>
+
+#include "base/compiler.h"
+#include "softcuda/driver/mem.h"
+#include "softcuda/driver/mem_ranges.h"
+#include "softcuda/driver/va.h"
+
+struct soft_device;
+
+#define MEM_KIB UINT64_C(1024)
+#define MEM_MIB (UINT64_C(1) << 20)
+#define MEM_GRANULE (2 * MEM_MIB) /* of physical memory, mappings and blocks */
+#define MEM_PIECE (32 * MEM_MIB)  /* allocations from this size on are made of these */
+#define MEM_UNIT UINT64_C(512)    /* small allocations within a block */
+#define MEM_PAGE UINT64_C(4096)
+#define MEM_ALL_DEVICES UINT64_MAX
+
+extern pthread_mutex_t mem_lock;
+
+/* ---- physical memory (mem_phys.c; mem_lock) ------------------------------------------------ */
+
+struct mem_phys {
+    struct soft_device *device; /* NULL: host memory, not charged */
+    int numa_node;              /* of host memory: -1 unless asked for */
+    int fd;                     /* own memfd, or the device's */
+    bool exportable;            /* has its own memfd */
+    bool imported;              /* charged by the process that made it */
+    bool rdma_wanted;           /* properties to report again */
+    uint64_t offset, bytes;     /* in the memfd */
+    uint32_t refs;              /* handles and mappings */
+};
+
+/* Charges and makes `bytes` (a multiple of MEM_GRANULE), zeroed. One reference. Returns
+ * CUDA_ERROR_OUT_OF_MEMORY if that much is not free. device NULL: host memory. */
+CUresult mem_phys_create(struct soft_device *device, uint64_t bytes, bool exportable,
+                         struct mem_phys **phys_out);
+CUresult mem_phys_import(int fd, struct mem_phys **phys_out); /* borrowed descriptor */
+/* At the last reference the memory is cleared and given back. Takes NULL. */
+void mem_phys_put(struct mem_phys *phys);
+/* Maps the first `bytes` at an address inside a reservation. Takes no reference. */
+bool mem_phys_map(const struct mem_phys *phys, uint64_t address, uint64_t bytes, bool accessible);
+
+/* ---- extents and allocations (mem_table.c) ------------------------------------------------- */
+
+struct mem_extent {
+    enum mem_kind kind;
+    struct soft_device *device;     /* owner; NULL: host memory */
+    uint64_t read_mask, write_mask; /* bit k: contexts of device ordinal k */
+    bool by_peer;                   /* also contexts that enabled peer access to the owner */
+    struct mem_phys *phys;          /* a reference, for MEM_VIRTUAL; else NULL */
+    struct soft_device *backing;    /* where the physical memory is (as device for all kinds) */
+};
+
+struct mem_managed; /* managed.c */
+struct mem_block;
+struct mem_heap;
+struct soft_pool;
+
+/* One allocation. Thread: fields change under mem_lock and the table's write lock. */
+struct mem_alloc {
+    uint64_t base, bytes; /* as asked for */
+    uint64_t span_bytes;  /* taken: bytes rounded up */
+    uint64_t id;
+    enum mem_kind kind;
+    struct soft_device *device;
+    struct soft_context *context;
+    uint32_t host_flags;
+    bool sync_memops;
+    bool is_freed;               /* stream-ordered, and its free is pending */
+    struct mem_block *block;     /* from a heap */
+    struct soft_pool *pool;      /* stream-ordered */
+    struct mem_managed *managed; /* MEM_MANAGED */
+};
+
+CUresult mem_extent_add(uint64_t lo, uint64_t hi, const struct mem_extent *extent);
+void mem_extent_remove(uint64_t lo);
+/* Under mem_lock, or inside mem_table_read. NULL if there is none. */
+struct mem_range *mem_extent_find(uint64_t address);
+bool mem_extent_hit(uint64_t lo, uint64_t hi);
+/* Sets the access masks of all extents in [lo, hi), which must be whole ones. */
+void mem_extent_access(uint64_t lo, uint64_t hi, uint64_t read_mask, uint64_t write_mask);
+
+/* Copies what is given, adds an id, and enters it. */
+CUresult mem_alloc_add(const struct mem_alloc *values, struct mem_alloc **alloc_out);
+void mem_alloc_remove(struct mem_alloc *alloc); /* frees the record */
+/* The same memory, handed out again for `bytes`: a new id. */
+void mem_alloc_renew(struct mem_alloc *alloc, uint64_t bytes, struct soft_context *context);
+/* Under mem_lock, or inside mem_table_read. NULL if there is none. */
+struct mem_alloc *mem_alloc_find(uint64_t address);
+/* The next allocation at or above an address, or NULL. Under mem_lock. */
+struct mem_alloc *mem_alloc_next(uint64_t address);
+
+/* Brackets of short look-ups and changes of records. */
+void mem_table_read(void);
+void mem_table_write(void);
+void mem_table_unlock(void);
+
+/* ---- heaps (mem_heap.c; mem_lock) ----------------------------------------------------------- */
+
+struct mem_heap {
+    enum mem_kind kind;
+    enum va_area area;
+    struct soft_device *device;
+    struct soft_context *context; /* that its allocations belong to; NULL for pools */
+    struct soft_pool *pool;
+    uint64_t read_mask, write_mask;
+    bool by_peer;
+    bool keep_empty;          /* pools: empty blocks stay until mem_heap_trim */
+    struct mem_block *blocks; /* ascending addresses */
+    uint64_t reserved_bytes;  /* in blocks */
+    uint64_t reserved_high_bytes;
+};
+
+/* Below MEM_GRANULE from shared blocks, above in blocks of their own. `align` up to MEM_GRANULE. */
+CUresult mem_heap_alloc(struct mem_heap *heap, uint64_t bytes, uint64_t align,
+                        struct mem_alloc **alloc_out);
+void mem_heap_free(struct mem_alloc *alloc);
+/* Gives empty blocks back until at most `keep_bytes` are reserved. Returns the bytes given back. */
+uint64_t mem_heap_trim(struct mem_heap *heap, uint64_t keep_bytes);
+/* Gives the masks of the heap to all its extents. */
+void mem_heap_access(struct mem_heap *heap);
+/* Frees everything in it. */
+void mem_heap_clear(struct mem_heap *heap);
+
+/* ---- contexts (mem_context.c) --------------------------------------------------------------- */
+
+/* What memory keeps for a context. */
+struct mem_context {
+    struct soft_context *context;
+    struct soft_device *device;
+    uint64_t peer_mask; /* ordinals whose memory it may access; under the table's write lock */
+    struct mem_heap heap, fixed;
+    uint64_t reserve_bytes;
+    struct mem_context *next;
+};
+
+/* Under mem_lock or inside mem_table_read. NULL for a context that was never opened. */
+struct mem_context *mem_context_find(const struct soft_context *context);
+/* Whether contexts of that kind may read (write) an extent; inside mem_table_read. `reader` NULL:
+ * any access counts. */
+bool mem_context_may(const struct mem_context *reader, const struct mem_extent *extent, bool write);
+
+/* Inside the process's limits at all (host.c)? */
+bool mem_host_fits(uint64_t bytes);
+
+/* Frees a stream-ordered allocation at once; mem_lock. */
+void mem_pool_free(struct mem_alloc *alloc);
+/* When stream-ordered frees are pending on the device: waits for them and returns true, so that an
+ * allocation may be tried again. Without mem_lock. */
+bool mem_pools_reclaim(struct soft_device *device);
+/* Asks every pool of the device to give back what it does not use (pool.c; mem_lock). Returns
+ * whether something was given back. */
+bool mem_pools_trim(struct soft_device *device);
+/* Frees stream-ordered allocations that a context made (pool.c; mem_lock). */
+void mem_pools_context_close(struct soft_context *context);
+/* Frees host and managed allocations of a context (host.c; mem_lock). */
+void mem_host_context_close(struct soft_context *context);
+
+/* host.c: frees one host allocation; mem_lock. */
+void mem_host_free(struct mem_alloc *alloc);
+/* managed.c: plain memory that host and devices see. */
+CUresult mem_managed_alloc(struct soft_context *context, uint64_t bytes, uint32_t flags,
+                           struct mem_alloc **alloc_out);
+void mem_managed_free(struct mem_alloc *alloc);
+void mem_managed_record_free(struct mem_managed *managed);
+
+static inline void *mem_pointer(uint64_t address)
+{
+    return (void *)(uintptr_t)address; /* NOLINT(performance-no-int-to-ptr) */
+}
+
+static inline uint64_t mem_device_bit(int ordinal)
+{
+    return UINT64_C(1) << (unsigned)ordinal;
+}
+
+#endif /* SOFTCUDA_DRIVER_MEM_INT_H */
