@@ -3,15 +3,12 @@
  */
 #include "base/json.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/alloc.h"
 #include "base/err.h"
-#include "base/fault.h"
+#include "base/file.h"
 #include "base/parse.h"
 
 enum { SIZE_DEFAULT_BYTES = 1 << 20, DEPTH_DEFAULT = 32, KEY_MAX_BYTES = 256 };
@@ -71,24 +68,13 @@ enum fab_status fab_json_load(const char *text, size_t text_bytes, const char *n
 enum fab_status fab_json_load_file(const char *path, const struct fab_json_limits *limits,
                                    json_t **json_out, struct fab_err *err)
 {
-    size_t room_bytes = size_limit(limits) + 1, text_bytes; /* one more: a longer file is noticed */
-    char *text = fab_alloc(room_bytes);
-    enum fab_status status;
-    FILE *file;
+    size_t text_bytes = 0;
+    char *text = NULL;
+    enum fab_status status = fab_file_read(path, size_limit(limits), &text, &text_bytes, err);
 
-    if (!text)
-        return fab_err_set(err, FAB_ERR_NOMEM, "out of memory");
-    file = fab_fault("open") ? (errno = EMFILE, NULL) : fopen(path, "re");
-    if (!file) {
-        status = fab_err_errno(err, errno, "%s", path);
-        goto out;
-    }
-    text_bytes = fread(text, 1, room_bytes, file);
-    status = ferror(file) ? fab_err_errno(err, errno, "%s", path) : FAB_OK;
-    (void)fclose(file); /* only read from */
-    if (status == FAB_OK)
-        status = fab_json_load(text, text_bytes, path, limits, json_out, err);
-out:
+    if (status != FAB_OK)
+        return status;
+    status = fab_json_load(text, text_bytes, path, limits, json_out, err);
     free(text);
     return status;
 }

@@ -37,8 +37,8 @@ void fab_setting_limits(const struct fab_setting *row, int64_t *min_out, int64_t
         *max_out = FAB_SETTING_LIST_MAX_ITEMS;
 }
 
-static const char *format_number(const struct fab_setting *row, int64_t value,
-                                 char text[FAB_NUMBER_TEXT_BYTES])
+const char *fab_setting_format(const struct fab_setting *row, int64_t value,
+                               char text[FAB_NUMBER_TEXT_BYTES])
 {
     if (row->type == FAB_SETTING_SIZE)
         return fab_format_size((uint64_t)value, text);
@@ -71,8 +71,8 @@ static void describe_limits(const struct fab_setting *row, char *text, size_t te
     else if (row->type == FAB_SETTING_LIST)
         of = "items";
     fab_setting_limits(row, &min, &max);
-    (void)snprintf(text, text_bytes, "%s .. %s%s%s", format_number(row, min, min_text),
-                   format_number(row, max, max_text), *of ? " " : "", of);
+    (void)snprintf(text, text_bytes, "%s .. %s%s%s", fab_setting_format(row, min, min_text),
+                   fab_setting_format(row, max, max_text), *of ? " " : "", of);
 }
 
 const char *fab_setting_range(const struct fab_setting *row, char *text, size_t text_bytes)

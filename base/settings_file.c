@@ -6,14 +6,13 @@
  */
 #include "base/settings_file.h"
 
-#include <errno.h>
 #include <libconfig.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/fault.h"
+#include "base/file.h"
 #include "base/settings_int.h"
 #include "base/settings_scan.h"
 
@@ -276,40 +275,13 @@ enum fab_status fab_settings_read_text(const struct fab_schema *schema, void *ta
     return status;
 }
 
-/* Reads one byte more than allowed, so that a longer file is noticed. */
-static enum fab_status read_whole(const char *path, char **text_out, size_t *text_bytes_out,
-                                  struct fab_err *err)
-{
-    char *text = fab_alloc(FAB_SETTINGS_FILE_MAX_BYTES + 1);
-    enum fab_status status = FAB_OK;
-    FILE *file;
-
-    if (!text)
-        return fab_err_set(err, FAB_ERR_NOMEM, "out of memory");
-    file = fab_fault("open") ? (errno = EMFILE, NULL) : fopen(path, "re");
-    if (!file) {
-        status = fab_err_errno(err, errno, "%s", path);
-        goto fail;
-    }
-    *text_bytes_out = fread(text, 1, FAB_SETTINGS_FILE_MAX_BYTES + 1, file);
-    if (ferror(file))
-        status = fab_err_errno(err, errno, "%s", path);
-    (void)fclose(file); /* only read from */
-    if (status != FAB_OK)
-        goto fail;
-    *text_out = text;
-    return FAB_OK;
-fail:
-    free(text);
-    return status;
-}
-
 enum fab_status fab_settings_read_file(const struct fab_schema *schema, void *target,
                                        const char *path, struct fab_err *err)
 {
     size_t text_bytes = 0;
     char *text = NULL;
-    enum fab_status status = read_whole(path, &text, &text_bytes, err);
+    enum fab_status status =
+        fab_file_read(path, FAB_SETTINGS_FILE_MAX_BYTES, &text, &text_bytes, err);
 
     if (status != FAB_OK)
         return status;

@@ -8,6 +8,7 @@
 #define BASE_SETTINGS_INT_H
 
 #include "base/err.h"
+#include "base/parse.h"
 #include "base/settings.h"
 
 enum {
@@ -30,6 +31,10 @@ static inline void *fab_setting_field(const struct fab_setting *row, void *targe
 
 /* The allowed values as numbers, with the type's own limits where the row has none. */
 void fab_setting_limits(const struct fab_setting *row, int64_t *min_out, int64_t *max_out);
+
+/* A number of the row's type as text: "64MiB", "2m30s", "-3". Returns `text`. */
+const char *fab_setting_format(const struct fab_setting *row, int64_t value,
+                               char text[FAB_NUMBER_TEXT_BYTES]);
 
 /* Clears the items and frees them. */
 void fab_setting_list_clear(const struct fab_setting *row, struct fab_setting_list *list);

@@ -153,33 +153,40 @@ static void print_quoted(FILE *out, const char *text)
     (void)fputc('"', out);
 }
 
-/* What stands for a value that has no default. */
-static const char *placeholder(const struct fab_setting *row)
+/* What stands for a number that has no default: the allowed one nearest to 0. */
+static int64_t placeholder(const struct fab_setting *row)
 {
-    switch (row->type) {
-    case FAB_SETTING_BOOL:
-        return "false";
-    case FAB_SETTING_INT:
-    case FAB_SETTING_SIZE:
-    case FAB_SETTING_DURATION:
-        return "0";
-    case FAB_SETTING_ENUM:
-        return row->choices[0];
-    case FAB_SETTING_STRING:
-    case FAB_SETTING_LIST:
-        break;
-    }
-    return "";
+    int64_t min, max;
+
+    fab_setting_limits(row, &min, &max);
+    return min > 0 ? min : max < 0 ? max : 0;
 }
 
 static void print_value(const struct fab_setting *row, FILE *out)
 {
-    const char *value = row->fallback ? row->fallback : placeholder(row);
+    char number[FAB_NUMBER_TEXT_BYTES];
+    const char *value = row->fallback;
 
-    if (row->type == FAB_SETTING_BOOL || row->type == FAB_SETTING_INT)
-        (void)fputs(value, out);
-    else
-        print_quoted(out, value);
+    switch (row->type) {
+    case FAB_SETTING_BOOL:
+        (void)fputs(value ? value : "false", out);
+        return;
+    case FAB_SETTING_INT:
+        (void)fputs(value ? value : fab_setting_format(row, placeholder(row), number), out);
+        return;
+    case FAB_SETTING_SIZE:
+    case FAB_SETTING_DURATION:
+        value = value ? value : fab_setting_format(row, placeholder(row), number);
+        break;
+    case FAB_SETTING_ENUM:
+        value = value ? value : row->choices[0];
+        break;
+    case FAB_SETTING_STRING:
+    case FAB_SETTING_LIST:
+        value = value ? value : "";
+        break;
+    }
+    print_quoted(out, value);
 }
 
 static void print_rows(const struct fab_schema *schema, const char *group, unsigned depth,

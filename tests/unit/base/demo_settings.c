@@ -31,6 +31,13 @@ static const struct fab_setting link_rows[] = {
      .fallback = "50GiB",
      .unit = "a second",
      .help = "In each direction."},
+    {.name = "port.lanes",
+     .type = FAB_SETTING_INT,
+     .offset = offsetof(struct demo_link, lanes),
+     .min = 1,
+     .max = 16,
+     .flags = FAB_SETTING_REQUIRED,
+     .help = "Wires of the port."},
 };
 static const struct fab_schema link_schema = FAB_SCHEMA("link", link_rows, struct demo_link);
 

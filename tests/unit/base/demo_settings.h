@@ -11,6 +11,7 @@ enum demo_policy { DEMO_PACK, DEMO_SPREAD };
 struct demo_link {
     int64_t peer;
     uint64_t bandwidth_bytes_per_s;
+    int64_t lanes;
 };
 
 struct demo_gpu {

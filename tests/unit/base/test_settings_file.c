@@ -22,7 +22,8 @@ static const char whole_file[] = "// everything at once\n"
                                  "rails = [\"mlx5_0\", \"mlx5_1\"];\n"
                                  "gpus = ( { name = \"A\"; memory = 3000000000; },\n"
                                  "         { name = \"B\";\n"
-                                 "           links = ( { peer = 0x1; }, { peer = 63;\n"
+                                 "           links = ( { peer = 0x1; port = { lanes = 4; }; }, { "
+                                 "peer = 63; port = { lanes = 16; };\n"
                                  "                       bandwidth = \"25GiB\"; } ); } );\n";
 
 static enum fab_status read_text(struct demo_conf *conf, const char *text, struct fab_err *err)
@@ -62,6 +63,7 @@ static void test_whole_file(void)
             CHECK_EQ(link[0].peer, 1);
             CHECK_EQ(link[0].bandwidth_bytes_per_s, INT64_C(50) << 30);
             CHECK_EQ(link[1].peer, 63);
+            CHECK_EQ(link[1].lanes, 16);
         }
     }
 
@@ -99,6 +101,11 @@ static void test_refusals(void)
         {"wrong bare item", "rails = [1];", FAB_ERR_INVALID, "rails: [0]: a number where a string"},
         {"missing in an item", "gpus = ( { name = \"A\"; },\n { memory = \"1GiB\"; } );",
          FAB_ERR_INVALID, "t.conf:2: gpus: [1]: name is missing"},
+        {"missing in a group of an item",
+         "gpus = ({ name = \"A\"; links = ({ peer = 1; port = { }; }); });", FAB_ERR_INVALID,
+         "t.conf:1: gpus: [0]: links: [0]: port.lanes is missing"},
+        {"its group is missing", "gpus = ({ name = \"A\"; links = ({ peer = 1; }); });",
+         FAB_ERR_INVALID, "port.lanes is missing"},
         {"too many items", "rails = [\"a\", \"b\", \"c\"];", FAB_ERR_RANGE,
          "(allowed: 0 .. 2 items)"},
         {"libconfig would wrap", "\noffset = 4294967297;", FAB_ERR_RANGE,
