@@ -28,6 +28,22 @@ cudaError_t crt_cudaSetDevice(int device)
     return status;
 }
 
+/* The first of the list is what this thread uses until it chooses one itself. */
+cudaError_t crt_cudaSetValidDevices(int *device_arr, int len)
+{
+    CUdevice handle;
+    CUcontext current = NULL;
+    cudaError_t status = CRT_DRV(CtxGetCurrent, &current);
+
+    if (len < 0 || (len > 0 && !device_arr))
+        return cudaErrorInvalidValue;
+    for (int i = 0; i < len && status == cudaSuccess; i++)
+        status = crt_device_get(device_arr[i], &handle);
+    if (status == cudaSuccess && !current)
+        crt_self.device = len ? device_arr[0] : 0;
+    return status;
+}
+
 cudaError_t crt_cudaInitDevice(int device, unsigned int deviceFlags, unsigned int flags)
 {
     CUcontext context;

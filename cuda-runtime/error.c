@@ -62,16 +62,25 @@ static bool is_sticky(cudaError_t error)
            error == cudaErrorTensorMemoryLeak || error == cudaErrorExternalDevice;
 }
 
-cudaError_t crt_cudaGetLastError(void)
+/* Where the driver cannot be used, that is the answer of these two as well, however often. */
+static cudaError_t last_error(bool take)
 {
-    cudaError_t error = crt_self.last_error;
+    cudaError_t error = crt_driver_open();
 
-    if (!is_sticky(error))
+    if (error != cudaSuccess)
+        return error;
+    error = crt_self.last_error;
+    if (take && !is_sticky(error))
         crt_self.last_error = cudaSuccess;
     return error;
 }
 
+cudaError_t crt_cudaGetLastError(void)
+{
+    return last_error(/* take */ true);
+}
+
 cudaError_t crt_cudaPeekAtLastError(void)
 {
-    return crt_self.last_error;
+    return last_error(/* take */ false);
 }

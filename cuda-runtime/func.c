@@ -77,9 +77,10 @@ cudaError_t crt_cudaFuncSetCacheConfig(const void *func, enum cudaFuncCache cach
 /* Shared memory banks have had one size since compute capability 5; the calls remain. */
 cudaError_t crt_cudaFuncSetSharedMemConfig(const void *func, enum cudaSharedMemConfig config)
 {
-    (void)func;
+    CUkernel kernel;
+
     (void)config;
-    return cudaSuccess;
+    return crt_kernel_find(func, &kernel);
 }
 
 cudaError_t crt_cudaFuncGetName(const char **name, const void *func)

@@ -17,7 +17,7 @@
 #include "base/compiler.h"
 #include "cuda-runtime/driver.h"
 
-enum { LOG_BYTES = 1 << 16, MAX_RULES = 16, MAX_HANDLES = 256 };
+enum { LOG_BYTES = 1 << 16, MAX_RULES = 16, MAX_HANDLES = 1024 };
 
 static struct {
     pthread_mutex_t lock;
@@ -255,18 +255,25 @@ static CUresult library_get_kernel(CUkernel *kernel, CUlibrary library, const ch
     (void)library;
     if (strstr(name, "missing"))
         return CUDA_ERROR_NOT_FOUND;
+    (void)pthread_mutex_lock(&fake.lock);
     if (fake.kernel_count == MAX_HANDLES)
-        return CUDA_ERROR_OUT_OF_MEMORY;
+        abort();
     fake.kernels[fake.kernel_count++] = name;
     *kernel = (CUkernel)(uintptr_t)fake.kernel_count;
+    (void)pthread_mutex_unlock(&fake.lock);
     return note("cuLibraryGetKernel", " %s", name);
 }
 
 static const char *kernel_name(CUfunction function)
 {
     uintptr_t number = (uintptr_t)function;
+    const char *name = "?";
 
-    return number && number <= fake.kernel_count ? fake.kernels[number - 1] : "?";
+    (void)pthread_mutex_lock(&fake.lock);
+    if (number && number <= fake.kernel_count)
+        name = fake.kernels[number - 1];
+    (void)pthread_mutex_unlock(&fake.lock);
+    return name;
 }
 
 static CUresult library_get_variable(const char *call, CUdeviceptr *address, size_t *bytes,

@@ -3,7 +3,8 @@
 """Runs a program over the driver that takes notes and compares the notes with a file.
 
 Usage: run_program.py EXPECTED PROGRAM [ARGUMENT...]
-The environment names our libraries (LD_LIBRARY_PATH). UPDATE_EXPECTED=1 rewrites EXPECTED.
+The environment names our libraries (LD_LIBRARY_PATH). PROGRAM_PRELOAD becomes the program's
+LD_PRELOAD; PROGRAM_SKIP is a reason not to run it. UPDATE_EXPECTED=1 rewrites EXPECTED.
 """
 
 import difflib
@@ -16,10 +17,16 @@ import tempfile
 
 def main():
     expected, command = pathlib.Path(sys.argv[1]), sys.argv[2:]
+    environment = dict(os.environ)
+    if "PROGRAM_SKIP" in environment:
+        print(f"skipped: {environment['PROGRAM_SKIP']}")
+        sys.exit(77)
+    if "PROGRAM_PRELOAD" in environment:
+        environment["LD_PRELOAD"] = environment["PROGRAM_PRELOAD"]
     with tempfile.TemporaryDirectory() as folder:
         log = pathlib.Path(folder) / "log"
-        run = subprocess.run(command, env={**os.environ, "FAKE_CUDA_LOG": str(log)}, text=True,
-                             capture_output=True, timeout=50)
+        environment["FAKE_CUDA_LOG"] = str(log)
+        run = subprocess.run(command, env=environment, text=True, capture_output=True, timeout=50)
         notes = log.read_text(encoding="utf-8") if log.exists() else ""
     print(run.stdout + run.stderr, end="")
     if run.returncode != 0 or not run.stdout.startswith("done"):

@@ -63,6 +63,26 @@ static void test_properties(void)
     (void)cudaGetLastError();
 }
 
+static void test_valid_devices(void)
+{
+    int list[] = {1, 0}, wrong[] = {0, 2}, device = 7;
+
+    CHECK_CASE("the first of the list is used until a choice");
+    CHECK_EQ(cudaSetValidDevices(list, 2), cudaSuccess);
+    CHECK_EQ(cudaGetDevice(&device), cudaSuccess);
+    CHECK_EQ(device, 1);
+    CHECK_CASE("a list with a wrong one changes nothing");
+    CHECK_EQ(cudaSetValidDevices(wrong, 2), cudaErrorInvalidDevice);
+    CHECK_EQ(cudaGetDevice(&device), cudaSuccess);
+    CHECK_EQ(device, 1);
+    CHECK_CASE("an empty one restores the default");
+    CHECK_EQ(cudaSetValidDevices(NULL, 0), cudaSuccess);
+    CHECK_EQ(cudaGetDevice(&device), cudaSuccess);
+    CHECK_EQ(device, 0);
+    CHECK_STR(fake->take_log(), "");
+    (void)cudaGetLastError();
+}
+
 static void test_set_device_makes_the_context(void)
 {
     int device = 0;
@@ -179,6 +199,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CHECK_TEST(test_questions_need_no_context),
         CHECK_TEST(test_properties),
+        CHECK_TEST(test_valid_devices),
         CHECK_TEST(test_set_device_makes_the_context),
         CHECK_TEST(test_own_context_is_respected),
         CHECK_TEST(test_reset),

@@ -25,7 +25,7 @@ int main()
     if (cudaMalloc(&value, sizeof(*value)))
         return 1;
     step<<<1, 1>>>(value);
-    if (cudaGetLastError() || cudaDeviceSynchronize())
+    if (cudaGetLastError() || cudaDeviceSynchronize() || cudaFree(value))
         return 1;
     std::printf("done value=%d\n", shared_value);
     return 0;
