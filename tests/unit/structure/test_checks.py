@@ -13,6 +13,8 @@ import tempfile
 import unittest
 
 SCRIPTS = pathlib.Path(sys.argv.pop(1))
+sys.path.insert(0, str(SCRIPTS))
+sys.dont_write_bytecode = True
 SPDX = "/* SPDX-License-Identifier: Apache-2.0 */\n"
 
 
@@ -92,6 +94,7 @@ class Files(unittest.TestCase):
         ("licence", "notes.md", "no code\n", 0),
         ("length", "a.c", SPDX + "\n" * 799, 0),
         ("length", "a.c", SPDX + "\n" * 800, 1),
+        ("length", "a.toml", "# SPDX-License-Identifier: Apache-2.0\n" * 900, 0),
         ("length", "data.txt", "\n" * 900, 0),
         ("format", "a.c", SPDX + "int a;\n", 0),
         ("format", "a.c", SPDX + "int   a ;\n", 1),
