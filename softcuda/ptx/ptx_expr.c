@@ -184,9 +184,10 @@ static struct ptx_value number_of(struct ptx_parser *p, struct ptx_span span)
             break;
         }
     }
-    if (memchr(text, '.', span.bytes) || memchr(text, 'e', span.bytes) ||
-        memchr(text, 'E', span.bytes))
-        return decimal_float_of(p, span);
+    for (const char *c = text; c < end; c++) {
+        if (*c == '.' || *c == 'e' || *c == 'E')
+            return decimal_float_of(p, span);
+    }
     if (text[0] == '0' && second >= '0' && second <= '9')
         return integer_of(p, text + 1, end, 8);
     return integer_of(p, text, end, 10);
@@ -220,7 +221,8 @@ static const struct binary_operator {
 
 static const struct binary_operator *find_operator(const struct ptx_parser *p)
 {
-    if (p->token.kind != PTX_TOKEN_PUNCT)
+    /* Nearly always the expression ends here: tables are long lists of numbers. */
+    if (p->token.kind != PTX_TOKEN_PUNCT || p->token.punct == ',' || p->token.punct == '}')
         return NULL;
     for (size_t i = 0; i < FAB_ARRAY_LEN(operators); i++) {
         if (operators[i].punct == p->token.punct)
