@@ -39,14 +39,14 @@ extern pthread_mutex_t mem_lock;
 /* ---- physical memory (mem_phys.c; mem_lock) ------------------------------------------------ */
 
 struct mem_phys {
-    struct soft_device *device; /* NULL: host memory, not charged */
-    int numa_node;              /* of host memory: -1 unless asked for */
-    int fd;                     /* own memfd, or the device's */
-    bool exportable;            /* has its own memfd */
-    bool imported;              /* charged by the process that made it */
-    bool rdma_wanted;           /* properties to report again */
-    uint64_t offset, bytes;     /* in the memfd */
-    uint32_t refs;              /* handles and mappings */
+    struct soft_device *device;     /* NULL: host memory, not charged */
+    int fd;                         /* own memfd, or the device's */
+    bool exportable;                /* has its own memfd */
+    bool imported;                  /* charged by the process that made it */
+    uint64_t id;                    /* for queries */
+    uint64_t offset, bytes;         /* in the memfd */
+    uint32_t refs;                  /* handles and mappings */
+    CUmemAllocationProp properties; /* of cuMemCreate, for queries */
 };
 
 /* Charges and makes `bytes` (a multiple of MEM_GRANULE), zeroed. One reference. Returns

@@ -29,6 +29,7 @@ struct phys_file {
 };
 
 static struct phys_file files[DEVICE_COUNT_MAX];
+static uint64_t last_id;
 
 static int memfd_of_size(const char *name, uint64_t bytes)
 {
@@ -78,12 +79,8 @@ CUresult mem_phys_create(struct soft_device *device, uint64_t bytes, bool export
 
     if (!phys)
         return CUDA_ERROR_OUT_OF_MEMORY;
-    *phys = (struct mem_phys){.device = device,
-                              .numa_node = -1,
-                              .fd = -1,
-                              .exportable = exportable || !device,
-                              .bytes = bytes,
-                              .refs = 1};
+    *phys = (struct mem_phys){
+        .device = device, .fd = -1, .exportable = exportable || !device, .bytes = bytes, .refs = 1};
     if (device && !soft_device_charge(device, bytes) &&
         !(mem_pools_trim(device) && soft_device_charge(device, bytes))) {
         free(phys);
@@ -153,16 +150,21 @@ CUresult mem_phys_import(int fd, struct mem_phys **phys_out)
     if (!phys)
         return CUDA_ERROR_OUT_OF_MEMORY;
     *phys = (struct mem_phys){.device = device,
-                              .numa_node = -1,
                               .fd = fcntl(fd, F_DUPFD_CLOEXEC, 3),
                               .exportable = true,
                               .imported = true,
+                              .id = ++last_id,
                               .bytes = bytes,
                               .refs = 1};
     if (phys->fd < 0) {
         free(phys);
         return CUDA_ERROR_OPERATING_SYSTEM;
     }
+    phys->properties = (CUmemAllocationProp){
+        .type = CU_MEM_ALLOCATION_TYPE_PINNED,
+        .requestedHandleTypes = CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR,
+        .location = {.type = device ? CU_MEM_LOCATION_TYPE_DEVICE : CU_MEM_LOCATION_TYPE_HOST,
+                     .id = device ? soft_device_ordinal(device) : 0}};
     *phys_out = phys;
     return CUDA_SUCCESS;
 }
