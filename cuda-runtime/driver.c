@@ -30,29 +30,36 @@ static void store_function(void *field, void *function)
     memcpy(field, &function, sizeof(function));
 }
 
-static void resolve(void *field, const char *name, int version, cuuint64_t flags)
-{
-    CUdriverProcAddressQueryResult found = CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND;
-    void *function = NULL;
-
-    if (crt_drv.GetProcAddress(name, &function, version, flags, &found) != CUDA_SUCCESS ||
-        found != CU_GET_PROC_ADDRESS_SUCCESS)
-        function = NULL; /* only the calls that need it are lost, see CRT_DRV() */
-    store_function(field, function);
-}
+/* Where a function goes in crt_drv, and what it is asked by. */
+static const struct {
+    size_t offset;
+    const char *name;
+    int version;
+    unsigned flags;
+} functions[] = {
+#define ROW(name, version) {offsetof(struct crt_driver, name), "cu" #name, version, 0},
+    CRT_DRIVER_LIST(ROW) CRT_DRIVER_PLAIN_LIST(ROW)
+#undef ROW
+#define ROW(name, version)                                                                         \
+    {offsetof(struct crt_driver, on_default[false].name), "cu" #name, version, 0},                 \
+        {offsetof(struct crt_driver, on_default[true].name), "cu" #name, 7000,                     \
+         CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM},
+        CRT_DRIVER_PTDS_LIST(ROW)
+#undef ROW
+};
 
 static void resolve_all(void)
 {
-#define RESOLVE(name, version) resolve(&crt_drv.name, "cu" #name, version, 0);
-    CRT_DRIVER_LIST(RESOLVE)
-    CRT_DRIVER_PLAIN_LIST(RESOLVE)
-#undef RESOLVE
-#define RESOLVE(name, version)                                                                     \
-    resolve(&crt_drv.on_default[false].name, "cu" #name, version, 0);                              \
-    resolve(&crt_drv.on_default[true].name, "cu" #name, 7000,                                      \
-            CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM);
-    CRT_DRIVER_PTDS_LIST(RESOLVE)
-#undef RESOLVE
+    for (size_t i = 0; i < FAB_ARRAY_LEN(functions); i++) {
+        CUdriverProcAddressQueryResult found = CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND;
+        void *function = NULL;
+
+        if (crt_drv.GetProcAddress(functions[i].name, &function, functions[i].version,
+                                   functions[i].flags, &found) != CUDA_SUCCESS ||
+            found != CU_GET_PROC_ADDRESS_SUCCESS)
+            function = NULL; /* only the calls that need it are lost, see CRT_DRV() */
+        store_function((char *)&crt_drv + functions[i].offset, function);
+    }
 }
 
 static void after_fork_in_child(void)

@@ -4,30 +4,39 @@
 #include "cuda-runtime/error_list.h"
 #include "generated/cuda-runtime/crt_impl.h"
 
+static const struct error_row {
+    cudaError_t number;
+    const char *name, *text;
+} rows[] = {
+#define ROW(name, text) {name, #name, text},
+    CRT_ERROR_LIST(ROW)
+#undef ROW
+};
+
+static const struct error_row *find_row(cudaError_t error)
+{
+    static const struct error_row unknown = {
+        .name = "unrecognized error code",
+        .text = "unrecognized error code",
+    };
+
+    for (size_t i = 0; i < FAB_ARRAY_LEN(rows); i++)
+        if (rows[i].number == error)
+            return &rows[i];
+    return &unknown;
+}
+
 const char *crt_cudaGetErrorName(cudaError_t error)
 {
-    switch (error) {
-#define NAME(name, text)                                                                           \
-    case name:                                                                                     \
-        return #name;
-        CRT_ERROR_LIST(NAME)
-#undef NAME
-    }
-    return "unrecognized error code";
+    return find_row(error)->name;
 }
 
 const char *crt_cudaGetErrorString(cudaError_t error)
 {
-    switch (error) {
-#define TEXT(name, text)                                                                           \
-    case name:                                                                                     \
-        return text;
-        CRT_ERROR_LIST(TEXT)
-#undef TEXT
-    }
-    return "unrecognized error code";
+    return find_row(error)->text;
 }
 
+/* A switch, so that the compiler finds an error that the list lacks. */
 static bool is_runtime_error(int number)
 {
     switch ((cudaError_t)number) {

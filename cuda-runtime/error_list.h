@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * cuda-runtime/error_list.h - every cudaError_t and what it means, in our words.
  *
- * The numbers are the toolkit's enum; a compiler warning in error.c tells of one that is missing.
+ * The numbers are the toolkit's enum; a switch in error.c tells of one that is missing.
  */
 #ifndef CRT_ERROR_LIST_H
 #define CRT_ERROR_LIST_H

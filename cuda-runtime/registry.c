@@ -356,7 +356,7 @@ char crt___cudaInitModule(void **fat_cubin_handle)
 
     if (status == cudaSuccess)
         status = crt_image_load(image_of(fat_cubin_handle));
-    return crt_end(status) == cudaSuccess; /* 0 makes compiled code ask again */
+    return crt_end(status) == cudaSuccess ? 1 : 0; /* 0 makes compiled code ask again */
 }
 
 cudaError_t crt___cudaGetKernel(cudaKernel_t *kernel, const void *host_fun)

@@ -111,8 +111,9 @@ static void test_own_context_is_respected(void)
                                               &found),
              cudaSuccess);
     CHECK_EQ(found, cudaDriverEntryPointSuccess);
-    memcpy(&set_current, &entry, sizeof(entry));
-    if (!CHECK(set_current))
+    set_current = (CUresult(*)(CUcontext))(uintptr_t)entry;
+    CHECK(set_current);
+    if (!set_current)
         return;
     CHECK_EQ(set_current((CUcontext)(uintptr_t)0xab00), CUDA_SUCCESS); /* on device 0 */
     (void)fake->take_log();
