@@ -15,7 +15,7 @@ function(fab_cuda_program name)
         OUTPUT ${object}
         COMMAND ${FABRIC_NVCC} ${FABRIC_NVCC_FLAGS} ${P_FLAGS} -c ${P_SOURCE} -o ${object}
         DEPENDS ${P_SOURCE} ${P_HEADERS}
-        COMMENT "nvcc ${name}.cu" VERBATIM)
+        COMMENT "nvcc ${name}" VERBATIM)
     set(programs)
     if(P_NO_RUNTIME)
         set(kinds none)
