@@ -20,6 +20,8 @@
 #else
 #define FAB_TSA(x)
 #endif
+#define FAB_CAPABILITY(kind) FAB_TSA(capability(kind)) /* on a lock type: base/mutex.h */
+#define FAB_UNCHECKED FAB_TSA(no_thread_safety_analysis)
 #define FAB_REQUIRES(lock) FAB_TSA(requires_capability(lock))
 #define FAB_EXCLUDES(lock) FAB_TSA(locks_excluded(lock))
 #define FAB_ACQUIRE(lock) FAB_TSA(acquire_capability(lock))

@@ -8,7 +8,6 @@
 #include "base/metrics.h"
 
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,10 +16,11 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include "base/list.h"
+#include "base/mutex.h"
 
 struct fab_metric_registry {
-    pthread_mutex_t lock; /* guards the list, not the values */
-    struct fab_list sets; /* of fab_metric_set.link, sets of one table side by side */
+    struct fab_mutex mutex; /* guards the list, not the values */
+    struct fab_list sets;   /* of fab_metric_set.link, sets of one table side by side */
 };
 
 struct fab_metric_set {
@@ -40,7 +40,7 @@ enum fab_status fab_metric_registry_create(struct fab_metric_registry **registry
 
     if (!registry)
         return fab_err_set(err, FAB_ERR_NOMEM, "out of memory");
-    (void)pthread_mutex_init(&registry->lock, NULL); /* default attributes: cannot fail */
+    fab_mutex_init(&registry->mutex);
     fab_list_init(&registry->sets);
     *registry_out = registry;
     return FAB_OK;
@@ -51,7 +51,7 @@ void fab_metric_registry_destroy(struct fab_metric_registry *registry)
     if (!registry)
         return;
     fab_assert(fab_list_is_empty(&registry->sets));
-    (void)pthread_mutex_destroy(&registry->lock);
+    fab_mutex_fini(&registry->mutex);
     free(registry);
 }
 
@@ -103,6 +103,9 @@ static bool share_a_name(const struct fab_metric_set *a, const struct fab_metric
 }
 
 /* Registers the set behind the last one of its table. FAB_ERR_EXISTS if it clashes. */
+static enum fab_status insert_locked(struct fab_metric_registry *registry,
+                                     struct fab_metric_set *set) FAB_REQUIRES(registry->mutex);
+
 static enum fab_status insert_locked(struct fab_metric_registry *registry,
                                      struct fab_metric_set *set)
 {
@@ -174,9 +177,9 @@ enum fab_status fab_metrics_create(struct fab_metric_registry *registry,
     if (!set)
         return fab_err_set(err, FAB_ERR_NOMEM, "out of memory");
     set->registry = registry;
-    (void)pthread_mutex_lock(&registry->lock);
+    fab_mutex_lock(&registry->mutex);
     status = insert_locked(registry, set);
-    (void)pthread_mutex_unlock(&registry->lock);
+    fab_mutex_unlock(&registry->mutex);
     if (status != FAB_OK) {
         (void)fab_err_set(err, status, "metric %s{%s} exists already", count ? table[0].name : "",
                           set->labels);
@@ -191,9 +194,9 @@ void fab_metrics_destroy(struct fab_metric_set *set)
 {
     if (!set)
         return;
-    (void)pthread_mutex_lock(&set->registry->lock);
+    fab_mutex_lock(&set->registry->mutex);
     fab_list_remove(&set->link);
-    (void)pthread_mutex_unlock(&set->registry->lock);
+    fab_mutex_unlock(&set->registry->mutex);
     free_set(set);
 }
 
@@ -334,7 +337,7 @@ void fab_metrics_print(struct fab_metric_registry *registry, FILE *out)
 {
     const struct fab_metric *last = NULL;
 
-    (void)pthread_mutex_lock(&registry->lock);
+    fab_mutex_lock(&registry->mutex);
     FAB_LIST_EACH(node, after, &registry->sets)
     {
         if (set_of(node)->table == last)
@@ -343,5 +346,5 @@ void fab_metrics_print(struct fab_metric_registry *registry, FILE *out)
         for (size_t i = 0; i < set_of(node)->count; i++)
             print_family(registry, node, i, out);
     }
-    (void)pthread_mutex_unlock(&registry->lock);
+    fab_mutex_unlock(&registry->mutex);
 }
