@@ -253,6 +253,7 @@ static void parse_version(struct ptx_parser *p)
         ptx_fail_expected(p, "a version");
         return;
     }
+    module->version_major = module->version_minor = 0;
     for (size_t i = 0; i < p->token.span.bytes && i < 9; i++) {
         char c = p->token.span.text[i];
 
