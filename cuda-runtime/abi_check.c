@@ -100,3 +100,7 @@ SAME_NUMBER(cudaHostRegisterReadOnly, CU_MEMHOSTREGISTER_READ_ONLY);
 SAME_NUMBER(cudaMemAttachGlobal, CU_MEM_ATTACH_GLOBAL);
 SAME_NUMBER(cudaMemAttachSingle, CU_MEM_ATTACH_SINGLE);
 SAME_NUMBER(cudaStreamCaptureStatusNone, CU_STREAM_CAPTURE_STATUS_NONE);
+SAME_NUMBER(cudaStreamCaptureStatusActive, CU_STREAM_CAPTURE_STATUS_ACTIVE);
+SAME_NUMBER(cudaStreamCaptureModeRelaxed, CU_STREAM_CAPTURE_MODE_RELAXED);
+SAME_NUMBER(cudaStreamCaptureModeGlobal, 0);
+SAME_SIZE(cudaGraphEdgeData, CUgraphEdgeData);

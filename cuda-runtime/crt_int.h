@@ -41,10 +41,10 @@ struct crt_call {
 /* Thread: its own. */
 struct crt_thread {
     cudaError_t last_error;
-
-    int device;      /* 0 until then */
-    CUcontext bound; /* the context that crt_begin() last found good ... */
-    unsigned epoch;  /* ... at this count of device resets */
+    int device;                              /* 0 until then */
+    CUcontext bound;                         /* the context that crt_begin() last found good ... */
+    unsigned epoch;                          /* ... at this count of device resets */
+    enum cudaStreamCaptureMode capture_mode; /* 0 is global, the default */
     size_t call_depth;
     struct crt_call calls[CRT_MAX_CALL_DEPTH];
 };

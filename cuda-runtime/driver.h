@@ -140,6 +140,8 @@
     X(StreamSetAttribute, 11000)                                                                   \
     X(StreamCopyAttributes, 11000)                                                                 \
     X(StreamIsCapturing, 10000)                                                                    \
+    X(StreamGetCaptureInfo, 12030)                                                                 \
+    X(ThreadExchangeStreamCaptureMode, 10010)                                                      \
     X(EventCreate, 2000)                                                                           \
     X(EventRecord, 2000)                                                                           \
     X(EventRecordWithFlags, 11010)                                                                 \

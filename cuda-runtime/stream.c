@@ -87,18 +87,6 @@ cudaError_t crt_cudaStreamCopyAttributes(cudaStream_t dst, cudaStream_t src)
     return CRT_DRV(StreamCopyAttributes, dst, src);
 }
 
-cudaError_t crt_cudaStreamIsCapturing(cudaStream_t stream,
-                                      enum cudaStreamCaptureStatus *pCaptureStatus)
-{
-    if (!pCaptureStatus)
-        return cudaErrorInvalidValue;
-    if (!crt_drv.StreamIsCapturing) { /* a driver without capture captures nothing */
-        *pCaptureStatus = cudaStreamCaptureStatusNone;
-        return cudaSuccess;
-    }
-    return CRT_DRV(StreamIsCapturing, stream, (CUstreamCaptureStatus *)pCaptureStatus);
-}
-
 /* The driver's callback has a CUresult where the runtime's has a cudaError_t. */
 struct callback {
     cudaStreamCallback_t function;

@@ -4,7 +4,7 @@
  * The fake is a libcuda.so.1 that runs no kernel: it notes each call in a line of text. Memory is
  * host memory, so copies and sets really happen. A test in the same process finds these functions
  * by fake_find(); a program as another process uses the variables FAKE_CUDA_LOG (a file for the
- * lines) and FAKE_CUDA_DEVICES.
+ * lines) and FAKE_CUDA_DEVICES; FAKE_CUDA_LACKS lists functions that this driver does not have.
  */
 #ifndef TESTS_FAKE_CUDA_H
 #define TESTS_FAKE_CUDA_H

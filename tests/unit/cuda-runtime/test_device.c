@@ -188,6 +188,30 @@ static void test_versions(void)
     CHECK_EQ(version, CUDA_VERSION);
 }
 
+static void test_questions_about_capture(void)
+{
+    enum cudaStreamCaptureStatus status = cudaStreamCaptureStatusActive;
+    enum cudaStreamCaptureMode mode = cudaStreamCaptureModeRelaxed;
+    unsigned long long id = 77;
+
+    CHECK_CASE("a driver without capture captures nothing");
+    CHECK_EQ(cudaStreamIsCapturing(NULL, &status), cudaSuccess);
+    CHECK_EQ(status, cudaStreamCaptureStatusNone);
+    status = cudaStreamCaptureStatusActive;
+    CHECK_EQ(cudaStreamGetCaptureInfo(NULL, &status, &id, NULL, NULL, NULL, NULL), cudaSuccess);
+    CHECK_EQ(status, cudaStreamCaptureStatusNone);
+    CHECK_EQ(id, 77);
+    CHECK_CASE("the mode is exchanged");
+    CHECK_EQ(cudaThreadExchangeStreamCaptureMode(&mode), cudaSuccess);
+    CHECK_EQ(mode, cudaStreamCaptureModeGlobal);
+    CHECK_EQ(cudaThreadExchangeStreamCaptureMode(&mode), cudaSuccess);
+    CHECK_EQ(mode, cudaStreamCaptureModeRelaxed);
+    mode = (enum cudaStreamCaptureMode)3;
+    CHECK_EQ(cudaThreadExchangeStreamCaptureMode(&mode), cudaErrorInvalidValue);
+    (void)cudaGetLastError();
+    (void)fake->take_log();
+}
+
 static void test_driver_that_lacks_a_function(void)
 {
     CHECK_CASE("only the calls that need it are lost (FAKE_CUDA_LACKS)");
@@ -207,10 +231,14 @@ int main(void)
         CHECK_TEST(test_flags_and_peers),
         CHECK_TEST(test_entry_points),
         CHECK_TEST(test_versions),
+        CHECK_TEST(test_questions_about_capture),
         CHECK_TEST(test_driver_that_lacks_a_function),
     };
 
-    if (setenv("FAKE_CUDA_LACKS", "cuCtxResetPersistingL2Cache", 1) != 0)
+    if (setenv("FAKE_CUDA_LACKS",
+               "cuCtxResetPersistingL2Cache cuStreamIsCapturing cuStreamGetCaptureInfo "
+               "cuThreadExchangeStreamCaptureMode",
+               1) != 0)
         return 1;
     fake = fake_find();
     if (!fake)
