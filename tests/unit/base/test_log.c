@@ -82,11 +82,12 @@ static void test_levels(void)
 {
     static const struct {
         const char *word;
-        bool error, info, debug;
+        bool error, info, debug, trace;
     } cases[] = {
-        {"off", false, false, false}, {"error", true, false, false}, {"warn", true, false, false},
-        {"info", true, true, false},  {"debug", true, true, true},   {"trace", true, true, true},
-        {"", true, true, false},
+        {"off", false, false, false, false}, {"error", true, false, false, false},
+        {"warn", true, false, false, false}, {"info", true, true, false, false},
+        {"debug", true, true, true, false},  {"trace", true, true, true, true},
+        {"", true, true, false, false},
     };
 
     for (size_t i = 0; i < FAB_ARRAY_LEN(cases); i++) {
@@ -103,6 +104,12 @@ static void test_levels(void)
         fab_log_debug(&out.log, "d", "n %d", count_evaluation());
         CHECK_EQ(*taken(&out) != '\0', cases[i].debug);
         CHECK_EQ(evaluated, cases[i].error + cases[i].info + cases[i].debug);
+        fab_log_trace(&out.log, "t", "n %d", count_evaluation());
+#ifdef NDEBUG
+        CHECK_EQ(*taken(&out), '\0'); /* compiled out */
+#else
+        CHECK_EQ(*taken(&out) != '\0', cases[i].trace);
+#endif
         close_log(&out);
     }
 }
