@@ -21,6 +21,7 @@ struct ptx_function;
 struct ptx_module;
 struct ptx_var;
 struct warp_launch;
+struct warp_policy;
 struct warp_pool;
 struct warp_program;
 
@@ -34,8 +35,9 @@ struct warp_link {
     /* A unique 64-bit handle for a function whose address is taken, and back. */
     uint64_t (*function_handle)(void *arg, const char *name);
     struct warp_program *(*function_of_handle)(void *arg, uint64_t handle);
-    /* The program of a callee by name (lowered on demand; recursion returns the same pointer). */
+    /* Not asked: a program holds the functions of its module that it can call. */
     struct warp_program *(*callee)(void *arg, const char *name, struct fab_err *err);
+    const struct warp_policy *policy; /* isa, no_slot_sharing, no_hoisting; NULL: defaults */
 };
 
 struct warp_program_info {
@@ -122,6 +124,7 @@ struct warp_launch_request {
     bool cooperative;           /* all blocks resident; grid sync allowed */
     const struct warp_env *env; /* kept until done() */
     uint64_t grid_id;
+    uint64_t stack_bytes; /* a thread's stack for recursion (cudaLimitStackSize); 0: default */
     /* Called once, from a worker or helping thread, after the last block (or after a fault or
      * cancel, when no block runs any more). May start other launches; must not wait for one. */
     void (*done)(void *arg, const struct warp_outcome *outcome);

@@ -117,9 +117,11 @@ struct warp_tlb {
  * (struct warp is embedded first there). */
 struct warp {
     uint8_t *base[WARP_BASE_COUNT];
-    uint32_t mask;                              /* active lanes: never 0 while a handler runs */
-    uint32_t live;                              /* lanes that have not exited */
-    int32_t budget;                             /* back edges left before this warp must yield */
+    uint32_t mask; /* active lanes: never 0 while a handler runs */
+    uint32_t live; /* lanes that have not exited */
+    /* Back edges left before this warp must yield. A handler that waits for somebody (mbarrier
+     * try_wait) sets 0 and goes on: the next back edge then ends the turn. */
+    int32_t budget;
     uint32_t warp_index;                        /* in its block */
     FAB_ALIGNED(64) uint32_t lanes[WARP_LANES]; /* `mask` as 0 / ~0 per lane, for blending */
     struct warp_block *block;
@@ -153,6 +155,7 @@ enum warp_fault_kind {
     WARP_FAULT_STACK,   /* call depth or local memory exceeded */
     WARP_FAULT_ILLEGAL_INSTRUCTION,
     WARP_FAULT_SHARED_RANGE, /* .shared/.local offset outside its window */
+    WARP_FAULT_CANCELLED,    /* warp_launch_cancel() */
 };
 
 /* Records the fault for the launch (the first one wins) and returns WARP_STOP_FAULT. `lane` may be
