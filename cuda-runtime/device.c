@@ -177,8 +177,13 @@ cudaError_t crt_cudaDeviceCanAccessPeer(int *canAccessPeer, int device, int peer
 cudaError_t crt_cudaDeviceEnablePeerAccess(int peerDevice, unsigned int flags)
 {
     CUcontext peer;
-    cudaError_t status = crt_primary_get(peerDevice, &peer);
+    int device;
+    cudaError_t status = crt_device_current(&device);
 
+    if (status == cudaSuccess && device == peerDevice)
+        status = cudaErrorInvalidDevice;
+    if (status == cudaSuccess)
+        status = crt_primary_get(peerDevice, &peer);
     return status == cudaSuccess ? CRT_DRV(CtxEnablePeerAccess, peer, flags) : status;
 }
 

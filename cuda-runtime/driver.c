@@ -66,7 +66,7 @@ static void after_fork_in_child(void)
 {
     /* The parent's connection, threads and contexts do not exist here. */
     atomic_store(&driver.left_alive, true);
-    crt_registry_unlock();
+    crt_registry_renew_lock();
 }
 
 static void at_exit(void)

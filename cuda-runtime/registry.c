@@ -43,6 +43,11 @@ void crt_registry_unlock(void)
     (void)pthread_rwlock_unlock(&registry.lock);
 }
 
+void crt_registry_renew_lock(void)
+{
+    (void)pthread_rwlock_init(&registry.lock, NULL);
+}
+
 static size_t hash(const void *key)
 {
     uint64_t value = (uint64_t)(uintptr_t)key * UINT64_C(0x9e3779b97f4a7c15); /* Fibonacci */

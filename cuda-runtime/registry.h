@@ -23,8 +23,10 @@ cudaError_t crt_variable_find(const void *symbol, CUdeviceptr *address_out, size
 /* Called whenever a thread gets a context: eager loading happens here. */
 void crt_registry_context_ready(void);
 
-/* Held over a fork, so that the child's exit handlers find the tables whole. */
+/* Held over a fork, so that the child's exit handlers find the tables whole. The child does not
+ * unlock but makes the lock anew: the owner's thread id is not the child's. */
 void crt_registry_lock(void);
 void crt_registry_unlock(void);
+void crt_registry_renew_lock(void);
 
 #endif /* CRT_REGISTRY_H */

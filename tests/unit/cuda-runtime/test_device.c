@@ -150,6 +150,7 @@ static void test_flags_and_peers(void)
     CHECK_STR(fake->take_log(),
               "cuDevicePrimaryCtxRetain device=0\ncuCtxEnablePeerAccess 0xc000 flags=0\n");
     CHECK_EQ(cudaDeviceEnablePeerAccess(5, 0), cudaErrorInvalidDevice);
+    CHECK_EQ(cudaDeviceEnablePeerAccess(1, 0), cudaErrorInvalidDevice); /* itself */
     (void)cudaGetLastError();
 }
 
