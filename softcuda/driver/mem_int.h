@@ -159,6 +159,8 @@ struct mem_context *mem_context_find(const struct soft_context *context);
  * any access counts. */
 bool mem_context_may(const struct mem_context *reader, const struct mem_extent *extent, bool write);
 
+/* The reservation of cuMemAddressReserve that holds an address (vmm.c; without mem_lock). */
+bool mem_reserved_find(uint64_t address, uint64_t *lo_out, uint64_t *hi_out);
 /* Inside the process's limits at all (host.c)? */
 bool mem_host_fits(uint64_t bytes);
 

@@ -99,9 +99,9 @@ CUresult soft_cuDeviceGetP2PAttribute(int *value, CUdevice_P2PAttribute attrib, 
 {
     const struct soft_device *from = soft_device_at(srcDevice), *to = soft_device_at(dstDevice);
 
-    if (!from || !to)
+    if (!from || !to || from == to)
         return CUDA_ERROR_INVALID_DEVICE;
-    if (!value || from == to)
+    if (!value)
         return CUDA_ERROR_INVALID_VALUE;
     switch (attrib) {
     case CU_DEVICE_P2P_ATTRIBUTE_PERFORMANCE_RANK:
@@ -175,10 +175,8 @@ CUresult soft_cuDeviceGetP2PAtomicCapabilities(unsigned int *capabilities,
 {
     const struct soft_device *from = soft_device_at(srcDevice), *to = soft_device_at(dstDevice);
 
-    if (!from || !to)
+    if (!from || !to || from == to)
         return CUDA_ERROR_INVALID_DEVICE;
-    if (from == to)
-        return CUDA_ERROR_INVALID_VALUE;
     CUresult result = atomic_capabilities(capabilities, operations, count);
 
     for (unsigned int i = 0; result == CUDA_SUCCESS && i < count; i++) {

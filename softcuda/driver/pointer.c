@@ -14,7 +14,8 @@
 
 /* Everything that an attribute may ask for, of one address. */
 struct pointer_facts {
-    bool known; /* else all answers are the empty ones */
+    bool known;                        /* an allocation or mapping */
+    uint64_t reserved_lo, reserved_hi; /* of cuMemAddressReserve; 0: none */
     bool sync_memops;
     struct mem_info info;
     struct soft_device *device; /* whose memory it is, or that was current when it was made */
@@ -26,6 +27,7 @@ struct pointer_facts {
 
 static void learn(uint64_t address, const struct soft_context *current, struct pointer_facts *facts)
 {
+    (void)mem_reserved_find(address, &facts->reserved_lo, &facts->reserved_hi);
     if (!soft_mem_find(address, &facts->info))
         return;
     facts->known = true;
@@ -72,6 +74,15 @@ static CUresult put(void *data, const void *value, size_t bytes)
 
 #define PUT(type, value) put(data, &(type){(type)(value)}, sizeof(type))
 
+/* A reserved address without a mapping is a range, and nothing else. */
+static bool is_answered(const struct pointer_facts *facts, CUpointer_attribute attribute)
+{
+    return facts->known ||
+           (facts->reserved_hi != 0 && (attribute == CU_POINTER_ATTRIBUTE_RANGE_START_ADDR ||
+                                        attribute == CU_POINTER_ATTRIBUTE_RANGE_SIZE ||
+                                        attribute == CU_POINTER_ATTRIBUTE_MAPPED));
+}
+
 /* CUDA_ERROR_INVALID_VALUE: the attribute means nothing for this address. */
 static CUresult answer(const struct pointer_facts *facts, uint64_t address,
                        CUpointer_attribute attribute, void *data)
@@ -102,9 +113,10 @@ static CUresult answer(const struct pointer_facts *facts, uint64_t address,
     case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE:
         return PUT(unsigned, 0); /* as for memory of cuMemCreate, which this is */
     case CU_POINTER_ATTRIBUTE_RANGE_START_ADDR:
-        return PUT(uint64_t, info->base);
+        return PUT(uint64_t, facts->reserved_hi ? facts->reserved_lo : info->base);
     case CU_POINTER_ATTRIBUTE_RANGE_SIZE:
-        return PUT(size_t, info->bytes);
+        return PUT(size_t,
+                   facts->reserved_hi ? facts->reserved_hi - facts->reserved_lo : info->bytes);
     case CU_POINTER_ATTRIBUTE_MAPPED:
         return PUT(unsigned, facts->map_hi != 0);
     case CU_POINTER_ATTRIBUTE_ALLOWED_HANDLE_TYPES:
@@ -173,7 +185,7 @@ CUresult soft_cuPointerGetAttribute(void *data, CUpointer_attribute attribute, C
     if (!data)
         return CUDA_ERROR_INVALID_VALUE;
     learn(ptr, context, &facts);
-    if (!facts.known)
+    if (!is_answered(&facts, attribute))
         return CUDA_ERROR_INVALID_VALUE;
     return answer(&facts, ptr, attribute, data);
 }
@@ -193,7 +205,8 @@ CUresult soft_cuPointerGetAttributes(unsigned int numAttributes, CUpointer_attri
     for (unsigned int i = 0; result == CUDA_SUCCESS && i < numAttributes; i++) {
         if (!data[i])
             return CUDA_ERROR_INVALID_VALUE;
-        if (!facts.known || answer(&facts, ptr, attributes[i], data[i]) != CUDA_SUCCESS)
+        if (!is_answered(&facts, attributes[i]) ||
+            answer(&facts, ptr, attributes[i], data[i]) != CUDA_SUCCESS)
             result = answer_nothing(attributes[i], data[i]);
     }
     return result;

@@ -85,6 +85,19 @@ CUresult soft_cuMemAddressFree(CUdeviceptr ptr, size_t size)
     return result;
 }
 
+bool mem_reserved_find(uint64_t address, uint64_t *lo_out, uint64_t *hi_out)
+{
+    (void)pthread_mutex_lock(&mem_lock);
+    const struct mem_range *range = mem_ranges_find(&reserved, address);
+
+    if (range) {
+        *lo_out = range->lo;
+        *hi_out = range->hi;
+    }
+    (void)pthread_mutex_unlock(&mem_lock);
+    return range != NULL;
+}
+
 /* ---- physical allocations
  * ------------------------------------------------------------------------ */
 
@@ -157,9 +170,14 @@ static CUresult check_properties(const CUmemAllocationProp *prop, struct soft_de
             return CUDA_ERROR_INVALID_DEVICE;
         break;
     case CU_MEM_LOCATION_TYPE_HOST:
-    case CU_MEM_LOCATION_TYPE_HOST_NUMA:
-    case CU_MEM_LOCATION_TYPE_HOST_NUMA_CURRENT:
+        if (prop->requestedHandleTypes != 0)
+            return CUDA_ERROR_INVALID_VALUE;
         break;
+    case CU_MEM_LOCATION_TYPE_HOST_NUMA:
+        if (prop->location.id < 0)
+            return CUDA_ERROR_INVALID_VALUE;
+        break;
+    case CU_MEM_LOCATION_TYPE_HOST_NUMA_CURRENT:
     case CU_MEM_LOCATION_TYPE_INVALID:
     case CU_MEM_LOCATION_TYPE_MAX:
     default:
