@@ -25,6 +25,7 @@ struct warp_form {
     uint8_t dst_bytes, src_bytes;
     /* mov only: elements of {x, y, ...} at the destination or the source; 0 or 1: a plain one. */
     uint8_t dst_elems, src_elems;
+    uint8_t source_count; /* of cp.async: 4 when it gives the bytes to read; 0: not told */
 };
 
 struct warp_isa {

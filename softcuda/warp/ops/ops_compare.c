@@ -4,51 +4,8 @@
  * A comparison makes one bit a lane; what setp and set do with these bits (and, or, xor with a
  * predicate, a second destination, numbers instead of bits) is common to all of them.
  */
-#include <float.h>
-
-#ifdef __SSE2__
-#include <immintrin.h>
-#endif
-
-#include "softcuda/warp/ops/ops_int.h"
 #include "softcuda/warp/ops/ops_list.h"
-
-/* Bit l of the result is the top bit of lane l; lanes hold 0 or all ones. */
-OPS_INLINE u32 pack32(const u32 lanes[WARP_LANES])
-{
-    u32 bits = 0;
-#if defined(__AVX512DQ__)
-    bits = (u32)_mm512_movepi32_mask(_mm512_loadu_si512(lanes)) |
-           (u32)_mm512_movepi32_mask(_mm512_loadu_si512(lanes + 16)) << 16;
-#elif defined(__AVX2__)
-    for (unsigned n = 0; n < 4; n++)
-        bits |= (u32)_mm256_movemask_ps(_mm256_loadu_ps((const float *)(lanes + 8 * n))) << (8 * n);
-#elif defined(__SSE2__)
-    for (unsigned n = 0; n < 8; n++)
-        bits |= (u32)_mm_movemask_ps(_mm_loadu_ps((const float *)(lanes + 4 * n))) << (4 * n);
-#else
-    for (unsigned i = 0; i < WARP_LANES; i++)
-        bits |= lanes[i] & ops_lane_bit[i];
-#endif
-    return bits;
-}
-
-OPS_INLINE u32 pack64(const u64 lanes[WARP_LANES])
-{
-    u32 bits = 0;
-#if defined(__AVX512DQ__)
-    for (unsigned n = 0; n < 4; n++)
-        bits |= (u32)_mm512_movepi64_mask(_mm512_loadu_si512(lanes + 8 * n)) << (8 * n);
-#elif defined(__AVX2__)
-    for (unsigned n = 0; n < 8; n++)
-        bits |= (u32)_mm256_movemask_pd(_mm256_loadu_pd((const double *)(lanes + 4 * n)))
-                << (4 * n);
-#else
-    for (unsigned i = 0; i < WARP_LANES; i++)
-        bits |= (u32)lanes[i] & ops_lane_bit[i];
-#endif
-    return bits;
-}
+#include "softcuda/warp/ops/ops_pack.h"
 
 /* ---- what becomes of the bits
  * -------------------------------------------------------------------- */
@@ -131,7 +88,7 @@ static const struct warp_insn *finish_set(struct warp *w, const struct warp_insn
                 const T x = a[i], y = b[i];                                                        \
                 lanes[i] = (expr) ? UINT64_MAX : 0;                                                \
             }                                                                                      \
-            return pack64(lanes);                                                                  \
+            return ops_pack64(lanes);                                                              \
         } else {                                                                                   \
             u32 lanes[WARP_LANES];                                                                 \
             OPS_LANES                                                                              \
@@ -139,7 +96,7 @@ static const struct warp_insn *finish_set(struct warp *w, const struct warp_insn
                 const T x = a[i], y = b[i];                                                        \
                 lanes[i] = (expr) ? UINT32_MAX : 0;                                                \
             }                                                                                      \
-            return pack32(lanes);                                                                  \
+            return ops_pack32(lanes);                                                              \
         }                                                                                          \
     }                                                                                              \
     static __attribute__((noinline))                                                               \

@@ -16,15 +16,24 @@ enum ops_window { OPS_DEVICE, OPS_GENERIC, OPS_SHARED, OPS_LOCAL, OPS_WINDOWS };
 /* False for a space that has no addresses here. */
 bool ops_window_of(uint8_t space, enum ops_window *window_out);
 
-/* The host addresses of the active lanes for an access of `bytes` bytes (also their alignment, up
- * to 16) through the address operand `operand` of `in`. False after a fault: the handler returns
- * WARP_STOP_FAULT. at[] of inactive lanes is 0. */
-bool ops_resolve(struct warp *w, const struct warp_insn *in, u32 operand, enum ops_window window,
-                 u32 bytes, bool write, u64 at[WARP_LANES]);
-
-/* The address operand itself plus in->imm, of all lanes. */
+/* The address operand `operand` plus in->imm, of all lanes. */
 void ops_addresses(const struct warp *w, const struct warp_insn *in, u32 operand,
                    u64 at[WARP_LANES]);
+
+struct ops_access {
+    enum ops_window window;
+    u32 bytes, align; /* of each lane's access */
+    bool write;
+};
+
+/* Checks the addresses at[] of the lanes in `mask` and makes them host addresses; the other lanes'
+ * are left in an unknown state. False after a fault: the handler returns WARP_STOP_FAULT. */
+bool ops_check(struct warp *w, const struct warp_insn *in, u32 mask,
+               const struct ops_access *access, u64 at[WARP_LANES]);
+
+/* Both at once for the active lanes, with `bytes` as the alignment. */
+bool ops_resolve(struct warp *w, const struct warp_insn *in, u32 operand, enum ops_window window,
+                 u32 bytes, bool write, u64 at[WARP_LANES]);
 
 /* What an element in memory becomes in a register: name, bytes there, bytes here, sign-extended. */
 #define OPS_ELEMENT_LIST(X)                                                                        \

@@ -68,64 +68,119 @@ static bool check_device(struct warp *w, u64 address, u32 bytes, bool write,
     return warp_range_find(w, address, bytes, write, range);
 }
 
-/* The generic windows of shared memory and of the lane's own local memory are host memory, too. */
-static bool check_generic(struct warp *w, u64 address, u32 bytes, bool write, unsigned lane,
+/* The generic windows of shared and local memory are host memory, too. Another lane's local memory
+ * is not refused: on a device it is just other data. */
+static bool check_generic(struct warp *w, u64 address, u32 bytes, bool write,
                           struct warp_range *range)
 {
     const u64 shared = (u64)(uintptr_t)w->block->shared;
     const u64 local = (u64)(uintptr_t)w->local;
 
-    (void)lane; /* another lane's local memory is not refused: on a device it is just other data */
     return inside(address - shared, bytes, w->block->shared_bytes) ||
            (w->local && inside(address - local, bytes, WARP_LANES * w->local_stride)) ||
            check_device(w, address, bytes, write, range);
 }
 
-bool ops_resolve(struct warp *w, const struct warp_insn *in, u32 operand, enum ops_window window,
-                 u32 bytes, bool write, u64 at[WARP_LANES])
+/* One lane, carefully: the host address, or 0 after a fault. */
+static u64 check_lane(struct warp *w, const struct warp_insn *in, unsigned lane, u64 address,
+                      const struct ops_access *access, struct warp_range *range)
+{
+    enum warp_fault_kind fault = WARP_FAULT_ILLEGAL_ADDRESS;
+    u64 host = address;
+    bool is_valid = false;
+
+    if (address & (access->align - 1)) {
+        (void)warp_fault(w, in, WARP_FAULT_MISALIGNED, address, lane);
+        return 0;
+    }
+    switch (access->window) {
+    case OPS_DEVICE:
+        is_valid = check_device(w, address, access->bytes, access->write, range);
+        break;
+    case OPS_GENERIC:
+        is_valid = check_generic(w, address, access->bytes, access->write, range);
+        break;
+    case OPS_SHARED:
+        fault = WARP_FAULT_SHARED_RANGE;
+        is_valid = inside(address, access->bytes, w->block->shared_bytes);
+        host = (u64)(uintptr_t)w->block->shared + address;
+        break;
+    case OPS_LOCAL:
+        fault = WARP_FAULT_SHARED_RANGE;
+        is_valid = inside(address, access->bytes, w->local_stride);
+        host = (u64)(uintptr_t)w->local + lane * w->local_stride + address;
+        break;
+    case OPS_WINDOWS:
+        break;
+    }
+    if (is_valid)
+        return host;
+    (void)warp_fault(w, in, fault, address, lane);
+    return 0;
+}
+
+/* All lanes inside one window that can be had without asking anybody? Then at[] are host addresses
+ * on return; at[] is unchanged otherwise. */
+static bool check_together(const struct warp *w, u32 mask, const struct ops_access *access,
+                           u64 at[WARP_LANES])
+{
+    const u64 first = at[__builtin_ctz(mask)];
+    u64 lo = 0, size = 0, host = 0, stride = 0, bad = 0;
+
+    if (access->window == OPS_SHARED) {
+        size = w->block->shared_bytes;
+        host = (u64)(uintptr_t)w->block->shared;
+    } else if (access->window == OPS_LOCAL) {
+        size = w->local_stride;
+        host = (u64)(uintptr_t)w->local;
+        stride = w->local_stride;
+    } else {
+        for (unsigned n = 0; n < WARP_TLB_ENTRIES && size == 0; n++) {
+            const struct warp_range *range = &w->tlb->entry[n];
+            if (first - range->lo < range->hi - range->lo && (range->can_write || !access->write)) {
+                lo = range->lo;
+                size = range->hi - range->lo;
+            }
+        }
+    }
+    if (size < access->bytes)
+        return false;
+    for (unsigned i = 0; i < WARP_LANES; i++) {
+        const u64 outside = at[i] - lo > size - access->bytes;
+        const u64 crooked = at[i] & (access->align - 1);
+        bad |= mask & ops_lane_bit64[i] ? outside | crooked : 0;
+    }
+    if (bad)
+        return false;
+    for (unsigned i = 0; i < WARP_LANES; i++)
+        at[i] += host + i * stride;
+    return true;
+}
+
+bool ops_check(struct warp *w, const struct warp_insn *in, u32 mask,
+               const struct ops_access *access, u64 at[WARP_LANES])
 {
     struct warp_range range = {0};
 
-    ops_addresses(w, in, operand, at);
-    for (unsigned i = 0; i < WARP_LANES; i++) {
-        const u64 address = at[i];
-        enum warp_fault_kind fault = WARP_FAULT_ILLEGAL_ADDRESS;
-        bool is_valid = false;
+    if (mask == 0 || check_together(w, mask, access, at))
+        return true;
+    for (u32 m = mask; m; m &= m - 1) {
+        const unsigned lane = (unsigned)__builtin_ctz(m);
 
-        if (!(w->mask >> i & 1)) {
-            at[i] = 0;
-            continue;
-        }
-        if (address & (bytes - 1)) {
-            warp_fault(w, in, WARP_FAULT_MISALIGNED, address, i);
+        at[lane] = check_lane(w, in, lane, at[lane], access, &range);
+        if (at[lane] == 0)
             return false;
-        }
-        switch (window) {
-        case OPS_DEVICE:
-            is_valid = check_device(w, address, bytes, write, &range);
-            break;
-        case OPS_GENERIC:
-            is_valid = check_generic(w, address, bytes, write, i, &range);
-            break;
-        case OPS_SHARED:
-            fault = WARP_FAULT_SHARED_RANGE;
-            is_valid = inside(address, bytes, w->block->shared_bytes);
-            at[i] = (u64)(uintptr_t)w->block->shared + address;
-            break;
-        case OPS_LOCAL:
-            fault = WARP_FAULT_SHARED_RANGE;
-            is_valid = inside(address, bytes, w->local_stride);
-            at[i] = (u64)(uintptr_t)w->local + i * w->local_stride + address;
-            break;
-        case OPS_WINDOWS:
-            break;
-        }
-        if (!is_valid) {
-            warp_fault(w, in, fault, address, i);
-            return false;
-        }
     }
     return true;
+}
+
+bool ops_resolve(struct warp *w, const struct warp_insn *in, u32 operand, enum ops_window window,
+                 u32 bytes, bool write, u64 at[WARP_LANES])
+{
+    const struct ops_access access = {window, bytes, bytes, write};
+
+    ops_addresses(w, in, operand, at);
+    return ops_check(w, in, w->mask, &access, at);
 }
 
 /* ---- loads and stores

@@ -22,15 +22,14 @@ enum { OPS_NUMBERS = 512 };
     OPS_DIGIT_(M, run, n##1)                                                                       \
     OPS_DIGIT_(M, run, n##2)                                                                       \
     OPS_DIGIT_(M, run, n##3)                                                                       \
-    OPS_DIGIT_(M, run, n##4) OPS_DIGIT_(M, run, n##5) OPS_DIGIT_(M, run, n##6)                     \
-        OPS_DIGIT_(M, run, n##7)
+    OPS_DIGIT_(M, run, n##4)                                                                       \
+    OPS_DIGIT_(M, run, n##5) OPS_DIGIT_(M, run, n##6) OPS_DIGIT_(M, run, n##7)
 #define OPS_ALL_NUMBERS_(M, run)                                                                   \
     OPS_DIGIT2_(M, run, 00)                                                                        \
     OPS_DIGIT2_(M, run, 01)                                                                        \
     OPS_DIGIT2_(M, run, 02)                                                                        \
     OPS_DIGIT2_(M, run, 03)                                                                        \
-    OPS_DIGIT2_(M, run, 04) OPS_DIGIT2_(M, run, 05) OPS_DIGIT2_(M, run, 06)                        \
-        OPS_DIGIT2_(M, run, 07)
+    OPS_DIGIT2_(M, run, 04) OPS_DIGIT2_(M, run, 05) OPS_DIGIT2_(M, run, 06) OPS_DIGIT2_(M, run, 07)
 
 #define OPS_NUMBERED_HANDLER_(run, n)                                                              \
     static const struct warp_insn *run##_##n(struct warp *w, const struct warp_insn *in)           \
