@@ -230,7 +230,7 @@ static struct crt_image *next_untried(void)
 
     crt_registry_lock();
     image = registry.images;
-    while (image && image->tried_eagerly)
+    while (image && (image->tried_eagerly || !image->is_complete))
         image = image->next;
     if (image)
         image->tried_eagerly = true;
@@ -272,8 +272,12 @@ void **crt___cudaRegisterFatBinary(void *fat_cubin)
 
 void crt___cudaRegisterFatBinaryEnd(void **fat_cubin_handle)
 {
-    /* Before the first use of the driver the images wait for crt_registry_context_ready(). */
-    if (fat_cubin_handle && crt_self.bound)
+    if (!fat_cubin_handle)
+        return;
+    crt_registry_lock();
+    image_of(fat_cubin_handle)->is_complete = true;
+    crt_registry_unlock();
+    if (crt_self.bound) /* before the first use of the driver the images wait for it */
         crt_registry_context_ready();
 }
 

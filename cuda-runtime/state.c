@@ -99,12 +99,14 @@ static bool is_stale_primary(CUcontext context)
     unsigned flags;
     int active = 0;
 
+    if (context != crt_self.bound)
+        return false; /* the program's own */
     if (CRT_DRV(CtxGetDevice, &handle) != cudaSuccess)
         return true;
     (void)pthread_mutex_lock(&primary.lock);
     if (handle >= 0 && handle < CRT_MAX_DEVICES && primary.contexts[handle] != context)
-        stale = CRT_DRV(DevicePrimaryCtxGetState, handle, &flags, &active) == cudaSuccess &&
-                !active && context == crt_self.bound;
+        stale =
+            CRT_DRV(DevicePrimaryCtxGetState, handle, &flags, &active) == cudaSuccess && !active;
     (void)pthread_mutex_unlock(&primary.lock);
     return stale;
 }
