@@ -526,3 +526,8 @@ void warp_launch_put(struct warp_launch *launch)
     if (launch && atomic_fetch_sub(&launch->references, 1) == 1)
         warp_pool_launch_put(launch);
 }
+
+void *warp_launch_done_arg(const struct warp_launch *launch)
+{
+    return launch->done_arg;
+}

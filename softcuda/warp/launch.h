@@ -146,5 +146,6 @@ FAB_NODISCARD enum fab_status warp_launch_start(struct warp_pool *pool,
 void warp_launch_help(struct warp_launch *launch, bool (*enough)(void *arg), void *arg);
 void warp_launch_cancel(struct warp_launch *launch); /* ends it within milliseconds, as a fault */
 void warp_launch_put(struct warp_launch *launch);    /* takes NULL */
+void *warp_launch_done_arg(const struct warp_launch *launch);
 
 #endif /* SOFTCUDA_WARP_LAUNCH_H */
