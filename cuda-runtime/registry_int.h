@@ -32,8 +32,9 @@ struct crt_image {
     struct crt_image *next;
     pthread_mutex_t lock;       /* serialises loading */
     _Atomic(CUlibrary) library; /* NULL until loaded */
-    bool tried_eagerly;         /* under the registry's lock */
-    cudaError_t refused;        /* what the driver said of an image it can never take */
+    bool is_complete;           /* all is registered; under the registry's lock, as the next */
+    bool tried_eagerly;
+    cudaError_t refused; /* what the driver said of an image it can never take */
 };
 
 /* Loads the image if it is not yet; managed pointers are set then. Needs a context. */
