@@ -19,7 +19,7 @@ enum {
     PTX_VEC_MAX = 8,
     PTX_DIMENSIONS_MAX = 8,
     PTX_PARAMS_MAX = 4096,
-    PTX_REGS_MAX = 1 << 20, /* of one function */
+    PTX_REGS_MAX = 1 << 18, /* of one function */
     PTX_INSNS_MAX = 1 << 22,
     PTX_ALIGN_MAX = 1 << 16,
     PTX_LAUNCH_BYTES_MAX = 1 << 20,     /* parameters of an entry */

@@ -43,6 +43,9 @@ void ptx_parser_fini(struct ptx_parser *p)
 }
 
 static void fail_list(struct ptx_parser *p, uint32_t line, enum fab_status status,
+                      const char *format, va_list args) FAB_PRINTF(4, 0);
+
+static void fail_list(struct ptx_parser *p, uint32_t line, enum fab_status status,
                       const char *format, va_list args)
 {
     char text[FAB_ERR_TEXT_BYTES];

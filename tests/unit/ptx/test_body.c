@@ -147,7 +147,7 @@ static void test_failures(void)
         {"tex.2d.v4.f32.f32 {a}, [b];", FAB_ERR_UNSUPPORTED,
          "line 2: tex.2d.v4.f32.f32: instruction is not supported"},
         {".reg .b8 x;", FAB_ERR_UNSUPPORTED, "line 2: registers of 8 bits are not supported"},
-        {".reg .b32 x<2000000>;", FAB_ERR_LIMIT, "line 2: more than 1048576 registers"},
+        {".reg .b32 x<300000>;", FAB_ERR_LIMIT, "line 2: more than 262144 registers"},
         {".reg .b32 x; .reg .b32 x;", FAB_ERR_FORMAT, "line 2: 'x' is declared twice"},
         {".reg .b32 %r<3>; mov.b32 %r3, 1;", FAB_ERR_FORMAT, "line 2: unknown name '%r3'"},
         {".reg .b32 %r<3>; mov.b32 %r01, 1;", FAB_ERR_FORMAT, "line 2: unknown name '%r01'"},
