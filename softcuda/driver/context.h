@@ -34,7 +34,7 @@ void soft_context_set_error(struct soft_context *context, CUresult error);
 CUresult soft_context_wait(struct soft_context *context);
 CUresult soft_device_wait(struct soft_device *device);
 
-/* The process's engine (one pool for all devices), created at the first use. */
+/* The process's engine (one pool for all devices); NULL before the first context was made. */
 struct warp_pool *soft_engine(void);
 
 /* Peer access, kept by the memory side: bit k = this context may access device ordinal k's memory.

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * softcuda/driver/copy.h - moving and setting memory as stream commands.
+ *
+ * Every address is a host address (design D4), so a copy of any kind is rows of bytes. Large ones
+ * are cut into pieces that several workers take. The callers (copy_api.c, set.c, batch.c) say what
+ * memory each side must be.
+ */
+#ifndef SOFTCUDA_DRIVER_COPY_H
+#define SOFTCUDA_DRIVER_COPY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cuda.h>
+
+struct soft_context;
+struct soft_stream;
+
+/* Rows of `width` bytes; `height` rows a layer, `depth` layers. */
+struct soft_transfer {
+    uint64_t dst, src;
+    size_t width, height, depth;
+    size_t dst_pitch, dst_layer; /* bytes from row to row, from layer to layer */
+    size_t src_pitch, src_layer;
+    uint32_t value;      /* for sets: the pattern, */
+    uint8_t value_bytes; /* of 1, 2 or 4 bytes; 0 for copies */
+};
+
+enum soft_wait {
+    SOFT_WAIT_NEVER,  /* returns when it is enqueued */
+    SOFT_WAIT_DONE,   /* returns when it is done */
+    SOFT_WAIT_SOURCE, /* returns when the source has been read (pageable memory) */
+};
+
+/* Does what the transfer says, in stream order. Addresses were checked. */
+CUresult soft_transfer_submit(struct soft_stream *stream, const struct soft_transfer *transfer,
+                              enum soft_wait wait);
+
+/* What an address must be. */
+enum soft_side {
+    SOFT_SIDE_DEVICE, /* mapped memory that the context may access */
+    SOFT_SIDE_HOST,   /* taken as it is: the program's own */
+    SOFT_SIDE_ANY,    /* unified: device memory if a row says so, else the program's own */
+};
+
+/* Checks `bytes` bytes at the address. CUDA_ERROR_INVALID_VALUE when they are not that. */
+CUresult soft_side_check(struct soft_context *context, enum soft_side side, uint64_t address,
+                         uint64_t bytes, bool write);
+/* Whether it is memory that the driver does not know: read or written before a call returns. */
+bool soft_is_pageable(uint64_t address);
+
+/* A straight copy; the sides are checked in the contexts that they belong to. */
+struct soft_line {
+    uint64_t dst, src;
+    size_t bytes;
+    enum soft_side dst_side, src_side;
+    struct soft_context *dst_context, *src_context; /* NULL: the stream's */
+};
+CUresult soft_line_copy(CUstream handle, const struct soft_line *line, bool is_async);
+
+#endif /* SOFTCUDA_DRIVER_COPY_H */

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * softcuda/driver/init.h - cuInit's state and the engine that all devices share.
+ */
+#ifndef SOFTCUDA_DRIVER_INIT_H
+#define SOFTCUDA_DRIVER_INIT_H
+
+#include <cuda.h>
+
+enum { SOFT_DRIVER_VERSION = 13000 }; /* CUDA 13.0 */
+
+/* Starts the engine; every open context has done this, so that soft_engine() is never NULL where a
+ * context is. */
+CUresult soft_engine_open(void);
+
+#endif /* SOFTCUDA_DRIVER_INIT_H */

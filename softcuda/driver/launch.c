@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * softcuda/driver/launch.c - cuLaunchKernel and kin: checks, parameters, the command, its outcome.
+ *
+ * Everything that CUDA reports from the call itself is checked here, before anything is enqueued.
+ * Nothing on the way allocates: the parameters lie in the command, unless they are very large.
+ */
+#include "softcuda/driver/launch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/err.h"
+#include "generated/cuda-api/softcuda_impl.h"
+#include "softcuda/driver/context_int.h"
+#include "softcuda/driver/device.h"
+#include "softcuda/driver/model.h"
+#include "softcuda/driver/module.h"
+#include "softcuda/driver/occupancy.h"
+#include "softcuda/driver/stream_int.h"
+#include "softcuda/driver/tick.h"
+#include "softcuda/driver/trace.h"
+#include "softcuda/warp/launch.h"
+
+enum {
+    GRID_X_MAX = INT32_MAX,
+    GRID_YZ_MAX = 65535,
+    BLOCK_XY_MAX = 1024,
+    BLOCK_Z_MAX = 64,
+    BLOCK_THREADS_MAX = 1024,
+    PARAM_BYTES_MAX = 32764,
+};
+
+/* In a command's data. */
+struct launch {
+    struct soft_function *function; /* with a reference: the module can not go under it */
+    struct warp_program *program;
+    uint32_t grid[3], block[3];
+    uint32_t dynamic_shared_bytes, params_bytes;
+    bool cooperative;
+    /* The starter and the end of the grid each count one down; the last one goes on. */
+    _Atomic int parts;
+    CUresult result;
+    struct soft_tick tick;
+    uint8_t *big_params; /* when they do not fit below */
+    _Alignas(16) uint8_t params[];
+};
+enum { PARAMS_INLINE_BYTES = SOFT_COMMAND_DATA_BYTES - (int)sizeof(struct launch) };
+_Static_assert(PARAMS_INLINE_BYTES >= 384, "common kernels' parameters must fit into a command");
+
+static _Atomic uint64_t last_grid_id;
+
+static struct launch *launch_of(struct soft_command *command)
+{
+    return (struct launch *)(void *)command->data;
+}
+
+/* ---- the command ---------------------------------------------------------------------------- */
+
+static void launch_ended(void *arg)
+{
+    struct soft_command *command = arg;
+
+    soft_command_finish(command, launch_of(command)->result);
+}
+
+/* The grid has run (or would have, by the model): the command ends now, or when the model says. */
+static void launch_computed(struct soft_command *command)
+{
+    struct launch *launch = launch_of(command);
+    struct soft_device *device = command->context->device;
+    const struct device_model *model = soft_device_model(device);
+    uint64_t threads = (uint64_t)launch->grid[0] * launch->grid[1] * launch->grid[2] *
+                       launch->block[0] * launch->block[1] * launch->block[2];
+    uint64_t now_ns;
+
+    if (FAB_LIKELY(model->time == DEVICE_TIME_REAL) || launch->result != CUDA_SUCCESS) {
+        launch_ended(command);
+        return;
+    }
+    now_ns = soft_now_ns();
+    command->end_ns = soft_model_end_ns(soft_device_ordinal(device),
+                                        command->ready_ns ? command->ready_ns : now_ns,
+                                        soft_model_duration_ns(model, launch->function, threads));
+    if (command->end_ns <= now_ns) {
+        command->end_ns = now_ns; /* computing took longer than the model: then that counts */
+        launch_ended(command);
+        return;
+    }
+    launch->tick.fire = launch_ended;
+    launch->tick.arg = command;
+    soft_tick_at(&launch->tick, command->end_ns);
+}
+
+static void part_done(struct soft_command *command)
+{
+    if (atomic_fetch_sub_explicit(&launch_of(command)->parts, 1, memory_order_acq_rel) == 1)
+        launch_computed(command);
+}
+
+static void grid_done(void *arg, const struct warp_outcome *outcome)
+{
+    struct soft_command *command = arg;
+    struct launch *launch = launch_of(command);
+
+    if (FAB_UNLIKELY(outcome->failed)) {
+        launch->result = soft_fault_result(outcome->kind);
+        soft_fault_report(outcome);
+    }
+    part_done(command);
+}
+
+static void launch_start(struct soft_command *command)
+{
+    struct launch *launch = launch_of(command);
+    struct soft_context *context = command->context;
+    struct warp_launch *grid = NULL;
+    struct warp_launch_request request = {
+        .program = launch->program,
+        .grid = {launch->grid[0], launch->grid[1], launch->grid[2]},
+        .block = {launch->block[0], launch->block[1], launch->block[2]},
+        .dynamic_shared_bytes = launch->dynamic_shared_bytes,
+        .params = launch->big_params ? launch->big_params : launch->params,
+        .params_bytes = launch->params_bytes,
+        .cooperative = launch->cooperative,
+        .env = &context->env,
+        .grid_id = atomic_fetch_add_explicit(&last_grid_id, 1, memory_order_relaxed) + 1,
+        .done = grid_done,
+        .done_arg = command,
+    };
+
+    if (soft_device_model(context->device)->time == DEVICE_TIME_ONLY) {
+        launch_computed(command);
+        return;
+    }
+    if (warp_launch_start(soft_engine(), &request, &grid, /* err */ NULL) != FAB_OK) {
+        soft_command_finish(command, CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES);
+        return;
+    }
+    atomic_store_explicit(&command->launch, grid, memory_order_release);
+    part_done(command);
+}
+
+static void launch_clear(struct soft_command *command)
+{
+    struct launch *launch = launch_of(command);
+
+    soft_function_put(launch->function);
+    free(launch->big_params);
+}
+
+static const struct soft_command_ops launch_ops = {
+    .name = "launch", .start = launch_start, .clear = launch_clear};
+
+/* ---- parameters ----------------------------------------------------------------------------- */
+
+static CUresult params_from_pointers(const struct warp_program_info *info, void **pointers,
+                                     uint8_t *params)
+{
+    if (!pointers)
+        return info->param_count == 0 ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+    for (uint32_t i = 0; i < info->param_count; i++) {
+        if (!pointers[i])
+            return CUDA_ERROR_INVALID_VALUE;
+        memcpy(params + info->param_offset[i], pointers[i], info->param_size[i]);
+    }
+    return CUDA_SUCCESS;
+}
+
+/* {CU_LAUNCH_PARAM_BUFFER_POINTER, p, CU_LAUNCH_PARAM_BUFFER_SIZE, &n, CU_LAUNCH_PARAM_END} */
+static CUresult params_from_buffer(const struct warp_program_info *info, void **extra,
+                                   uint8_t *params)
+{
+    const void *buffer = NULL;
+    const size_t *bytes = NULL;
+
+    for (; *extra != CU_LAUNCH_PARAM_END; extra += 2) {
+        if (extra[0] == CU_LAUNCH_PARAM_BUFFER_POINTER)
+            buffer = extra[1];
+        else if (extra[0] == CU_LAUNCH_PARAM_BUFFER_SIZE)
+            bytes = extra[1];
+        else
+            return CUDA_ERROR_INVALID_VALUE;
+    }
+    if (!buffer || !bytes || *bytes > PARAM_BYTES_MAX || *bytes < info->param_bytes)
+        return CUDA_ERROR_INVALID_VALUE;
+    memcpy(params, buffer, info->param_bytes);
+    return CUDA_SUCCESS;
+}
+
+static CUresult params_fill(struct launch *launch, const struct warp_program_info *info,
+                            void **kernel_params, void **extra)
+{
+    uint8_t *params = launch->params;
+
+    launch->params_bytes = info->param_bytes;
+    launch->big_params = NULL;
+    if (info->param_bytes > PARAMS_INLINE_BYTES) {
+        params = launch->big_params = fab_alloc_zeroed(info->param_bytes, 1);
+        if (!params)
+            return CUDA_ERROR_OUT_OF_MEMORY;
+    }
+    if (extra)
+        return params_from_buffer(info, extra, params);
+    return params_from_pointers(info, kernel_params, params);
+}
+
+/* ---- checks --------------------------------------------------------------------------------- */
+
+static CUresult dimensions_check(const struct soft_launch *request,
+                                 const struct warp_program_info *info)
+{
+    const uint32_t *grid = request->grid, *block = request->block;
+    uint64_t threads = (uint64_t)block[0] * block[1] * block[2];
+
+    if (grid[0] == 0 || grid[1] == 0 || grid[2] == 0 || threads == 0)
+        return CUDA_ERROR_INVALID_VALUE;
+    if (grid[0] > GRID_X_MAX || grid[1] > GRID_YZ_MAX || grid[2] > GRID_YZ_MAX)
+        return CUDA_ERROR_INVALID_VALUE;
+    if (block[0] > BLOCK_XY_MAX || block[1] > BLOCK_XY_MAX || block[2] > BLOCK_Z_MAX)
+        return CUDA_ERROR_INVALID_VALUE;
+    if (threads > BLOCK_THREADS_MAX || threads > info->max_threads_per_block)
+        return CUDA_ERROR_INVALID_VALUE;
+    for (int i = 0; i < 3; i++)
+        if (info->reqntid[0] != 0 && block[i] != info->reqntid[i])
+            return CUDA_ERROR_INVALID_VALUE;
+    return CUDA_SUCCESS;
+}
+
+static CUresult shared_check(const struct soft_launch *request, struct soft_function *function,
+                             const struct warp_program_info *info)
+{
+    const struct device_model *model = soft_device_model(function->module->context->device);
+    uint64_t limit = model->shared_per_block_bytes;
+    int set = function->settings.max_dynamic_shared_bytes;
+
+    if (set >= 0 && (uint64_t)set + info->static_shared_bytes > limit)
+        limit = (uint64_t)set + info->static_shared_bytes;
+    if ((uint64_t)request->dynamic_shared_bytes + info->static_shared_bytes > limit)
+        return CUDA_ERROR_INVALID_VALUE;
+    return CUDA_SUCCESS;
+}
+
+static CUresult cooperative_check(const struct soft_launch *request, struct soft_function *function,
+                                  const struct warp_program_info *info)
+{
+    const struct device_model *model = soft_device_model(function->module->context->device);
+    uint64_t blocks = (uint64_t)request->grid[0] * request->grid[1] * request->grid[2];
+    uint32_t threads = request->block[0] * request->block[1] * request->block[2];
+    uint64_t fit = soft_occupancy_blocks(model, info, threads, request->dynamic_shared_bytes);
+
+    return blocks > fit * model->sm_count ? CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE : CUDA_SUCCESS;
+}
+
+static CUresult launch_check(const struct soft_launch *request, struct soft_function *function,
+                             const struct warp_program_info *info)
+{
+    CUresult result = dimensions_check(request, info);
+
+    if (result == CUDA_SUCCESS)
+        result = shared_check(request, function, info);
+    if (result == CUDA_SUCCESS && request->cooperative)
+        result = cooperative_check(request, function, info);
+    if (result == CUDA_SUCCESS && request->kernel_params && request->extra)
+        result = CUDA_ERROR_INVALID_VALUE;
+    return result;
+}
+
+static CUresult launch_submit(const struct soft_launch *request, struct soft_stream *stream,
+                              struct soft_function *function, struct warp_program *program)
+{
+    const struct warp_program_info *info = warp_program_info(program);
+    struct soft_command *command;
+    struct launch *launch;
+    CUresult result;
+
+    if (function->module->context != stream->context)
+        return CUDA_ERROR_INVALID_HANDLE;
+    result = launch_check(request, function, info);
+    if (result != CUDA_SUCCESS)
+        return result;
+    command = soft_command_new(stream->context, stream, &launch_ops);
+    if (!command)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    launch = launch_of(command);
+    soft_object_ref(&function->object);
+    launch->function = function;
+    launch->program = program;
+    memcpy(launch->grid, request->grid, sizeof(launch->grid));
+    memcpy(launch->block, request->block, sizeof(launch->block));
+    launch->dynamic_shared_bytes = request->dynamic_shared_bytes;
+    launch->cooperative = request->cooperative;
+    launch->result = CUDA_SUCCESS;
+    atomic_init(&launch->parts, 2);
+    if (request->has_priority)
+        command->priority = request->priority;
+    result = params_fill(launch, info, request->kernel_params, request->extra);
+    if (result == CUDA_SUCCESS)
+        soft_command_submit(command);
+    else
+        soft_command_drop(command);
+    return result;
+}
+
+CUresult soft_launch(CUfunction handle, const struct soft_launch *request)
+{
+    struct soft_function *function;
+    struct soft_stream *stream;
+    struct warp_program *program;
+    CUresult result = soft_stream_get(request->stream, &stream);
+
+    if (result != CUDA_SUCCESS)
+        return result;
+    result = soft_function_get(handle, &function);
+    if (result == CUDA_SUCCESS) {
+        result = soft_function_program(function, &program);
+        if (result == CUDA_SUCCESS)
+            result = launch_submit(request, stream, function, program);
+        soft_function_put(function);
+    }
+    soft_stream_put(stream);
+    return result;
+}
