@@ -48,10 +48,16 @@ static bool is_together(const struct warp_exec *x, const struct warp_fragment *f
     return !(fragment->wanted & x->w.live & ~fragment->mask);
 }
 
+/* Lanes at the same place are one fragment, but those that wait there for certain lanes take in
+ * none that they do not wait for: parts of a warp may use the same instruction each for itself. */
 static bool can_merge(const struct warp_fragment *a, const struct warp_fragment *b)
 {
-    return a->pc == b->pc && (a->state == WARP_FRAGMENT_RUN || a->state == WARP_FRAGMENT_PARKED) &&
-           (b->state == WARP_FRAGMENT_RUN || b->state == WARP_FRAGMENT_PARKED);
+    bool a_parked = a->state == WARP_FRAGMENT_PARKED, b_parked = b->state == WARP_FRAGMENT_PARKED;
+
+    if (a->pc != b->pc || (a->state != WARP_FRAGMENT_RUN && !a_parked) ||
+        (b->state != WARP_FRAGMENT_RUN && !b_parked))
+        return false;
+    return (!a_parked && !b_parked) || (a->wanted & b->mask) || (b->wanted & a->mask);
 }
 
 static void merge(const struct warp_exec *x, struct warp_fragment *into,
@@ -231,16 +237,35 @@ enum warp_run_result warp_exec_run(struct warp_exec *x)
 
 /* ---- lanes that must be together ---- */
 
+/* The members go on alone; the other lanes here have masks of their own and come next. */
+static void narrow(struct warp_exec *x, const struct warp_insn *in, uint32_t members)
+{
+    uint32_t here = x->w.mask & members, rest = x->w.mask & ~members;
+
+    if (here == 0 || rest == 0)
+        return; /* lanes outside of their own mask: undefined, they may go on */
+    warp_set_mask(&x->w, here);
+    warp_push(x, x->frame, (struct warp_fragment){.pc = in, .mask = rest});
+    if (in + 1 < x->stop)
+        x->stop = in + 1;
+}
+
 bool warp_collect(struct warp *w, const struct warp_insn *in, uint32_t members)
 {
     struct warp_exec *x = warp_exec_of(w);
 
-    if (FAB_LIKELY(!(members & w->live & ~w->mask)))
+    if (FAB_LIKELY(members == w->mask))
         return true;
-    if (x->forced == in) {
-        x->forced = NULL;
+    if (!(members & w->live & ~w->mask) || !(members & w->mask)) {
+        narrow(x, in, members);
         return true;
     }
+    if (x->forced == in) {
+        x->forced = NULL;
+        narrow(x, in, members);
+        return true;
+    }
+    narrow(x, in, members);
     warp_push(x, x->frame,
               (struct warp_fragment){
                   .pc = in, .mask = w->mask, .wanted = members, .state = WARP_FRAGMENT_PARKED});
