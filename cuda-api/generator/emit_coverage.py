@@ -23,8 +23,10 @@ def _summary(description):
     counts = collections.Counter(export.call.status for export in description.exports())
     later = collections.Counter(export.call.group for export in description.exports()
                                 if export.call.status == "later")
+    fixed = sum(bool(export.call.answers) for export in description.exports())
     lines = ["| exported names | |", "|---|---|",
-             f"| implemented | {counts['foundation']} |"]
+             f"| implemented | {counts['foundation'] - fixed} |",
+             f"| answered with one error always, with the reason beside each | {fixed} |"]
     for group, text in description.head["later"].items():
         if later[group]:
             lines.append(f"| later: {text} | {later[group]} |")
@@ -43,7 +45,10 @@ def _group(description, group):
 
 
 def _state(description, call):
-    if call.status == "later":
+    if call.answers:
+        text = " and ".join(f"{consumer}: always `{answer}`"
+                            for consumer, answer in call.answers.items())
+    elif call.status == "later":
         text = "later: " + description.head["later"][call.group]
     elif call.status == "never":
         text = "never: " + call.reason

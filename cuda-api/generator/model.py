@@ -114,6 +114,7 @@ class Call:
     destroys: str
     params: list
     consumers: dict      # consumer -> state
+    answers: dict        # consumer -> the one result that it gives to every correct call
     on_fabric_error: dict
     note: str
     file: str
@@ -290,7 +291,8 @@ def _make_call(raw, path, line, head):
                 "retry", "params", *consumers):
         if key not in raw:
             bad(f"`{key}` is missing")
-    unknown = sorted(set(raw) - CALL_KEYS - set(consumers))
+    answer_keys = {f"{name}_answer" for name in consumers}
+    unknown = sorted(set(raw) - CALL_KEYS - set(consumers) - answer_keys)
     if unknown:
         bad(f"unknown key `{unknown[0]}`")
     status = one_of("status", STATUSES)
@@ -303,6 +305,9 @@ def _make_call(raw, path, line, head):
     states = {name: one_of(name, tuple(rule["states"])) for name, rule in consumers.items()}
     if status == "foundation" and "stub" in states.values():
         bad("a foundation row must be implemented by every consumer")
+    answers = {name: raw[f"{name}_answer"] for name in consumers if f"{name}_answer" in raw}
+    if answers and ("note" not in raw or any(states[name] == "stub" for name in answers)):
+        bad("a fixed answer belongs to an implemented row and needs a `note`")
     per_thread = raw.get("per_thread")
     if per_thread is not None:
         for key in ("suffix", "id", "since"):
@@ -318,7 +323,7 @@ def _make_call(raw, path, line, head):
                 needs_init=raw.get("needs_init", True), mode=one_of("mode", MODES),
                 blocks=raw["blocks"], route=raw["route"], order=one_of("order", ORDERS),
                 retry=one_of("retry", RETRIES), creates=raw.get("creates"),
-                destroys=raw.get("destroys"), params=params, consumers=states,
+                destroys=raw.get("destroys"), params=params, consumers=states, answers=answers,
                 on_fabric_error=head["fabric_errors"] | raw.get("on_fabric_error", {}),
                 note=raw.get("note"), file=path, line=line)
 

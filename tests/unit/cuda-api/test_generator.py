@@ -157,6 +157,8 @@ class Refusals(unittest.TestCase):
          ('type = "int *", dir = "out", class = "state"',
           'type = "void *", dir = "out", class = "none", pointee = "cookie"'),
          "a cookie is an input"),
+        ("fixed answer without a note", ("id = 1\n", 'id = 1\nworker_answer = "TOY_NO"\n'),
+         "needs a `note`"),
         ("same_as nothing", ("id = 1\n", 'id = 1\nsame_as = "toyGet"\n'), "`same_as` must name"),
         ("per_thread half said", ("id = 1\n", 'id = 1\nper_thread = { suffix = "_x" }\n'),
          "`per_thread` lacks `id`"),
