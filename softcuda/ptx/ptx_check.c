@@ -54,8 +54,9 @@ static void misfit(const struct check *c, const char *what)
 static void check_predicate(const struct check *c, const struct ptx_operand *o)
 {
     bool is_reg = o->kind == PTX_OPERAND_REG && ptx_body_reg_type(c->b, o->reg) == PTX_PRED;
+    bool is_sreg = o->kind == PTX_OPERAND_SREG && o->sreg == PTX_SREG_IS_EXPLICIT_CLUSTER;
 
-    if (!is_reg && !(o->kind == PTX_OPERAND_IMM && !c->is_dst) &&
+    if (!is_reg && !(is_sreg && !c->is_dst) && !(o->kind == PTX_OPERAND_IMM && !c->is_dst) &&
         !(o->kind == PTX_OPERAND_NONE && c->may_drop))
         misfit(c, "a predicate register is wanted");
     else if (o->negate && c->is_dst)

@@ -103,12 +103,12 @@ static struct ptx_value integer_of(struct ptx_parser *p, const char *digits, con
     if (digits == end)
         ptx_fail(p, FAB_ERR_FORMAT, "number without digits");
     for (; digits < end; digits++) {
-        unsigned digit = 99;
+        unsigned c = (unsigned char)*digits, digit = 99;
 
-        if (*digits >= '0' && *digits <= '9')
-            digit = (unsigned)(*digits - '0');
-        else if ((*digits | 0x20) >= 'a' && (*digits | 0x20) <= 'f')
-            digit = (unsigned)((*digits | 0x20) - 'a' + 10);
+        if (c >= '0' && c <= '9')
+            digit = c - '0';
+        else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
+            digit = (c | 0x20) - 'a' + 10;
         if (digit >= base) {
             ptx_fail(p, FAB_ERR_FORMAT, "'%c' in a number of base %u", *digits, base);
             break;
@@ -164,8 +164,10 @@ static struct ptx_value decimal_float_of(struct ptx_parser *p, struct ptx_span s
 static struct ptx_value number_of(struct ptx_parser *p, struct ptx_span span)
 {
     const char *text = span.text, *end = text + span.bytes;
-    char second = span.bytes > 1 ? text[1] : '\0';
+    char second = '\0';
 
+    if (span.bytes > 1)
+        second = text[1];
     if (text[0] == '0') {
         switch (second) {
         case 'x':
@@ -392,8 +394,8 @@ static struct ptx_value negated(struct ptx_value value)
 
 static struct ptx_value unary_of(struct ptx_parser *p)
 {
-    struct ptx_value value = of_int(0);
     struct ptx_token token = p->token;
+    struct ptx_value value;
 
     ptx_next(p);
     if (token.kind == PTX_TOKEN_NUMBER)

@@ -8,6 +8,7 @@
 #ifndef SOFTCUDA_PTX_PTX_INT_H
 #define SOFTCUDA_PTX_PTX_INT_H
 
+#include "base/arena.h"
 #include "base/err.h"
 #include "softcuda/ptx/ptx.h"
 
@@ -23,22 +24,12 @@ enum {
     PTX_INSNS_MAX = 1 << 22,
     PTX_ALIGN_MAX = 1 << 16,
     PTX_LAUNCH_BYTES_MAX = 1 << 20,     /* parameters of an entry */
-    PTX_INIT_BYTES_MAX = 256 << 20,     /* initialised variables of a module, together */
+    PTX_INIT_BYTES_MAX = 64 << 20,      /* initialised variables of a module, together */
     PTX_OPEN_INIT_BYTES_MAX = 16 << 20, /* one with an open dimension */
 };
 #define PTX_VAR_BYTES_MAX (UINT64_C(1) << 40)
 
-/* ---- ptx_mem.c: an arena, and growing lists that live in one ------------------------------ */
-
-struct ptx_chunk;
-
-struct ptx_arena {
-    struct ptx_chunk *chunks;
-    size_t used_bytes; /* of the first chunk */
-};
-
-void *ptx_arena_alloc(struct ptx_arena *arena, size_t bytes); /* zeroed; NULL: out of memory */
-void ptx_arena_fini(struct ptx_arena *arena);
+/* ---- ptx_list.c: growing lists that live in an arena -------------------------------------- */
 
 struct ptx_list {
     void *items;
@@ -46,7 +37,7 @@ struct ptx_list {
 };
 
 /* A zeroed item behind the last one, or NULL. Items move when the list grows. */
-void *ptx_list_add(struct ptx_list *list, struct ptx_arena *arena, size_t item_bytes);
+void *ptx_list_add(struct ptx_list *list, struct fab_arena *arena, size_t item_bytes);
 
 /* ---- ptx_names.c: scoped names ------------------------------------------------------------ */
 
@@ -78,7 +69,7 @@ struct ptx_name {
 };
 
 struct ptx_names {
-    struct ptx_arena *arena;
+    struct fab_arena *arena;
     struct ptx_name **buckets;
     uint32_t bucket_count; /* a power of two */
     struct ptx_list order; /* struct ptx_name *, as added: what a scope's end undoes */
@@ -120,7 +111,7 @@ struct ptx_parser {
     uint32_t line;
     uint32_t depth; /* recursion, at most PTX_NEST_MAX */
     struct ptx_module_rec *module;
-    struct ptx_arena scratch; /* gone when the parse ends */
+    struct fab_arena scratch; /* gone when the parse ends */
     enum fab_status status;
     struct fab_err *err;
 };
@@ -153,7 +144,6 @@ int ptx_span_precision(struct ptx_span span); /* for "%.*s", cut to something re
 
 /* Zeroed memory that lives as long as the module; NULL: failed. */
 void *ptx_new(struct ptx_parser *p, size_t count, size_t item_bytes);
-void *ptx_new_scratch(struct ptx_parser *p, size_t count, size_t item_bytes);
 void *ptx_push(struct ptx_parser *p, struct ptx_list *list, size_t item_bytes);
 /* The list's items, moved to where they live as long as the module. NULL if there are none. */
 void *ptx_keep(struct ptx_parser *p, const struct ptx_list *list, size_t item_bytes);
@@ -315,7 +305,7 @@ struct ptx_function_rec {
 
 struct ptx_module_rec {
     struct ptx_module pub; /* first: the public pointer is ours */
-    struct ptx_arena arena;
+    struct fab_arena arena;
     struct ptx_names names, opcodes;
     uint64_t init_bytes;
 };

@@ -39,7 +39,7 @@ void ptx_parser_init(struct ptx_parser *p, struct ptx_module_rec *module, struct
 
 void ptx_parser_fini(struct ptx_parser *p)
 {
-    ptx_arena_fini(&p->scratch);
+    fab_arena_fini(&p->scratch);
 }
 
 static void fail_list(struct ptx_parser *p, uint32_t line, enum fab_status status,
@@ -112,12 +112,7 @@ static void *tested(struct ptx_parser *p, void *memory)
 
 void *ptx_new(struct ptx_parser *p, size_t count, size_t item_bytes)
 {
-    return tested(p, ptx_arena_alloc(&p->module->arena, count * item_bytes));
-}
-
-void *ptx_new_scratch(struct ptx_parser *p, size_t count, size_t item_bytes)
-{
-    return tested(p, ptx_arena_alloc(&p->scratch, count * item_bytes));
+    return tested(p, fab_arena_alloc_array(&p->module->arena, count, item_bytes));
 }
 
 void *ptx_push(struct ptx_parser *p, struct ptx_list *list, size_t item_bytes)
@@ -162,6 +157,11 @@ int ptx_span_precision(struct ptx_span span)
 
 /* ---- tokens ------------------------------------------------------------------------------- */
 
+static bool is_at(const struct ptx_parser *p, const char pair[2])
+{
+    return p->end - p->at >= 2 && p->at[0] == pair[0] && p->at[1] == pair[1];
+}
+
 static void skip_to_newline(struct ptx_parser *p)
 {
     const char *newline = memchr(p->at, '\n', (size_t)(p->end - p->at));
@@ -173,7 +173,7 @@ static void skip_to_newline(struct ptx_parser *p)
 static void skip_long_comment(struct ptx_parser *p)
 {
     p->at += 2;
-    while (p->end - p->at >= 2 && !(p->at[0] == '*' && p->at[1] == '/'))
+    while (p->end - p->at >= 2 && !is_at(p, "*/"))
         p->line += *p->at++ == '\n';
     p->at = p->end - p->at >= 2 ? p->at + 2 : p->end;
 }
@@ -187,12 +187,10 @@ static void skip_blanks(struct ptx_parser *p)
         } else if (*p->at == '\n') {
             p->at++;
             p->line++;
-        } else if (*p->at == '/' && p->end - p->at >= 2 && p->at[1] == '/') {
+        } else if (*p->at == '#' || is_at(p, "//")) {
             skip_to_newline(p);
-        } else if (*p->at == '/' && p->end - p->at >= 2 && p->at[1] == '*') {
+        } else if (is_at(p, "/*")) {
             skip_long_comment(p);
-        } else if (*p->at == '#') {
-            skip_to_newline(p);
         } else {
             return;
         }
@@ -212,14 +210,8 @@ static void lex_dot(struct ptx_parser *p)
     p->token.kind = PTX_TOKEN_DOT;
     p->at++;
     p->token.span.text = p->at;
-    while (p->at < p->end) {
-        if (is_name(*p->at))
-            p->at++;
-        else if (p->end - p->at >= 2 && p->at[0] == ':' && p->at[1] == ':')
-            p->at += 2;
-        else
-            break;
-    }
+    while (p->at < p->end && (is_name(*p->at) || is_at(p, "::")))
+        p->at += *p->at == ':' ? 2 : 1;
 }
 
 /* 12, 0x1fU, 0f3f800000, 1.5e-3: everything that can be in one, to be judged by ptx_expr(). */
@@ -256,13 +248,12 @@ static void lex_string(struct ptx_parser *p)
 
 static void lex_punct(struct ptx_parser *p)
 {
-    static const char pairs[][2] = {{'<', '<'}, {'>', '>'}, {'&', '&'}, {'|', '|'},
-                                    {'=', '='}, {'!', '='}, {'<', '='}, {'>', '='}};
+    static const char *const pairs[] = {"<<", ">>", "&&", "||", "==", "!=", "<=", ">="};
 
     p->token.kind = PTX_TOKEN_PUNCT;
     p->token.punct = (unsigned char)*p->at;
     for (size_t i = 0; i < FAB_ARRAY_LEN(pairs); i++) {
-        if (p->end - p->at >= 2 && p->at[0] == pairs[i][0] && p->at[1] == pairs[i][1]) {
+        if (is_at(p, pairs[i])) {
             p->token.punct = PTX_PUNCT(pairs[i][0], pairs[i][1]);
             p->at++;
             break;
@@ -282,16 +273,14 @@ void ptx_next(struct ptx_parser *p)
     c = *p->at;
     if (c == '.')
         lex_dot(p);
-    else if (c == '%' && (p->end - p->at < 2 || !is_name(p->at[1])))
-        lex_punct(p); /* modulo */
     else if (is_digit(c))
         lex_number(p);
-    else if (is_name(c) || c == '%')
+    else if (is_name(c) || (c == '%' && p->end - p->at >= 2 && is_name(p->at[1])))
         lex_name(p);
     else if (c == '"')
         lex_string(p);
     else
-        lex_punct(p);
+        lex_punct(p); /* a single % is one */
     p->token.span.bytes = (size_t)(p->at - p->token.span.text);
     if (p->token.kind == PTX_TOKEN_STRING && p->at < p->end)
         p->at++; /* the closing quote */

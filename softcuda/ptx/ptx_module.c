@@ -278,7 +278,9 @@ static void parse_target(struct ptx_parser *p)
         for (; i < word.bytes && i < 8 && word.text[i] >= '0' && word.text[i] <= '9'; i++)
             number = number * 10 + (uint32_t)(word.text[i] - '0');
         p->module->pub.target = number;
-        p->module->pub.target_suffix = i < word.bytes ? word.text[i] : '\0';
+        p->module->pub.target_suffix = '\0';
+        if (i < word.bytes)
+            p->module->pub.target_suffix = word.text[i];
     } while (ptx_accept(p, ','));
 }
 
@@ -437,6 +439,6 @@ void ptx_module_destroy(struct ptx_module *module)
 
     if (!rec)
         return;
-    ptx_arena_fini(&rec->arena);
+    fab_arena_fini(&rec->arena);
     free(rec);
 }

@@ -47,7 +47,8 @@ static bool grow(struct ptx_names *names)
 {
     uint32_t count = names->bucket_count ? names->bucket_count * 2 : BUCKETS_FIRST;
     struct ptx_name **order = names->order.items;
-    struct ptx_name **buckets = ptx_arena_alloc(names->arena, count * sizeof(struct ptx_name *));
+    struct ptx_name **buckets =
+        fab_arena_alloc_array(names->arena, count, sizeof(struct ptx_name *));
 
     if (!buckets)
         return false;
@@ -65,7 +66,7 @@ struct ptx_name *ptx_names_add(struct ptx_names *names, struct ptx_span span,
 
     if (names->order.count >= names->bucket_count && !grow(names))
         return NULL;
-    name = ptx_arena_alloc(names->arena, sizeof(*name));
+    name = fab_arena_alloc(names->arena, sizeof(*name));
     if (!name)
         return NULL;
     slot = ptx_list_add(&names->order, names->arena, sizeof(struct ptx_name *));

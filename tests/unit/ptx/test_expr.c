@@ -29,7 +29,7 @@ static struct ptx_value value_of(const char *text, enum fab_status *status_out)
         ptx_fail_expected(&p, "the end");
     *status_out = p.status;
     ptx_parser_fini(&p);
-    ptx_arena_fini(&module.arena);
+    fab_arena_fini(&module.arena);
     return value;
 }
 

@@ -162,7 +162,7 @@ static void test_failures(void)
         {".global .u64 a[0x10000000000][0x10000000000];", FAB_ERR_LIMIT, "line 1: array too large"},
         {".global .u64 a[0x8000000000];", FAB_ERR_LIMIT, "line 1: variable too large"},
         {".global .u64 a[0x8000000] = {1};", FAB_ERR_LIMIT,
-         "line 1: initialised variables above 256 MiB"},
+         "line 1: initialised variables above 64 MiB"},
         {".global .u32 a[1][1][1][1][1][1][1][1][1];", FAB_ERR_LIMIT,
          "line 1: more than 8 dimensions"},
         {".global .u8 a[][0] = {1};", FAB_ERR_FORMAT, "line 1: 'a' has no size"},
@@ -217,7 +217,8 @@ static void test_find(void)
 
     CHECK_CASE("find");
     ptx_fixture_parse(&f, ".global .u32 v; .func f() { } .alias g, f;");
-    if (CHECK(f.module)) {
+    CHECK(f.module);
+    if (f.module) {
         CHECK(ptx_var_find(f.module, "v") == f.module->vars[0]);
         CHECK(ptx_function_find(f.module, "f") == f.module->functions[0]);
         CHECK(ptx_function_find(f.module, "g") == f.module->functions[0]);
