@@ -175,10 +175,13 @@ static CUresult block_create(struct mem_heap *heap, uint64_t bytes, struct mem_b
     *block = (struct mem_block){.heap = heap, .bytes = bytes};
     if (!worth_trying(heap->device, bytes))
         goto out_of_memory;
-    block->piece_count = (uint32_t)((bytes + MEM_PIECE - 1) / MEM_PIECE);
-    block->pieces = fab_alloc_zeroed(block->piece_count, sizeof(struct mem_phys *));
-    if (!block->pieces ||
-        !va_reserve(heap->area, soft_device_ordinal(heap->device), bytes, MEM_GRANULE, &block->lo))
+    uint64_t piece_count = (bytes + MEM_PIECE - 1) / MEM_PIECE;
+
+    block->pieces = fab_alloc_zeroed(piece_count, sizeof(struct mem_phys *));
+    if (!block->pieces)
+        goto out_of_memory;
+    block->piece_count = (uint32_t)piece_count;
+    if (!va_reserve(heap->area, soft_device_ordinal(heap->device), bytes, MEM_GRANULE, &block->lo))
         goto out_of_memory;
     if (block_fill(block) != CUDA_SUCCESS)
         goto out_of_memory;
