@@ -54,17 +54,16 @@ static CUresult attributes_check(const CUmemcpyAttributes *attrs, const size_t *
     return CUDA_SUCCESS;
 }
 
-static CUresult lines_check(struct soft_context *context, const CUdeviceptr *dsts,
-                            const CUdeviceptr *srcs, const size_t *sizes, size_t count,
-                            size_t *failed_out)
+static CUresult lines_check(const CUdeviceptr *dsts, const CUdeviceptr *srcs, const size_t *sizes,
+                            size_t count, size_t *failed_out)
 {
     for (size_t i = 0; i < count; i++) {
         CUresult result = sizes[i] ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 
         if (result == CUDA_SUCCESS)
-            result = soft_side_check(context, SOFT_SIDE_ANY, dsts[i], sizes[i], /* write */ true);
+            result = soft_side_check(NULL, SOFT_SIDE_ANY, dsts[i], sizes[i], /* write */ true);
         if (result == CUDA_SUCCESS)
-            result = soft_side_check(context, SOFT_SIDE_ANY, srcs[i], sizes[i], /* write */ false);
+            result = soft_side_check(NULL, SOFT_SIDE_ANY, srcs[i], sizes[i], /* write */ false);
         if (result != CUDA_SUCCESS) {
             *failed_out = i;
             return result;
@@ -120,7 +119,7 @@ CUresult soft_cuMemcpyBatchAsync(CUdeviceptr *dsts, CUdeviceptr *srcs, size_t *s
     if (result == CUDA_SUCCESS)
         result = attributes_check(attrs, attrsIdxs, numAttrs, count);
     if (result == CUDA_SUCCESS)
-        result = lines_check(stream->context, dsts, srcs, sizes, count, &failed);
+        result = lines_check(dsts, srcs, sizes, count, &failed);
     if (result == CUDA_SUCCESS)
         result = lines_submit(stream, dsts, srcs, sizes, count, attrs, attrsIdxs, numAttrs);
     if (result != CUDA_SUCCESS && failIdx)

@@ -279,11 +279,11 @@ CUresult soft_line_copy(CUstream handle, const struct soft_line *line, bool is_a
 
     if (result != CUDA_SUCCESS)
         return result;
-    result = soft_side_check(line->dst_context ? line->dst_context : stream->context,
-                             line->dst_side, line->dst, line->bytes, /* write */ true);
+    result = soft_side_check(line->dst_context, line->dst_side, line->dst, line->bytes,
+                             /* write */ true);
     if (result == CUDA_SUCCESS)
-        result = soft_side_check(line->src_context ? line->src_context : stream->context,
-                                 line->src_side, line->src, line->bytes, /* write */ false);
+        result = soft_side_check(line->src_context, line->src_side, line->src, line->bytes,
+                                 /* write */ false);
     if (result == CUDA_SUCCESS)
         result = soft_transfer_submit(stream, &what, line_wait(line, is_async));
     soft_stream_put(stream);

@@ -39,7 +39,7 @@ CUresult soft_transfer_submit(struct soft_stream *stream, const struct soft_tran
 
 /* What an address must be. */
 enum soft_side {
-    SOFT_SIDE_DEVICE, /* mapped memory that the context may access */
+    SOFT_SIDE_DEVICE, /* mapped memory that the context, or without one any device, may access */
     SOFT_SIDE_HOST,   /* taken as it is: the program's own */
     SOFT_SIDE_ANY,    /* unified: device memory if a row says so, else the program's own */
 };
@@ -55,7 +55,7 @@ struct soft_line {
     uint64_t dst, src;
     size_t bytes;
     enum soft_side dst_side, src_side;
-    struct soft_context *dst_context, *src_context; /* NULL: the stream's */
+    struct soft_context *dst_context, *src_context; /* NULL: any; an address names its device */
 };
 CUresult soft_line_copy(CUstream handle, const struct soft_line *line, bool is_async);
 

@@ -95,8 +95,8 @@ static CUresult box_submit(struct soft_stream *stream, const struct soft_box *bo
                                       dst->side, dst->start, dst->span_bytes, /* write */ true);
 
     if (result == CUDA_SUCCESS)
-        result = soft_side_check(box->src_context ? box->src_context : stream->context, src->side,
-                                 src->start, src->span_bytes, /* write */ false);
+        result = soft_side_check(box->src_context, src->side, src->start, src->span_bytes,
+                                 /* write */ false);
     if (result != CUDA_SUCCESS)
         return result;
     return soft_transfer_submit(stream, &what, box_wait(dst, src, is_async));

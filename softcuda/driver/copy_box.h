@@ -18,7 +18,7 @@ struct soft_box_side {
 struct soft_box {
     struct soft_box_side dst, src;
     size_t width_bytes, height, depth;
-    struct soft_context *dst_context, *src_context; /* NULL: the stream's */
+    struct soft_context *dst_context, *src_context; /* NULL: any; an address names its device */
 };
 
 /* What soft_box_copy() would say of the shape, without doing it. */

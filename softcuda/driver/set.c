@@ -45,7 +45,7 @@ static CUresult set_checked(struct soft_stream *stream, const struct set *set, b
          (set->pitch_bytes < what.width || set->pitch_bytes % set->value_bytes != 0)))
         return CUDA_ERROR_INVALID_VALUE;
     span_bytes = (uint64_t)(set->height - 1) * set->pitch_bytes + what.width;
-    result = soft_mem_check(stream->context, set->dst, span_bytes, /* write */ true);
+    result = soft_mem_check(/* context */ NULL, set->dst, span_bytes, /* write */ true);
     if (result != CUDA_SUCCESS)
         return result;
     return soft_transfer_submit(
