@@ -48,6 +48,11 @@ struct ptx_var {
 
 /* ---- functions -------------------------------------------------------------------------- */
 
+/* What a decoded body promises, so that nobody checks it again: operand counts and kinds are those
+ * of the operation; registers have the width it wants (of ld, st and cvt: that or a wider one);
+ * a variable in [] lies in the operation's space (or in .global or .const, for generic); address
+ * registers have 64 bits, or 32 outside global, const and generic; negate is on predicates only. */
+
 struct ptx_reg {
     enum ptx_type type; /* PRED, B16/U16..., B32..., B64..., B128 */
 };
@@ -55,8 +60,9 @@ struct ptx_reg {
 enum ptx_operand_kind {
     PTX_OPERAND_NONE,   /* '_': a result nobody wants */
     PTX_OPERAND_REG,    /* reg, negated when `negate` (predicates) */
-    PTX_OPERAND_IMM,    /* imm: two's complement or the bits of imm_type F32/F64 */
-    PTX_OPERAND_SREG,   /* sreg (+ component in its number) */
+    PTX_OPERAND_IMM,    /* imm, of imm_type: F32 or F64 if the operation wants that; else S64:
+                           bits, negative ones extended to 64 (also for 0f... used as .b32) */
+    PTX_OPERAND_SREG,   /* sreg (+ component in its number); may stand for any value */
     PTX_OPERAND_SYMBOL, /* the address of a variable: var + offset (function: func) */
     PTX_OPERAND_ADDR,   /* [reg + offset], [var + offset] or [offset] */
     PTX_OPERAND_VEC,    /* {a, b, ..}: elems[0..elem_count-1], each REG, IMM or NONE */
@@ -80,7 +86,9 @@ struct ptx_operand {
 };
 
 /* call (ret), callee, (args), targets: callee is a FUNC or REG operand; args and rets are
- * REG, IMM or SYMBOL (a .param variable of this function). */
+ * REG, IMM or SYMBOL (a .param variable of this function), rets also NONE. Their numbers are those
+ * of the prototype (at least, if its last parameter has 0 bytes: variadic); sizes are not compared.
+ */
 struct ptx_call {
     struct ptx_operand callee;
     const struct ptx_operand *rets, *args;
@@ -122,7 +130,8 @@ struct ptx_function {
     uint32_t min_blocks_per_sm, max_regs, reqnctapercluster[3];
     uint32_t line;
 
-    /* Filled by ptx_function_parse(). */
+    /* Filled by ptx_function_parse(). Parameters declared .reg (results first, then arguments) are
+     * the first registers, in order. */
     bool is_parsed;
     const struct ptx_reg *regs;
     uint32_t reg_count;
@@ -158,14 +167,16 @@ struct ptx_module {
  * @module_out: given to the caller; set on success only.
  * @err:        the line and what was found there.
  *
- * Unknown directives are skipped. Returns FAB_OK, FAB_ERR_FORMAT, FAB_ERR_LIMIT, FAB_ERR_NOMEM,
- * FAB_ERR_UNSUPPORTED (32-bit addresses).
+ * Unknown directives are skipped. An .alias is another name of its function. Returns FAB_OK,
+ * FAB_ERR_FORMAT, FAB_ERR_LIMIT, FAB_ERR_NOMEM, FAB_ERR_UNSUPPORTED (32-bit addresses).
  */
 FAB_NODISCARD enum fab_status ptx_module_parse(const char *text, size_t bytes,
                                                struct ptx_module **module_out, struct fab_err *err);
 
-/** ptx_function_parse - decode one body (idempotent). err names line and instruction. Returns
- * FAB_OK, FAB_ERR_FORMAT, FAB_ERR_UNSUPPORTED (an instruction or modifier we do not know). */
+/** ptx_function_parse - decode one body. A second call answers as the first did
+ * (but tries again after FAB_ERR_NOMEM). err names line
+ * and instruction. Returns FAB_OK, FAB_ERR_FORMAT, FAB_ERR_LIMIT, FAB_ERR_NOMEM,
+ * FAB_ERR_UNSUPPORTED (an instruction or modifier we do not know; a function without a body). */
 FAB_NODISCARD enum fab_status
 ptx_function_parse(struct ptx_module *module, struct ptx_function *function, struct fab_err *err);
 

@@ -472,6 +472,7 @@ enum fab_status ptx_function_parse(struct ptx_module *module, struct ptx_functio
     struct ptx_function_rec *rec = (struct ptx_function_rec *)function;
     struct ptx_span body = {function->body, function->body_bytes};
     struct ptx_body b = {.function = function};
+    enum fab_status status;
 
     if (function->is_parsed)
         return FAB_OK;
@@ -489,7 +490,10 @@ enum fab_status ptx_function_parse(struct ptx_module *module, struct ptx_functio
             keep(&b);
         ptx_parser_fini(&b.p);
     }
-    if (err && rec->failure.status != FAB_OK)
+    status = rec->failure.status;
+    if (err && status != FAB_OK)
         *err = rec->failure;
-    return rec->failure.status;
+    if (status == FAB_ERR_NOMEM) /* may be otherwise the next time */
+        rec->failure = (struct fab_err){.status = FAB_OK};
+    return status;
 }

@@ -414,6 +414,15 @@ static void set_defaults(struct ptx_op *op, uint32_t seen)
     }
 }
 
+bool ptx_family_is_known(enum ptx_family family)
+{
+    for (size_t i = 0; i < ptx_rule_count; i++) {
+        if (ptx_rules[i].family == family)
+            return true;
+    }
+    return false;
+}
+
 /* ---- one spelling ------------------------------------------------------------------------- */
 
 /* "add.s32" to its words. */

@@ -116,6 +116,42 @@ static void parse_element(struct init *in)
     in->cursor++;
 }
 
+/* Steps over "12, " if it is all of a small decimal number, a comma and another digit's blanks. */
+static const char *plain_number(const char *at, const char *end, uint64_t *value_out)
+{
+    enum { DIGITS_MAX = 18 }; /* cannot overflow */
+    const char *start = at;
+    uint64_t value = 0;
+
+    for (; at < end && *at >= '0' && *at <= '9' && at - start < DIGITS_MAX; at++)
+        value = value * 10 + (uint64_t)(*at - '0');
+    if (at == start || (*start == '0' && at - start > 1) || at == end || *at != ',')
+        return NULL;
+    for (at++; at < end && *at == ' '; at++)
+        continue;
+    *value_out = value;
+    return at < end && *at >= '0' && *at <= '9' ? at : NULL;
+}
+
+/* Tables hold hundreds of thousands of small numbers (cuRAND's do): all but the last of a run are
+ * read without making tokens of them. At a number. */
+static void take_plain_numbers(struct init *in)
+{
+    struct ptx_parser *p = in->p;
+    const char *at = p->token.span.text, *next;
+    uint64_t value;
+
+    while ((next = plain_number(at, p->end, &value)) != NULL && p->status == FAB_OK) {
+        put_number(in, (struct ptx_value){PTX_S64, value});
+        in->cursor++;
+        at = next;
+    }
+    if (p->status != FAB_OK || at == p->token.span.text)
+        return;
+    p->at = at;
+    ptx_next(p);
+}
+
 /* "{ ... }" for one element of the dimension above `level`; at the '{'. */
 static void parse_braces(struct init *in, uint32_t level)
 {
@@ -135,6 +171,8 @@ static void parse_braces(struct init *in, uint32_t level)
             if (in->cursor > PTX_VAR_BYTES_MAX)
                 ptx_fail(p, FAB_ERR_LIMIT, "'%.80s' is too large", in->var->name);
         } else {
+            if (p->token.kind == PTX_TOKEN_NUMBER)
+                take_plain_numbers(in);
             parse_element(in);
         }
         if (!ptx_accept(p, ','))

@@ -76,6 +76,7 @@ enum ptx_space {
     PTX_SPACE_PARAM,
 };
 
+/* add, sub, mul and mad of floating point without one are RN. */
 enum ptx_round {
     PTX_ROUND_NONE,
     PTX_ROUND_RN,
@@ -113,13 +114,14 @@ enum ptx_cmp {
 
 enum ptx_boolop { PTX_BOOL_NONE, PTX_BOOL_AND, PTX_BOOL_OR, PTX_BOOL_XOR };
 
-/* What else the family can be asked to do; each value belongs to the families named. */
+/* What else the family can be asked to do; each value belongs to the families named. bar.red has
+ * AND, OR or POPC (and its type), which bar and barrier have nowhere else. */
 enum ptx_sub {
     PTX_SUB_NONE,
     PTX_SUB_LO, /* mul, mad, mul24, mad24, madc, dp2a */
     PTX_SUB_HI,
     PTX_SUB_WIDE,
-    PTX_SUB_ADD, /* atom, red, redux, bar.red has AND/OR/POPC */
+    PTX_SUB_ADD, /* atom, red, redux */
     PTX_SUB_AND,
     PTX_SUB_OR,
     PTX_SUB_XOR,
@@ -168,6 +170,8 @@ enum ptx_sub {
     PTX_SUB_COMPLETE_TX,
 };
 
+/* Where nothing is written: ld and st are WEAK, atom and red RELAXED at GPU scope, mbarrier RELEASE
+ * or ACQUIRE (waits) at CTA scope, membar and proxy fences SC (at SYS if no scope is named). */
 enum ptx_sem {
     PTX_SEM_WEAK,
     PTX_SEM_VOLATILE,
@@ -211,7 +215,7 @@ struct ptx_op {
     uint8_t cmp;     /* enum ptx_cmp */
     uint8_t boolop;  /* enum ptx_boolop */
     uint8_t round;   /* enum ptx_round */
-    uint8_t space;   /* enum ptx_space: of memory operands and cvta/isspacep */
+    uint8_t space;   /* enum ptx_space: of memory operands and cvta/isspacep; cp.async: SHARED */
     uint8_t vec;     /* elements of ld/st: 1, 2, 4 or 8; 0 elsewhere */
     uint8_t sem;     /* enum ptx_sem */
     uint8_t scope;   /* enum ptx_scope */
@@ -254,6 +258,8 @@ enum ptx_sreg {
 };
 
 const char *ptx_family_name(enum ptx_family family);
+bool ptx_family_is_known(
+    enum ptx_family family); /* false: named only to be refused (tex, mma...) */
 const char *ptx_type_name(enum ptx_type type);
 uint32_t ptx_type_bytes(enum ptx_type type); /* 0 for NOTYPE and PRED */
 bool ptx_type_is_float(enum ptx_type type);

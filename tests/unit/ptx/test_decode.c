@@ -256,6 +256,7 @@ static void test_names(void)
     for (int i = 0; i < PTX_SREG_COUNT; i++)
         CHECK_EQ(ptx_sreg_name((enum ptx_sreg)i)[0], '%');
     CHECK_STR(ptx_family_name(PTX_FAMILY_COUNT), "?");
+    CHECK(ptx_family_is_known(PTX_CP_ASYNC) && !ptx_family_is_known(PTX_TEX));
     CHECK_STR(ptx_type_name(PTX_TYPE_COUNT), "?");
     CHECK_EQ(ptx_type_bytes(PTX_TYPE_COUNT), 0);
     CHECK_EQ(ptx_type_bytes(PTX_B128), 16);
