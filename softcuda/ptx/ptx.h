@@ -173,10 +173,10 @@ struct ptx_module {
 FAB_NODISCARD enum fab_status ptx_module_parse(const char *text, size_t bytes,
                                                struct ptx_module **module_out, struct fab_err *err);
 
-/** ptx_function_parse - decode one body. A second call answers as the first did
- * (but tries again after FAB_ERR_NOMEM). err names line
- * and instruction. Returns FAB_OK, FAB_ERR_FORMAT, FAB_ERR_LIMIT, FAB_ERR_NOMEM,
- * FAB_ERR_UNSUPPORTED (an instruction or modifier we do not know; a function without a body). */
+/** ptx_function_parse - decode one body. err names line and instruction. A second call answers as
+ * the first did, but tries again after FAB_ERR_NOMEM. Returns FAB_OK, FAB_ERR_FORMAT,
+ * FAB_ERR_LIMIT, FAB_ERR_NOMEM, FAB_ERR_UNSUPPORTED (an instruction or modifier we do not know; a
+ * function without a body). */
 FAB_NODISCARD enum fab_status
 ptx_function_parse(struct ptx_module *module, struct ptx_function *function, struct fab_err *err);
 
