@@ -108,7 +108,8 @@ OPS_INLINE f64 sine_quadrant(f64 x, u64 quarter)
     c = c * q - 0.5;
     c = c * q + 1.0;
     value = quadrant & 1 ? c : s;
-    return quadrant & 2 ? -value : value;
+    value = quadrant & 2 ? -value : value;
+    return quarter == 0 && x == 0.0 ? x : value; /* sin(-0) is -0 */
 }
 
 /* The lanes that the series cannot serve. */
