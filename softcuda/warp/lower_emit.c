@@ -59,7 +59,13 @@ static bool has_memory_operand(const struct ptx_op *op)
 
 static warp_fn find_handler(struct lower *l, const struct lower_insn *in)
 {
-    struct warp_form form = {.dst_bytes = in->dst_bytes, .src_bytes = in->src_bytes};
+    struct warp_form form = {
+        .dst_bytes = in->dst_bytes,
+        .src_bytes = in->src_bytes,
+        .dst_elems = in->dst_elems,
+        .src_elems = in->src_elems,
+        .source_count = in->source_count,
+    };
     warp_fn fn;
 
     if (in->fn)

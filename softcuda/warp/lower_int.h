@@ -30,7 +30,9 @@ struct lower_insn {
     uint8_t kind;
     bool negate;
     uint8_t ext_defs; /* the first so many of ext are destinations, the others sources */
-    uint8_t dst_bytes, src_bytes; /* struct warp_form */
+    uint8_t dst_bytes, src_bytes; /* these five: struct warp_form */
+    uint8_t dst_elems, src_elems;
+    uint8_t source_count;
     uint16_t ext_count;
     uint32_t d, e, a, b, c;
     uint32_t *ext;

@@ -228,6 +228,10 @@ static void select_plain(struct lower *l, const struct ptx_insn *in)
 
         out->imm = table ? (int64_t)table->value : 0;
     }
+    if (in->op.family == PTX_MOV) {
+        out->dst_elems = in->operands[0].elem_count;
+        out->src_elems = in->operands[in->dst_count].elem_count;
+    }
     if (in->op.family == PTX_CVT) {
         out->dst_bytes = lower_operand_width(l, out->d, 0);
         out->src_bytes = lower_operand_width(l, out->a, 0);

@@ -142,6 +142,8 @@ static void add_memory(struct lower *l, const struct ptx_insn *in, const struct 
     memcpy(out->ext + m->ext_count, m->sources + 3, beyond * sizeof(*m->ext));
     if (is_load(&in->op))
         out->dst_bytes = lower_operand_width(l, out->d, 0);
+    if (in->op.family == PTX_CP_ASYNC)
+        out->source_count = (uint8_t)m->count;
     if (in->op.family == PTX_ST)
         out->src_bytes = lower_operand_width(l, out->b, 0);
 }
