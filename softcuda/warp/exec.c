@@ -30,6 +30,10 @@ static const uint32_t nibble_lanes[16][4] FAB_ALIGNED(64) = {
 void warp_set_mask(struct warp *w, uint32_t mask)
 {
     w->mask = mask;
+    if (FAB_LIKELY(mask == WARP_FULL)) {
+        memset(w->lanes, 0xff, sizeof(w->lanes));
+        return;
+    }
     for (unsigned i = 0; i < WARP_LANES / 4; i++)
         memcpy(&w->lanes[4 * i], nibble_lanes[mask >> (4 * i) & 15u], sizeof(nibble_lanes[0]));
 }
@@ -171,6 +175,12 @@ static enum select_result select_fragment(struct warp_exec *x)
 {
     bool any = false;
 
+    if (x->waiting == 0)
+        return SELECT_NONE;
+    if (x->waiting == 1 && x->root.count == 1 && is_eligible(&x->root.fragment[0])) {
+        start_fragment(x, &x->root, 0); /* the common case: a warp in one piece */
+        return SELECT_RUN;
+    }
     for (struct warp_frame *frame = x->frames; frame; frame = frame->next) {
         uint32_t index = choose(x, frame);
 

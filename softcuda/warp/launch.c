@@ -515,7 +515,7 @@ void warp_launch_help(struct warp_launch *launch, bool (*enough)(void *arg), voi
 void warp_launch_cancel(struct warp_launch *launch)
 {
     struct warp_outcome outcome = {
-        .failed = true, .kind = WARP_FAULT_CANCELLED, .kernel = launch->program->code->name};
+        .failed = true, .kind = WARP_FAULT_TIMEOUT, .kernel = launch->program->code->name};
 
     warp_launch_fail(launch, &outcome);
     warp_pool_notify(launch->pool, 1);

@@ -151,11 +151,10 @@ enum warp_fault_kind {
     WARP_FAULT_MISALIGNED,
     WARP_FAULT_TRAP,    /* trap, brkpt */
     WARP_FAULT_ASSERT,  /* __assertfail */
-    WARP_FAULT_TIMEOUT, /* every fragment is blocked: the kernel hangs */
+    WARP_FAULT_TIMEOUT, /* every fragment is blocked: the kernel hangs; or it was cancelled */
     WARP_FAULT_STACK,   /* call depth or local memory exceeded */
     WARP_FAULT_ILLEGAL_INSTRUCTION,
     WARP_FAULT_SHARED_RANGE, /* .shared/.local offset outside its window */
-    WARP_FAULT_CANCELLED,    /* warp_launch_cancel() */
 };
 
 /* Records the fault for the launch (the first one wins) and returns WARP_STOP_FAULT. `lane` may be

@@ -400,8 +400,6 @@ const char *harness_fault_name(enum warp_fault_kind kind)
         return "illegal instruction";
     case WARP_FAULT_SHARED_RANGE:
         return "shared range";
-    case WARP_FAULT_CANCELLED:
-        return "cancelled";
     }
     return "?";
 }
