@@ -104,3 +104,9 @@ SAME_NUMBER(cudaStreamCaptureStatusActive, CU_STREAM_CAPTURE_STATUS_ACTIVE);
 SAME_NUMBER(cudaStreamCaptureModeRelaxed, CU_STREAM_CAPTURE_MODE_RELAXED);
 SAME_NUMBER(cudaStreamCaptureModeGlobal, 0);
 SAME_SIZE(cudaGraphEdgeData, CUgraphEdgeData);
+
+SAME_SIZE(cudaAsyncNotificationInfo_t, CUasyncNotificationInfo);
+SAME_FIELD(cudaAsyncNotificationInfo_t, info, CUasyncNotificationInfo, info);
+SAME_NUMBER(cudaAsyncNotificationTypeOverBudget, CU_ASYNC_NOTIFICATION_TYPE_OVER_BUDGET);
+SAME_NUMBER(cudaLogLevelError, CU_LOG_LEVEL_ERROR);
+SAME_NUMBER(cudaLogLevelWarning, CU_LOG_LEVEL_WARNING);

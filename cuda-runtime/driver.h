@@ -148,7 +148,14 @@
     X(EventQuery, 2000)                                                                            \
     X(EventSynchronize, 2000)                                                                      \
     X(EventElapsedTime, 12080)                                                                     \
-    X(EventDestroy, 4000)
+    X(EventDestroy, 4000)                                                                          \
+    X(LogsRegisterCallback, 12090)                                                                 \
+    X(LogsUnregisterCallback, 12090)                                                               \
+    X(LogsCurrent, 12090)                                                                          \
+    X(LogsDumpToFile, 12090)                                                                       \
+    X(LogsDumpToMemory, 12090)                                                                     \
+    X(DeviceRegisterAsyncNotification, 12040)                                                      \
+    X(DeviceUnregisterAsyncNotification, 12040)
 
 /* Synchronous calls on the default stream: the stream is not a parameter, so the per-thread form is
  * another function. name, version of the legacy form. The other form is version 7000, _ptds. */

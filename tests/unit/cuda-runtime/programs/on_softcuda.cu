@@ -96,6 +96,24 @@ static void devices()
     CHECK(stack >= 4096);
 }
 
+static void CUDART_CB on_log(void *, cudaLogLevel, char *, size_t)
+{
+}
+
+static void logs()
+{
+    cudaLogsCallbackHandle handle;
+    cudaLogIterator position;
+    char text[64] = "unchanged";
+    size_t bytes = sizeof(text);
+
+    TRY(cudaLogsRegisterCallback(on_log, nullptr, &handle));
+    TRY(cudaLogsUnregisterCallback(handle));
+    TRY(cudaLogsCurrent(&position, 0));
+    TRY(cudaLogsDumpToMemory(&position, text, &bytes, 0));
+    CHECK(bytes <= sizeof(text));
+}
+
 static void own_context()
 {
     cudaDriverEntryPointQueryResult found;
@@ -465,6 +483,7 @@ static void errors()
 int main()
 {
     devices();
+    logs();
     own_context();
     copies();
     streams();
