@@ -64,11 +64,13 @@ static void check_predicate(const struct check *c, const struct ptx_operand *o)
 }
 
 /* Constants: F32 and F64 where the type says so, plain bits elsewhere. */
-static void convert_constant(struct ptx_operand *o, enum ptx_type type)
+static void convert_constant(const struct check *c, struct ptx_operand *o, enum ptx_type type)
 {
     struct ptx_value value = {o->imm_type, o->imm};
 
-    if (type == PTX_F32 || type == PTX_F64) {
+    if (!ptx_value_fits(value, type))
+        misfit(c, "a constant of this type is written by its bits");
+    else if (type == PTX_F32 || type == PTX_F64) {
         o->imm = ptx_value_as(value, type);
         o->imm_type = type;
     } else if (o->imm_type != PTX_S64) {
@@ -98,7 +100,7 @@ static void check_value(const struct check *c, struct ptx_operand *o, enum ptx_t
         if (o->kind != PTX_OPERAND_NONE || !c->may_drop)
             misfit(c, "the result is no register");
     } else if (o->kind == PTX_OPERAND_IMM) {
-        convert_constant(o, type);
+        convert_constant(c, o, type);
     } else if (o->kind == PTX_OPERAND_SYMBOL || o->kind == PTX_OPERAND_FUNC) {
         if (wanted != 4 && wanted != 8)
             misfit(c, "an address in a register of the wrong size");

@@ -73,6 +73,11 @@ static uint64_t bits_of_single(double value)
     return bits;
 }
 
+bool ptx_value_fits(struct ptx_value value, enum ptx_type type)
+{
+    return !is_float(value) || !ptx_type_is_float(type) || type == PTX_F32 || type == PTX_F64;
+}
+
 uint64_t ptx_value_as(struct ptx_value value, enum ptx_type type)
 {
     uint32_t bytes = ptx_type_bytes(type);

@@ -42,6 +42,9 @@ static void put_number(struct init *in, struct ptx_value value)
     uint64_t bits = ptx_value_as(value, in->var->type);
     uint8_t *to = element(in);
 
+    if (!ptx_value_fits(value, in->var->type))
+        ptx_fail(in->p, FAB_ERR_FORMAT, "a constant of type .%s is written by its bits",
+                 ptx_type_name(in->var->type));
     for (uint32_t i = 0; to && i < in->element_bytes; i++)
         to[i] = i < 8 ? (uint8_t)(bits >> 8 * i) : 0;
 }

@@ -160,6 +160,8 @@ struct ptx_value {
 struct ptx_value ptx_expr(struct ptx_parser *p);
 uint64_t ptx_expr_uint(struct ptx_parser *p, uint64_t max, const char *what);
 bool ptx_at_expr(const struct ptx_parser *p); /* does an expression start here? */
+/* PTX has no constants of the 16-bit and packed floating-point types but their bits. */
+bool ptx_value_fits(struct ptx_value value, enum ptx_type type);
 /* The value in another type: F32 and F64 as bits, integers cut to their size. */
 uint64_t ptx_value_as(struct ptx_value value, enum ptx_type type);
 

@@ -29,6 +29,7 @@ static const struct {
     {REGS "mov.f64 %d0, 0f3F800000;", "mov.f64 r8 = 0d3FF0000000000000"},
     {REGS "mov.b64 %d0, 0d3FF0000000000000;", "mov.b64 r8 = 4607182418800017408"},
     {REGS "add.f32 %r0, %r1, 0fBF800000;", "add.rn.f32 r4 = r5, 0fBF800000"},
+    {REGS "add.f16 %h0, %h1, 0x3C00;", "add.rn.f16 r2 = r3, 15360"},
     {REGS "shl.b64 %d0, %d1, 1+2*3;", "shl.b64 r8 = r9, 7"},
 
     /* Special registers, variables, functions. */
@@ -188,6 +189,8 @@ static void test_failures(void)
          "line 2: an element expected, found '{'"},
         {REGS "mov.b64 %d0, {%tid.x, %r1};", FAB_ERR_FORMAT,
          "line 2: an element is a register, a constant or '_'"},
+        {REGS "add.f16 %h0, %h1, 1.0;", FAB_ERR_FORMAT,
+         "line 2: add: a constant of this type is written by its bits"},
         {REGS "lop3.b32 %r0, %r1, %r2, %r3, %r0;", FAB_ERR_FORMAT,
          "line 2: lop3: a constant is wanted"},
         {REGS "@%r0 ret;", FAB_ERR_FORMAT, "line 2: '%r0' is no predicate register"},

@@ -170,6 +170,8 @@ static void test_failures(void)
         {".global .u32 a[1][1][1][1][1][1][1][1][1];", FAB_ERR_LIMIT,
          "line 1: more than 8 dimensions"},
         {".global .u8 a[][0] = {1};", FAB_ERR_FORMAT, "line 1: 'a' has no size"},
+        {".global .f16 a = 1.0;", FAB_ERR_FORMAT,
+         "line 1: a constant of type .f16 is written by its bits"},
         {".global .pred a;", FAB_ERR_FORMAT, "line 1: 'a' has no size"},
         {".global .u64 a = b;", FAB_ERR_FORMAT,
          "line 1: 'a' holds the address of 'b', which is not declared"},
