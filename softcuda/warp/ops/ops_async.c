@@ -248,6 +248,8 @@ static warp_fn find_mbarrier(const struct ptx_op *op)
 {
     const unsigned generic = op->space == PTX_SPACE_GENERIC;
 
+    if (op->type != PTX_B64)
+        return NULL;
     if (op->sub == PTX_SUB_ARRIVE || op->sub == PTX_SUB_ARRIVE_DROP)
         return find_arrive(op, generic);
     if (op->sub == PTX_SUB_TEST_WAIT || op->sub == PTX_SUB_TRY_WAIT)
@@ -282,7 +284,7 @@ warp_fn ops_find_async(const struct ptx_op *op, const struct warp_form *form)
     case PTX_CP_ASYNC_COMMIT:
     case PTX_CP_ASYNC_WAIT:
     case PTX_CP_ASYNC_WAIT_ALL:
-        return nothing;
+        return op->flags ? NULL : nothing;
     case PTX_CP_ASYNC_MBARRIER_ARRIVE:
         /* Without .noinc the arrival was first added to what is pending: nothing changes. */
         if (op->flags == PTX_F_NOINC)

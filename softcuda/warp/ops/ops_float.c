@@ -225,12 +225,16 @@ static warp_fn find_rounded(const struct ptx_op *op, const by_round *f32_rows,
     return NULL;
 }
 
-/* div, rcp, sqrt, rsqrt: the approximations are served by the exact form. */
+/* div, rcp, sqrt, rsqrt: the approximations, which name no rounding, are served by the exact form.
+ */
 static warp_fn find_quotient(const struct ptx_op *op)
 {
+    const u32 inexact = op->flags & (PTX_F_APPROX | PTX_F_FULL);
     const u32 flags = PTX_F_FTZ | PTX_F_APPROX | PTX_F_FULL;
     struct ptx_op exact = *op;
 
+    if (inexact && (op->round || (inexact != PTX_F_APPROX && op->family != PTX_DIV)))
+        return NULL;
     if (op->type == PTX_F32)
         exact.flags &= ~(u32)(PTX_F_APPROX | PTX_F_FULL);
     switch (op->family) {

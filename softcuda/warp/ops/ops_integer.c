@@ -342,8 +342,12 @@ static warp_fn find_dot(const struct ptx_op *op)
 
     if ((op->flags & ~(u32)PTX_F_SIGNED2) || (op->type != PTX_S32 && op->type != PTX_U32))
         return NULL;
+    if (op->type2 && op->type2 != PTX_S32 && op->type2 != PTX_U32)
+        return NULL;
     if (op->family == PTX_DP4A)
         return dp4a[first][second];
+    if (op->sub != PTX_SUB_LO && op->sub != PTX_SUB_HI)
+        return NULL;
     return dp2a[op->sub == PTX_SUB_HI][first][second];
 }
 

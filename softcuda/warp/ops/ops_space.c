@@ -155,9 +155,11 @@ OPS_HANDLER(zero_u32)
 warp_fn ops_find_space(const struct ptx_op *op, const struct warp_form *form)
 {
     (void)form;
-    switch (op->family) {
-    case PTX_CVTA:
+    if (op->family == PTX_CVTA)
         return find_cvta(op);
+    if (op->flags)
+        return NULL;
+    switch (op->family) {
     case PTX_ISSPACEP:
         return find_isspacep(op);
     case PTX_MAPA:

@@ -141,7 +141,8 @@ static warp_fn find_vote(const struct ptx_op *op)
 {
     const bool sync = (op->flags & PTX_F_SYNC) != 0;
 
-    if (op->flags & ~(u32)PTX_F_SYNC)
+    if ((op->flags & ~(u32)PTX_F_SYNC) ||
+        op->type != (op->sub == PTX_SUB_BALLOT ? PTX_B32 : PTX_PRED))
         return NULL;
     switch (op->sub) {
     case PTX_SUB_ALL:
@@ -301,7 +302,7 @@ warp_fn OPS_SYM(ops_find_warp)(const struct ptx_op *op, const struct warp_form *
     case PTX_REDUX:
         return find_redux(op);
     case PTX_ACTIVEMASK:
-        return op->flags ? NULL : activemask;
+        return op->flags || op->type != PTX_B32 ? NULL : activemask;
     case PTX_ELECT:
         return op->flags == PTX_F_SYNC ? elect_sync : NULL;
     default:
