@@ -47,20 +47,21 @@ static uint32_t parse_align(struct ptx_parser *p)
     return (uint32_t)align;
 }
 
-/* ".attribute(.managed)", ".attribute(.unified(1, 2))"; at the '('. */
-static void parse_attributes(struct ptx_parser *p, struct declared *d)
+bool ptx_parse_attributes(struct ptx_parser *p)
 {
+    bool is_managed = false;
     uint32_t open = 0;
 
     do {
         if (ptx_is(p, '('))
             open++;
-        else if (ptx_is(p, ')'))
+        else if (ptx_is(p, ')') && open > 0)
             open--;
         else if (ptx_is_dot(p, "managed"))
-            d->is_managed = true;
+            is_managed = true;
         ptx_next(p);
     } while (open > 0 && p->token.kind != PTX_TOKEN_END);
+    return is_managed;
 }
 
 /* ".ptr", ".ptr.global", ".ptr .align 16": where a pointer parameter leads, not how it lies. */
@@ -101,7 +102,7 @@ static void parse_declared(struct ptx_parser *p, struct declared *d)
         else if (ptx_span_is(word, "ptr"))
             parse_pointer(p, d);
         else if (ptx_span_is(word, "attribute"))
-            parse_attributes(p, d);
+            d->is_managed |= ptx_parse_attributes(p);
     }
     if (d->type == PTX_NOTYPE)
         ptx_fail_expected(p, "a type");
@@ -109,17 +110,24 @@ static void parse_declared(struct ptx_parser *p, struct declared *d)
 
 /* ---- one variable ------------------------------------------------------------------------- */
 
+static void add_dimension(struct ptx_parser *p, struct ptx_shape *shape, uint64_t size)
+{
+    if (shape->count == PTX_DIMENSIONS_MAX)
+        ptx_fail(p, FAB_ERR_LIMIT, "more than %d dimensions", PTX_DIMENSIONS_MAX);
+    else
+        shape->sizes[shape->count++] = size;
+}
+
 static void parse_dimensions(struct ptx_parser *p, struct ptx_shape *shape)
 {
     while (ptx_accept(p, '[')) {
-        if (shape->count == PTX_DIMENSIONS_MAX) {
-            ptx_fail(p, FAB_ERR_LIMIT, "more than %d dimensions", PTX_DIMENSIONS_MAX);
-            return;
-        }
+        uint64_t size = 0;
+
         if (ptx_is(p, ']') && shape->count == 0)
-            shape->is_open = true;
-        shape->sizes[shape->count++] =
-            ptx_is(p, ']') ? 0 : ptx_expr_uint(p, PTX_VAR_BYTES_MAX, "array size");
+            shape->is_open = true; /* only the first can be */
+        else
+            size = ptx_expr_uint(p, PTX_VAR_BYTES_MAX, "array size");
+        add_dimension(p, shape, size);
         ptx_expect(p, ']');
     }
 }
@@ -160,8 +168,8 @@ static struct ptx_var *parse_var(struct ptx_parser *p, enum ptx_space space,
     var->is_pointer = d->is_pointer;
     var->name = ptx_keep_text(p, ptx_expect_name(p));
     parse_dimensions(p, &shape);
-    if (d->vec > 1 && shape.count < PTX_DIMENSIONS_MAX)
-        shape.sizes[shape.count++] = d->vec;
+    if (d->vec > 1)
+        add_dimension(p, &shape, d->vec);
     var->bytes = measure(p, &shape, element_bytes);
     if (element_bytes == 0 && space != PTX_SPACE_REG)
         ptx_fail(p, FAB_ERR_FORMAT, "'%.80s' has no size", var->name);

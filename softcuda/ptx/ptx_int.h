@@ -186,6 +186,8 @@ void ptx_parse_vars(struct ptx_parser *p, enum ptx_space space, struct ptx_linka
 /* "(.param ..., ...)"; at the '('. */
 void ptx_parse_params(struct ptx_parser *p, const struct ptx_var *const **params_out,
                       uint32_t *count_out);
+/* "(.managed)", "(.unified(1, 2))"; at the '('. Tells whether .managed was among them. */
+bool ptx_parse_attributes(struct ptx_parser *p);
 bool ptx_space_from(struct ptx_span word, enum ptx_space *space_out); /* .global, .shared, ... */
 void ptx_parse_prototype(struct ptx_parser *p,
                          struct ptx_prototype *proto); /* behind the dot-word */

@@ -149,8 +149,7 @@ static void parse_head(struct ptx_parser *p, struct ptx_function *f)
     f->line = p->token.line;
     if (ptx_is_dot(p, "attribute")) {
         ptx_next(p);
-        while (!ptx_accept(p, ')') && p->token.kind != PTX_TOKEN_END)
-            ptx_next(p);
+        (void)ptx_parse_attributes(p); /* .unified: nothing for functions here */
     }
     if (ptx_is(p, '('))
         ptx_parse_params(p, &f->proto.rets, &f->proto.ret_count);

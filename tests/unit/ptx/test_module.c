@@ -85,6 +85,8 @@ static void test_functions(void)
         {".func (.param .b32 r) f(.param .b64 a); .func (.param .b32 r) f(.param .b64 b) { ret; }",
          "func f\n  returns param r b32 align 4 bytes 4\n  takes param b b64 align 8 bytes 8\n"
          "      1: ret\n"},
+        {".func .attribute(.unified(19, 95)) (.param .b32 r) f() { ret; }",
+         "func f\n  returns param r b32 align 4 bytes 4\n      1: ret\n"},
         {".func f() { ret; } .func f();", "func f\n      1: ret\n"},
         {".extern .func (.param .b32 r) vprintf(.param .b64 a, .param .b64 b);",
          "func vprintf extern\n  returns param r b32 align 4 bytes 4\n"
@@ -168,6 +170,9 @@ static void test_failures(void)
         {".global .u64 a[0x8000000] = {1};", FAB_ERR_LIMIT,
          "line 1: initialised variables above 64 MiB"},
         {".global .u32 a[1][1][1][1][1][1][1][1][1];", FAB_ERR_LIMIT,
+         "line 1: more than 8 dimensions"},
+        {".global .u8 a[2][] = {1};", FAB_ERR_FORMAT, "line 1: a constant expected, found ']'"},
+        {".global .v2 .u8 a[1][1][1][1][1][1][1][1];", FAB_ERR_LIMIT,
          "line 1: more than 8 dimensions"},
         {".global .u8 a[][0] = {1};", FAB_ERR_FORMAT, "line 1: 'a' has no size"},
         {".global .f16 a = 1.0;", FAB_ERR_FORMAT,
