@@ -355,8 +355,10 @@ void soft_context_set_error(struct soft_context *context, CUresult error)
 {
     int none = CUDA_SUCCESS;
 
-    (void)atomic_compare_exchange_strong_explicit(&context->error, &none, (int)error,
-                                                  memory_order_acq_rel, memory_order_acquire);
+    /* The context is lost: what else runs in it ends, as on a GPU. */
+    if (atomic_compare_exchange_strong_explicit(&context->error, &none, (int)error,
+                                                memory_order_seq_cst, memory_order_acquire))
+        soft_queue_cancel(context);
 }
 
 void soft_context_text(void *arg, const char *bytes, size_t length)

@@ -105,7 +105,8 @@ static void grid_done(void *arg, const struct warp_outcome *outcome)
 
     if (FAB_UNLIKELY(outcome->failed)) {
         launch->result = soft_fault_result(outcome->kind);
-        soft_fault_report(outcome);
+        if (soft_context_error(command->context) == CUDA_SUCCESS) /* else: it was cancelled */
+            soft_fault_report(outcome);
     }
     part_done(command);
 }
@@ -137,7 +138,10 @@ static void launch_start(struct soft_command *command)
         soft_command_finish(command, CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES);
         return;
     }
-    atomic_store_explicit(&command->launch, grid, memory_order_release);
+    atomic_store_explicit(&command->launch, grid, memory_order_seq_cst);
+    /* The context may have failed just now, before soft_queue_cancel() could see this grid. */
+    if (FAB_UNLIKELY(atomic_load_explicit(&context->error, memory_order_seq_cst) != CUDA_SUCCESS))
+        warp_launch_cancel(grid);
     part_done(command);
 }
 

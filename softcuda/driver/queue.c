@@ -101,6 +101,7 @@ struct soft_command *soft_command_new(struct soft_context *context, struct soft_
     command->waiters = NULL;
     command->blockers = 1;
     atomic_init(&command->refs, 1);
+    command->is_cancelled = false;
     command->ready_ns = command->end_ns = 0;
     command->priority = stream ? stream->priority : SOFT_PRIORITY_LEAST;
     command->after_stream.to = command->after_legacy.to = NULL;
@@ -429,6 +430,27 @@ static struct soft_command *find_running(struct soft_context *context, struct so
         soft_command_ref(found);
     soft_queue_unlock();
     return found;
+}
+
+void soft_queue_cancel(struct soft_context *context)
+{
+    for (;;) {
+        struct soft_command *found = NULL;
+
+        soft_queue_lock();
+        for (struct soft_stream *at = context->queue.streams; at && !found; at = at->next)
+            if (is_running(at->head) && !at->head->is_cancelled)
+                found = at->head;
+        if (found) {
+            found->is_cancelled = true;
+            soft_command_ref(found);
+        }
+        soft_queue_unlock();
+        if (!found)
+            return;
+        warp_launch_cancel(atomic_load_explicit(&found->launch, memory_order_acquire));
+        soft_command_unref(found);
+    }
 }
 
 /* Returns the launch that was helped, only to compare with the next one. */

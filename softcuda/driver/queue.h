@@ -58,8 +58,9 @@ struct soft_command {
     struct soft_waiter *waiters;
     uint32_t blockers;     /* commands it still waits for, and one while being submitted */
     _Atomic uint32_t refs; /* the graph's, and one a helping thread */
-    uint64_t ready_ns;     /* when the last of what it waited for ended */
-    uint64_t end_ns;       /* its own end: real or modelled (device file) */
+    bool is_cancelled;
+    uint64_t ready_ns; /* when the last of what it waited for ended */
+    uint64_t end_ns;   /* its own end: real or modelled (device file) */
     int32_t priority;
     /* Own room for the common edges, so that ordering never needs memory: behind the stream's last
      * command, behind the default stream's, behind one more; and, in the predecessor, in front of
@@ -116,6 +117,9 @@ void soft_command_wait_unlock(struct soft_command *command);
 
 /* Runs one ready command of any context; false if there was none. */
 bool soft_queue_help(void);
+
+/* Ends the grids that run in the context. Its error is set, so no further one starts. */
+void soft_queue_cancel(struct soft_context *context);
 
 /* CLOCK_MONOTONIC. */
 uint64_t soft_now_ns(void);
