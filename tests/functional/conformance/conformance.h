@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * tests/functional/conformance/conformance.h - rows that any libcuda.so.1 must pass.
+ *
+ * A row is label, call, expected status, and an expression for the effect:
+ *
+ *     ROW("an unknown flag", cu.cuStreamCreate(&stream, 8), CUDA_ERROR_INVALID_VALUE,
+ *         stream == KEPT);
+ *
+ * The driver is opened by name (argument, CONFORMANCE_LIBCUDA, or the one of this build), never
+ * linked, so the same program asks a real one. A group is a file; it runs in a process of its own,
+ * because errors that stick to a context must not reach the next group.
+ */
+#ifndef TESTS_FUNCTIONAL_CONFORMANCE_CONFORMANCE_H
+#define TESTS_FUNCTIONAL_CONFORMANCE_CONFORMANCE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cuda.h>
+#include <cudaProfiler.h>
+
+#include "base/compiler.h"
+#include "tests/functional/conformance/kernels.h"
+
+/* The names as cuda.h spells them: its macros choose the exported one, here as in programs. */
+/* clang-format off */
+#define CONFORMANCE_FUNCTIONS(X)                                                                   \
+    X(cuInit) X(cuDriverGetVersion) X(cuGetErrorName) X(cuGetErrorString) X(cuGetProcAddress)      \
+    X(cuDeviceGet) X(cuDeviceGetCount) X(cuDeviceGetAttribute) X(cuDeviceTotalMem)                 \
+    X(cuDevicePrimaryCtxRetain) X(cuDevicePrimaryCtxRelease) X(cuDevicePrimaryCtxReset)            \
+    X(cuDevicePrimaryCtxGetState) X(cuDevicePrimaryCtxSetFlags)                                    \
+    X(cuCtxCreate) X(cuCtxDestroy) X(cuCtxPushCurrent) X(cuCtxPopCurrent) X(cuCtxSetCurrent)       \
+    X(cuCtxGetCurrent) X(cuCtxGetDevice) X(cuCtxGetFlags) X(cuCtxGetId) X(cuCtxSynchronize)        \
+    X(cuCtxSetLimit) X(cuCtxGetLimit) X(cuCtxGetCacheConfig) X(cuCtxSetCacheConfig)                \
+    X(cuCtxGetApiVersion) X(cuCtxGetStreamPriorityRange)                                           \
+    X(cuModuleLoadData) X(cuModuleLoadDataEx) X(cuModuleLoad) X(cuModuleUnload)                    \
+    X(cuModuleGetFunction) X(cuModuleGetGlobal) X(cuModuleGetFunctionCount)                        \
+    X(cuModuleEnumerateFunctions) X(cuModuleGetLoadingMode)                                        \
+    X(cuLibraryLoadData) X(cuLibraryUnload) X(cuLibraryGetKernel) X(cuLibraryGetModule)            \
+    X(cuLibraryGetKernelCount) X(cuLibraryEnumerateKernels) X(cuLibraryGetGlobal)                  \
+    X(cuKernelGetFunction) X(cuKernelGetAttribute) X(cuKernelSetAttribute) X(cuKernelGetName)      \
+    X(cuKernelGetParamInfo) X(cuKernelGetLibrary)                                                  \
+    X(cuFuncGetAttribute) X(cuFuncSetAttribute) X(cuFuncGetName) X(cuFuncGetParamInfo)             \
+    X(cuFuncGetModule) X(cuFuncSetCacheConfig) X(cuFuncLoad) X(cuFuncIsLoaded)                     \
+    X(cuLaunchKernel) X(cuLaunchKernelEx) X(cuLaunchCooperativeKernel) X(cuLaunchHostFunc)         \
+    X(cuOccupancyMaxActiveBlocksPerMultiprocessor) X(cuOccupancyMaxPotentialBlockSize)             \
+    X(cuOccupancyAvailableDynamicSMemPerBlock)                                                     \
+    X(cuMemAlloc) X(cuMemFree) X(cuMemHostAlloc) X(cuMemFreeHost) X(cuMemGetInfo)                  \
+    X(cuMemcpy) X(cuMemcpyAsync) X(cuMemcpyHtoD) X(cuMemcpyDtoH) X(cuMemcpyDtoD)                   \
+    X(cuMemcpyHtoDAsync) X(cuMemcpyDtoHAsync) X(cuMemcpyDtoDAsync) X(cuMemcpy2D)                   \
+    X(cuMemcpy2DUnaligned) X(cuMemcpy2DAsync) X(cuMemcpy3D) X(cuMemcpy3DAsync) X(cuMemcpyPeer)     \
+    X(cuMemcpyPeerAsync) X(cuMemcpyBatchAsync)                                                     \
+    X(cuMemsetD8) X(cuMemsetD16) X(cuMemsetD32) X(cuMemsetD2D8) X(cuMemsetD2D16)                   \
+    X(cuMemsetD2D32) X(cuMemsetD8Async) X(cuMemsetD32Async)                                        \
+    X(cuStreamCreate) X(cuStreamCreateWithPriority) X(cuStreamDestroy) X(cuStreamSynchronize)      \
+    X(cuStreamQuery) X(cuStreamWaitEvent) X(cuStreamAddCallback) X(cuStreamGetPriority)            \
+    X(cuStreamGetFlags) X(cuStreamGetCtx) X(cuStreamGetId) X(cuStreamGetDevice)                    \
+    X(cuStreamWaitValue32) X(cuStreamWriteValue32) X(cuStreamWaitValue64) X(cuStreamWriteValue64)  \
+    X(cuStreamBatchMemOp) X(cuStreamGetAttribute) X(cuStreamSetAttribute)                          \
+    X(cuStreamCopyAttributes) X(cuStreamIsCapturing)                                               \
+    X(cuEventCreate) X(cuEventDestroy) X(cuEventRecord) X(cuEventRecordWithFlags) X(cuEventQuery)  \
+    X(cuEventSynchronize) X(cuEventElapsedTime)                                                    \
+    X(cuProfilerStart) X(cuProfilerStop)
+/* clang-format on */
+
+struct conformance_driver {
+#define CONFORMANCE_FIELD(name) __typeof__(&name) name;
+    CONFORMANCE_FUNCTIONS(CONFORMANCE_FIELD)
+#undef CONFORMANCE_FIELD
+};
+extern struct conformance_driver cu;
+
+/* An output that must not change on failure. */
+#define KEPT ((void *)(uintptr_t)0xabad1dea)
+
+#define ROW(label, call, expected, effect)                                                         \
+    do {                                                                                           \
+        CUresult row_status = (call);                                                              \
+                                                                                                   \
+        conformance_row((label), row_status, (expected), (effect), #effect, __FILE__, __LINE__);   \
+    } while (0)
+
+void conformance_row(const char *label, CUresult status, CUresult expected, bool effect,
+                     const char *effect_text, const char *file, int line);
+
+/* cuInit, device 0, its primary context current, the kernels loaded. Ends the process on failure:
+ * nothing else could be asked. */
+struct conformance_world {
+    CUdevice device;
+    CUcontext context;
+    CUmodule module;
+    CUdeviceptr memory; /* CONFORMANCE_BYTES, zeroed */
+    uint32_t *pinned;   /* a page of pinned memory, zeroed */
+};
+enum { CONFORMANCE_BYTES = 1 << 20 };
+void conformance_world_open(struct conformance_world *world);
+CUfunction conformance_kernel(const struct conformance_world *world, const char *name);
+uint32_t conformance_read(CUdeviceptr at); /* the word there, after all work */
+
+/* Groups, a file each. */
+void group_init(void);
+void group_context(void);
+void group_stream(void);
+void group_order(void);
+void group_event(void);
+void group_module(void);
+void group_library(void);
+void group_launch(void);
+void group_copy(void);
+void group_set(void);
+void group_memop(void);
+void group_fault(void);
+
+#endif /* TESTS_FUNCTIONAL_CONFORMANCE_CONFORMANCE_H */

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * tests/functional/conformance/group_fault.c - kernels that fail: the code, how long it stays, what
+ * still works.
+ */
+#include "tests/functional/conformance/conformance.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+static struct conformance_world world;
+
+/* The error of one kernel, in a context of its own that dies with it. */
+static void one_fault(const char *label, const char *kernel, CUresult error)
+{
+    CUcontext context = NULL, current = NULL;
+    CUdeviceptr memory = 0, more = 0;
+    CUmodule module;
+    CUfunction function = NULL;
+    CUevent event = NULL;
+    CUdevice device = -7;
+    void *params[] = {&memory};
+
+    ROW(label, cu.cuCtxCreate(&context, NULL, 0, world.device), CUDA_SUCCESS, true);
+    ROW(label, cu.cuMemAlloc(&memory, 64), CUDA_SUCCESS, true);
+    ROW(label, cu.cuEventCreate(&event, 0), CUDA_SUCCESS, true);
+    ROW(label, cu.cuModuleLoadData(&module, kernels_ptx), CUDA_SUCCESS,
+        cu.cuModuleGetFunction(&function, module, kernel) == CUDA_SUCCESS);
+    ROW(label, cu.cuLaunchKernel(function, 1, 1, 1, 1, 1, 1, 0, NULL, params, NULL), CUDA_SUCCESS,
+        true);
+    ROW(label, cu.cuCtxSynchronize(), error, true);
+    ROW("it stays", cu.cuCtxSynchronize(), error, true);
+    ROW("allocation fails", cu.cuMemAlloc(&more, 64), error, more == 0);
+    ROW("launch fails", cu.cuLaunchKernel(function, 1, 1, 1, 1, 1, 1, 0, NULL, params, NULL), error,
+        true);
+    ROW("copy fails", cu.cuMemcpyDtoH(&more, memory, 8), error, true);
+    ROW("event fails", cu.cuEventRecord(event, NULL), error, true);
+    ROW("the context can be asked", cu.cuCtxGetCurrent(&current), CUDA_SUCCESS, current == context);
+    ROW("and its device", cu.cuCtxGetDevice(&device), CUDA_SUCCESS, device == world.device);
+    ROW("it can be destroyed", cu.cuCtxDestroy(context), CUDA_SUCCESS, true);
+    ROW("another context is well", cu.cuCtxSetCurrent(world.context), CUDA_SUCCESS,
+        cu.cuCtxSynchronize() == CUDA_SUCCESS);
+}
+
+/* What waits behind or beside the failed kernel ends, too. */
+static void beside(void)
+{
+    CUcontext context = NULL;
+    CUmodule module;
+    CUfunction fault, wait_flag;
+    CUstream stream;
+    uint32_t *flag = world.pinned;
+    void *params[] = {&flag};
+
+    *flag = 0;
+    ROW("context", cu.cuCtxCreate(&context, NULL, 0, world.device), CUDA_SUCCESS, true);
+    ROW("module", cu.cuModuleLoadData(&module, kernels_ptx), CUDA_SUCCESS,
+        cu.cuModuleGetFunction(&fault, module, "fault") == CUDA_SUCCESS &&
+            cu.cuModuleGetFunction(&wait_flag, module, "wait_flag") == CUDA_SUCCESS);
+    ROW("stream", cu.cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING), CUDA_SUCCESS, true);
+    ROW("a kernel that never ends",
+        cu.cuLaunchKernel(wait_flag, 1, 1, 1, 1, 1, 1, 0, stream, params, NULL), CUDA_SUCCESS,
+        true);
+    ROW("a wait that never ends",
+        cu.cuStreamWaitValue32(stream, (CUdeviceptr)(uintptr_t)flag, 1, CU_STREAM_WAIT_VALUE_EQ),
+        CUDA_SUCCESS, true);
+    ROW("a kernel that fails", cu.cuLaunchKernel(fault, 1, 1, 1, 1, 1, 1, 0, NULL, NULL, NULL),
+        CUDA_SUCCESS, true);
+    ROW("its error", cu.cuStreamSynchronize(NULL), CUDA_ERROR_ILLEGAL_ADDRESS, true);
+    ROW("ends the other stream", cu.cuStreamSynchronize(stream), CUDA_ERROR_ILLEGAL_ADDRESS, true);
+    ROW("destroy", cu.cuCtxDestroy(context), CUDA_SUCCESS,
+        cu.cuCtxSetCurrent(world.context) == CUDA_SUCCESS);
+}
+
+static void after_fork(void)
+{
+    int status = -1, count = 0;
+    pid_t child = fork();
+
+    if (child == 0) {
+        bool refused = cu.cuCtxSynchronize() == CUDA_ERROR_NOT_INITIALIZED &&
+                       cu.cuDeviceGetCount(&count) == CUDA_ERROR_NOT_INITIALIZED &&
+                       cu.cuInit(0) == CUDA_ERROR_NOT_INITIALIZED;
+
+        _exit(refused ? 0 : 1);
+    }
+    ROW("a child that forked after cuInit is refused", CUDA_SUCCESS, CUDA_SUCCESS,
+        child > 0 && waitpid(child, &status, 0) == child && status == 0);
+    ROW("the parent goes on", cu.cuCtxSynchronize(), CUDA_SUCCESS, true);
+}
+
+void group_fault(void)
+{
+    conformance_world_open(&world);
+    one_fault("illegal address", "fault", CUDA_ERROR_ILLEGAL_ADDRESS);
+    one_fault("misaligned address", "misaligned", CUDA_ERROR_MISALIGNED_ADDRESS);
+    one_fault("trap", "stop", CUDA_ERROR_LAUNCH_FAILED);
+    beside();
+    after_fork();
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * tests/functional/conformance/main.c - opens a driver, runs one group of rows or all, counts.
+ *
+ *     conformance [--driver PATH] [GROUP...]
+ *
+ * Exit status: 0 all rows hold, 1 some do not, 77 there is no such driver or no device.
+ */
+#include <dlfcn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/functional/conformance/conformance.h"
+
+enum { SKIPPED = 77 };
+
+struct conformance_driver cu;
+static unsigned row_count, failed_count;
+
+static const struct {
+    const char *name;
+    void (*run)(void);
+} groups[] = {
+    {"init", group_init},       {"context", group_context}, {"stream", group_stream},
+    {"order", group_order},     {"event", group_event},     {"module", group_module},
+    {"library", group_library}, {"launch", group_launch},   {"copy", group_copy},
+    {"set", group_set},         {"memop", group_memop},     {"fault", group_fault},
+};
+
+void conformance_row(const char *label, CUresult status, CUresult expected, bool effect,
+                     const char *effect_text, const char *file, int line)
+{
+    row_count++;
+    if (status == expected && effect)
+        return;
+    failed_count++;
+    if (status != expected)
+        (void)printf("%s:%d: %s: status %d, expected %d\n", file, line, label, (int)status,
+                     (int)expected);
+    if (!effect)
+        (void)printf("%s:%d: %s: does not hold: %s\n", file, line, label, effect_text);
+}
+
+#define NAME_TEXT(name) #name
+
+static bool driver_open(const char *path)
+{
+    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+
+    if (!library) {
+        (void)printf("skipped: %s\n", dlerror());
+        return false;
+    }
+#define CONFORMANCE_LOAD(name) *(void **)&cu.name = dlsym(library, NAME_TEXT(name));
+    CONFORMANCE_FUNCTIONS(CONFORMANCE_LOAD)
+#undef CONFORMANCE_LOAD
+    return true;
+}
+
+static void need(CUresult status, const char *what)
+{
+    if (status == CUDA_SUCCESS)
+        return;
+    (void)printf("%s failed with %d\n", what, (int)status);
+    exit(status == CUDA_ERROR_NO_DEVICE ? SKIPPED : 1);
+}
+
+void conformance_world_open(struct conformance_world *world)
+{
+    void *pinned;
+
+    need(cu.cuInit(0), "cuInit");
+    need(cu.cuDeviceGet(&world->device, 0), "cuDeviceGet");
+    need(cu.cuDevicePrimaryCtxRetain(&world->context, world->device), "cuDevicePrimaryCtxRetain");
+    need(cu.cuCtxSetCurrent(world->context), "cuCtxSetCurrent");
+    need(cu.cuModuleLoadData(&world->module, kernels_ptx), "cuModuleLoadData");
+    need(cu.cuMemAlloc(&world->memory, CONFORMANCE_BYTES), "cuMemAlloc");
+    need(cu.cuMemsetD8(world->memory, 0, CONFORMANCE_BYTES), "cuMemsetD8");
+    need(cu.cuMemHostAlloc(&pinned, 4096, CU_MEMHOSTALLOC_DEVICEMAP), "cuMemHostAlloc");
+    world->pinned = memset(pinned, 0, 4096);
+}
+
+CUfunction conformance_kernel(const struct conformance_world *world, const char *name)
+{
+    CUfunction function = NULL;
+
+    need(cu.cuModuleGetFunction(&function, world->module, name), name);
+    return function;
+}
+
+uint32_t conformance_read(CUdeviceptr at)
+{
+    uint32_t word = 0;
+
+    if (cu.cuCtxSynchronize() != CUDA_SUCCESS ||
+        cu.cuMemcpyDtoH(&word, at, sizeof(word)) != CUDA_SUCCESS)
+        return UINT32_MAX;
+    return word;
+}
+
+/* In a child, so that what a group does to the driver ends with it. */
+static int run_group(size_t index, const char *driver)
+{
+    int status = 0;
+    pid_t child;
+
+    (void)fflush(stdout);
+    child = fork();
+    if (child == 0) {
+        if (!driver_open(driver))
+            exit(SKIPPED);
+        groups[index].run();
+        (void)printf("%s: %u rows, %u failed\n", groups[index].name, row_count, failed_count);
+        exit(row_count > 0 && failed_count == 0 ? 0 : 1);
+    }
+    if (child < 0 || waitpid(child, &status, 0) != child)
+        return 1;
+    if (WIFSIGNALED(status))
+        (void)printf("%s: ended by signal %d\n", groups[index].name, WTERMSIG(status));
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
+static int worse(int a, int b)
+{
+    if (a == 1 || b == 1)
+        return 1;
+    return a ? a : b;
+}
+
+int main(int argc, char **argv)
+{
+    const char *driver = getenv("CONFORMANCE_LIBCUDA");
+    int first = 1, outcome = 0, found = 0;
+
+    if (argc > 2 && strcmp(argv[1], "--driver") == 0) {
+        driver = argv[2];
+        first = 3;
+    }
+    if (!driver)
+        driver = CONFORMANCE_DEFAULT_DRIVER;
+    for (size_t i = 0; i < FAB_ARRAY_LEN(groups); i++) {
+        bool wanted = first == argc;
+
+        for (int at = first; at < argc; at++)
+            wanted = wanted || strcmp(argv[at], groups[i].name) == 0;
+        if (!wanted)
+            continue;
+        found++;
+        outcome = worse(outcome, run_group(i, driver));
+    }
+    return found > 0 ? outcome : 2;
+}
