@@ -8,7 +8,7 @@ CONSUMER = "softcuda"
 
 def outputs(description):
     names = ["softcuda_impl.h", "softcuda_procs.h", "softcuda_procs.c", "softcuda_procs.inc",
-             "softcuda_missing.c", "softcuda_exports.map"]
+             "softcuda_exports.map"]
     return names + [_exports_file(group) for group in description.groups]
 
 
@@ -19,7 +19,6 @@ def emit(description):
              "softcuda_procs.h": ctext.template("softcuda_procs.h.in", **words),
              "softcuda_procs.inc": _proc_rows(description, words),
              "softcuda_procs.c": ctext.template("softcuda_procs.c.in", **words),
-             "softcuda_missing.c": _missing(description, words),
              "softcuda_exports.map": _version_script(description, words)}
     for group in description.groups:
         files[_exports_file(group)] = _exports(description, group, words)
@@ -51,25 +50,17 @@ def _implementations(description, words):
 
 
 def _exports(description, group, words):
-    is_weak = description.head["consumer"][CONSUMER]["link"] == "weak"
     parts = []
     for call in group.calls:
-        parts.append(_function(description, call, call.name, False, is_weak))
+        parts.append(_function(description, call, call.name, False))
         if call.per_thread:
-            parts.append(_function(description, call, call.per_thread_name, True, is_weak))
-    weak = _weak_declarations(description, group) if is_weak else ""
-    return ctext.template("softcuda_exports.c.in", stem=group.stem, title=group.title, weak=weak,
+            parts.append(_function(description, call, call.per_thread_name, True))
+    return ctext.template("softcuda_exports.c.in", stem=group.stem, title=group.title,
                           source_file=f"{group.stem}.toml",
                           folder=description.folder.name, functions="\n\n".join(parts), **words)
 
 
-def _weak_declarations(description, group):
-    names = sorted({call.implementation for call in group.calls if _is_manual(call)})
-    lines = "".join(f"#pragma weak soft_{name}\n" for name in names)
-    return lines and f"/* Being written: a missing one refuses its call. */\n{lines}\n"
-
-
-def _function(description, call, name, is_per_thread, is_weak):
+def _function(description, call, name, is_per_thread):
     api, number = description.api, f"{description.api['prefix'].upper()}_{name}"
     head = ctext.prototype(f"FAB_EXPORT {api['result']} {api['calling']} ", name, call.params, "")
     if not _is_manual(call):
@@ -79,8 +70,6 @@ def _function(description, call, name, is_per_thread, is_weak):
                                    ("SOFT_CALL_PER_THREAD", is_per_thread)) if on]
     impl = f"soft_{call.implementation}"
     body = ["    struct soft_call call;", f"    {api['result']} result;", ""]
-    if is_weak:
-        body += [f"    if (!{impl})", f"        return soft_call_refused({number});"]
     body += [ctext.assignment(4, "result", "soft_call_begin",
                               ["&call", number, " | ".join(flags) or "0"]),
              "    if (result == CUDA_SUCCESS)",
@@ -99,14 +88,6 @@ def _proc_rows(description, words):
             "true" if export.is_per_thread else "false",
             "true" if _is_manual(export.call) else "false", export.name], ")"))
     return ctext.template("softcuda_procs.inc.in", rows="\n".join(text), **words)
-
-
-def _missing(description, words):
-    names = [call.name for call in _own_implementations(description.calls())]
-    is_weak = description.head["consumer"][CONSUMER]["link"] == "weak"
-    weak = "".join(f"#pragma weak soft_{name}\n" for name in names) if is_weak else ""
-    rows = "\n".join(ctext.fill("    {", [f'"{name}"', f"FN(soft_{name})"], "},") for name in names)
-    return ctext.template("softcuda_missing.c.in", weak=weak and weak + "\n", rows=rows, **words)
 
 
 def _version_script(description, words):

@@ -29,7 +29,6 @@ headers = ["toy.h"]
 files = ["all"]
 [consumer.worker]
 states = ["manual", "stub"]
-link = "strong"
 [later]
 rest = "the rest"
 [limits]
