@@ -125,6 +125,7 @@ static void transfer_start(struct soft_command *command)
         helpers = helpers < workers ? helpers : workers;
         helpers = helpers < HELPERS_MAX ? helpers : HELPERS_MAX;
     }
+    soft_command_ref(command); /* first: helpers may do it all before the last one is called */
     for (uint64_t i = 0; i < helpers; i++) {
         soft_command_ref(command);
         if (warp_pool_run(soft_engine(), help_transfer, command) != FAB_OK) {
@@ -132,7 +133,6 @@ static void transfer_start(struct soft_command *command)
             break;
         }
     }
-    soft_command_ref(command);
     help_transfer(command);
 }
 
