@@ -17,14 +17,23 @@ class HeaderError(Exception):
     """A header or library could not be read."""
 
 
-def preprocess(cc, include, headers, define=None):
+def preprocess(cc, include, headers, define=None, last_line=""):
     lines = [f"#define {define}"] if define else []
-    lines += [f"#include <{header}>" for header in headers]
+    lines += [f"#include <{header}>" for header in headers] + [last_line]
     done = subprocess.run([cc, "-E", "-P", "-x", "c", "-I", str(include), "-"], text=True,
                           input="\n".join(lines) + "\n", capture_output=True, check=False)
     if done.returncode != 0:
         raise HeaderError(f"{cc} -E of {', '.join(headers)}: {done.stderr.strip()}")
     return re.sub(r"\s+", " ", re.sub(r"__attribute__\s*\(\(.*?\)\)", "", done.stdout))
+
+
+def number(cc, include, headers, macro):
+    """The value of a macro that is a plain number."""
+    text = preprocess(cc, include, headers, last_line=f"value_of_macro = {macro};")
+    match = re.search(r"value_of_macro = (\d+);", text)
+    if not match:
+        raise HeaderError(f"{', '.join(headers)}: {macro} is not a number")
+    return int(match[1])
 
 
 def normal_type(text):

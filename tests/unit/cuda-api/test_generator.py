@@ -5,6 +5,8 @@
 Run by CTest with the repository, the toolkit and a C compiler as arguments:
     test_generator.py ROOT CUDA_HOME CC
 """
+import contextlib
+import io
 import pathlib
 import shutil
 import subprocess
@@ -210,7 +212,8 @@ class Refusals(unittest.TestCase):
 class Headers(unittest.TestCase):
     def test_types(self):
         for text, wanted in [("int", "int"), ("void*", "void *"),
-                             ("const char  * *", "const char **"), ("unsigned   int *", "unsigned int *"),
+                             ("const char  * *", "const char **"),
+                             ("unsigned   int *", "unsigned int *"),
                              ("X**", "X **")]:
             self.assertEqual(header.normal_type(text), wanted)
 
@@ -238,12 +241,12 @@ class Headers(unittest.TestCase):
 class Fields(unittest.TestCase):
     """Structs against a header, by way of a whole check of the toy API."""
 
-    def compare(self, types=TYPES, text=TOY_H):
+    def compare(self, types=TYPES, text=TOY_H, head=HEAD):
         with tempfile.TemporaryDirectory() as home:
             include = pathlib.Path(home, "include")
             include.mkdir()
             (include / "toy.h").write_text("#include <stddef.h>\n" + text, encoding="utf-8")
-            return check.compare(load(types=types), pathlib.Path(home), CC)
+            return check.compare(load(types=types, head=head), pathlib.Path(home), CC)
 
     def test_good(self):
         self.assertEqual(self.compare(), [])
@@ -266,6 +269,23 @@ class Fields(unittest.TestCase):
                 if "char" in new:
                     types = types.replace('"long"', '"char"')
                 self.assertIn(words, "\n".join(self.compare(types=types)))
+
+    def test_versions(self):
+        head = HEAD.replace('headers =', 'version_macro = "TOY_VERSION"\nheaders =')
+        more = TOY_H + "toyResult toyMore(int n);\n"
+        for label, version, text, words in [
+                ("the described one", 1000, TOY_H, []),
+                ("the same with a gap", 1000, more, ["toyMore is declared but has no row"]),
+                ("newer may have more", 1010, more, []),
+                ("newer with another signature", 1010, more.replace("int *done", "long *done"),
+                 ["the header has"]),
+                ("older", 990, TOY_H, ["at least 1000 is needed"])]:
+            with self.subTest(label), contextlib.redirect_stderr(io.StringIO()):
+                text = f"#define TOY_VERSION {version}\n{text}"
+                problems = self.compare(text=text, head=head)
+                self.assertEqual(len(problems), len(words), problems)
+                for word in words:
+                    self.assertIn(word, problems[0])
 
     def test_header_gained_a_pointer(self):
         text = TOY_H.replace("int flat[2];", "int flat[2]; char *name;")
