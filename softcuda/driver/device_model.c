@@ -141,12 +141,18 @@ static void uuid_derive(struct device_model *model, const char *node)
     model->uuid[8] = (uint8_t)((model->uuid[8] & 0x3f) | 0x80);
 }
 
+/* An empty text is the default, as in the example file. */
+static bool is_set(const char *text)
+{
+    return text && *text;
+}
+
 static enum fab_status fill_identity(const struct device_row *row, const char *node, uint32_t index,
                                      struct device_model *model, struct fab_err *err)
 {
     uint32_t domain = 0, bus = index + 1, device = 0;
 
-    if (row->pci && device_pci_parse(row->pci, &domain, &bus, &device) != FAB_OK)
+    if (is_set(row->pci) && device_pci_parse(row->pci, &domain, &bus, &device) != FAB_OK)
         return fab_err_set(err, FAB_ERR_INVALID, "pci_bus_id \"%s\": wanted 0000:3b:00.0",
                            row->pci);
     if (domain > 0xffff)
@@ -154,7 +160,7 @@ static enum fab_status fill_identity(const struct device_row *row, const char *n
     (void)snprintf(model->name, sizeof(model->name), "%s", row->name);
     (void)snprintf(model->pci_bus_id, sizeof(model->pci_bus_id), "%04x:%02x:%02x.0",
                    domain & 0xffff, bus & 0xff, device & 0x1f);
-    if (row->uuid)
+    if (is_set(row->uuid))
         return uuid_parse(row->uuid, model->uuid, err);
     uuid_derive(model, node);
     return FAB_OK;
@@ -200,7 +206,7 @@ static enum fab_status fill_shape(const struct device_row *row, struct device_mo
 static enum fab_status add_row(const struct device_row *row, const char *node,
                                struct device_models *models, struct fab_err *err)
 {
-    if (row->count > 1 && (row->uuid || row->pci))
+    if (row->count > 1 && (is_set(row->uuid) || is_set(row->pci)))
         return fab_err_set(err, FAB_ERR_INVALID, "uuid and pci_bus_id need a count of 1");
     for (int64_t i = 0; i < row->count; i++) {
         if (models->count == DEVICE_COUNT_MAX)
@@ -281,7 +287,7 @@ static enum fab_status build(const struct device_file *file, struct device_model
 
     memset(models, 0, sizeof(*models));
     models->check_allocations = file->check_allocations;
-    if (file->state)
+    if (is_set(file->state))
         (void)snprintf(models->state_dir, sizeof(models->state_dir), "%s", file->state);
     else
         (void)snprintf(models->state_dir, sizeof(models->state_dir), "/dev/shm/softcuda-%u",

@@ -31,10 +31,10 @@ static const struct fab_setting row_rows[] = {
      .max = DEVICE_NAME_BYTES - 1, .help = "Product name."},
     {ROW("count", FAB_SETTING_INT, count), .fallback = "1", .min = 1, .max = DEVICE_COUNT_MAX,
      .help = "How many of these devices there are."},
-    {ROW("uuid", FAB_SETTING_STRING, uuid), .min = 36, .max = DEVICE_UUID_TEXT_BYTES - 1,
+    {ROW("uuid", FAB_SETTING_STRING, uuid), .max = DEVICE_UUID_TEXT_BYTES - 1,
      .help = "GPU-xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx. By default made from node, name and "
              "pci_bus_id."},
-    {ROW("pci_bus_id", FAB_SETTING_STRING, pci), .min = 1, .max = DEVICE_PCI_BYTES - 1,
+    {ROW("pci_bus_id", FAB_SETTING_STRING, pci), .max = DEVICE_PCI_BYTES - 1,
      .help = "PCI bus id, 0000:3b:00.0. By default 0000:01:00.0 and up."},
     {ROW("numa_node", FAB_SETTING_INT, numa_node), .fallback = "-1", .min = -1, .max = 1023,
      .help = "NUMA node the device is attached to; -1 is unknown."},
@@ -112,7 +112,7 @@ static const struct fab_setting file_rows[] = {
      .help = "Direct links between two devices."},
     {FILE_ROW("node", FAB_SETTING_STRING, node), .max = 255,
      .help = "A name that makes derived UUIDs differ between machines."},
-    {FILE_ROW("state", FAB_SETTING_STRING, state), .min = 1, .max = DEVICE_STATE_DIR_BYTES - 48,
+    {FILE_ROW("state", FAB_SETTING_STRING, state), .max = DEVICE_STATE_DIR_BYTES - 48,
      .env = "SOFTCUDA_STATE",
      .help = "Directory of the accounts of device memory, shared by all processes that use these "
              "devices. By default /dev/shm/softcuda-UID."},

@@ -17,6 +17,7 @@
 
 #include "base/alloc.h"
 #include "base/fault.h"
+#include "base/parse.h"
 #include "softcuda/driver/device.h"
 #include "softcuda/driver/mem_int.h"
 
@@ -109,42 +110,56 @@ static struct soft_device *device_of_uuid(const char *text)
     return NULL;
 }
 
-/* The name is as trustworthy as the descriptor: its sender could as well write to the memory. Its
- * size is checked against the file. */
-static bool read_name(int fd, char uuid[DEVICE_UUID_TEXT_BYTES], uint64_t *bytes_out)
+/* Splits "/memfd:softcuda:<uuid>:<bytes> (deleted)". */
+static bool split_name(char *name, const char **uuid_out, uint64_t *bytes_out)
 {
-    char link[64], name[160];
+    static const char head[] = "/memfd:softcuda:";
+    char *uuid = name + sizeof(head) - 1, *colon, *end;
+
+    if (strncmp(name, head, sizeof(head) - 1) != 0)
+        return false;
+    colon = strchr(uuid, ':');
+    if (!colon)
+        return false;
+    *colon = '\0';
+    end = colon + 1 + strcspn(colon + 1, " ");
+    *end = '\0';
+    *uuid_out = uuid;
+    return fab_parse_size(colon + 1, bytes_out) == FAB_OK;
+}
+
+/* The device (NULL: the host) and size of memory that another process exports. The name is as
+ * trustworthy as the descriptor: its sender could as well write to the memory. Its size is checked
+ * against the file. */
+static CUresult identify(int fd, struct soft_device **device_out, uint64_t *bytes_out)
+{
+    char link[64], name[256];
+    const char *uuid;
     struct stat info;
-    unsigned long long bytes = 0;
-    int end = 0;
 
     (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
     ssize_t length = readlink(link, name, sizeof(name) - 1);
 
     if (length < 0 || fstat(fd, &info) != 0)
-        return false;
+        return CUDA_ERROR_INVALID_VALUE;
     name[length] = '\0';
-    if (sscanf(name, "/memfd:softcuda:%47[^:]:%llu%n", uuid, &bytes, &end) != 2 || end == 0)
-        return false;
-    if (bytes == 0 || bytes % MEM_GRANULE != 0 || (unsigned long long)info.st_size != bytes)
-        return false;
-    *bytes_out = bytes;
-    return true;
+    if (!split_name(name, &uuid, bytes_out) || *bytes_out == 0 || *bytes_out % MEM_GRANULE != 0 ||
+        (uint64_t)info.st_size != *bytes_out)
+        return CUDA_ERROR_INVALID_VALUE;
+    *device_out = device_of_uuid(uuid);
+    if (!*device_out && strcmp(uuid, "host") != 0)
+        return CUDA_ERROR_INVALID_DEVICE; /* not visible here */
+    return CUDA_SUCCESS;
 }
 
 CUresult mem_phys_import(int fd, struct mem_phys **phys_out)
 {
-    char uuid[DEVICE_UUID_TEXT_BYTES];
-    struct soft_device *device = NULL;
+    struct soft_device *device;
     uint64_t bytes;
+    CUresult result = identify(fd, &device, &bytes);
 
-    if (!read_name(fd, uuid, &bytes))
-        return CUDA_ERROR_INVALID_VALUE;
-    if (strcmp(uuid, "host") != 0) {
-        device = device_of_uuid(uuid);
-        if (!device)
-            return CUDA_ERROR_INVALID_DEVICE; /* not visible here */
-    }
+    if (result != CUDA_SUCCESS)
+        return result;
     struct mem_phys *phys = fab_alloc_zeroed(1, sizeof(*phys));
 
     if (!phys)

@@ -82,6 +82,16 @@ static void test_device_file(void)
     CHECK_EQ(models.device[2].peer_links[0], 4);
 }
 
+/* As the example file shows them. */
+static void test_empty(void)
+{
+    CHECK_EQ(
+        read_text("state = \"\"; node = \"\"; devices = ( { uuid = \"\"; pci_bus_id = \"\"; } );"),
+        FAB_OK);
+    CHECK_STR(models.device[0].pci_bus_id, "0000:01:00.0");
+    CHECK_STR(models.state_dir, support_dir); /* the environment is stronger */
+}
+
 static void test_refused(void)
 {
     static const struct {
@@ -198,7 +208,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CHECK_TEST(test_table),   CHECK_TEST(test_defaults), CHECK_TEST(test_device_file),
-        CHECK_TEST(test_refused), CHECK_TEST(test_pci),      CHECK_TEST(test_visible),
+        CHECK_TEST(test_empty),   CHECK_TEST(test_refused),  CHECK_TEST(test_pci),
+        CHECK_TEST(test_visible),
     };
 
     support_devices(NULL, NULL);
