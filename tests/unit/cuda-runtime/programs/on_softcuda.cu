@@ -448,6 +448,74 @@ static void kernels()
     (void)cudaGetLastError();
 }
 
+/* Wrong arguments: refused as the documentation says, nothing else happens. */
+static void edges()
+{
+    cudaStream_t stream = nullptr;
+    cudaEvent_t event;
+    cudaFuncAttributes attributes;
+    cudaMemLocation here = {};
+    cudaPointerAttributes pointer;
+    void *memory = nullptr;
+    int value = 0, plain = 0;
+    float ms;
+
+    here.type = cudaMemLocationTypeDevice;
+    TRY(cudaEventCreate(&event));
+    TRY(cudaMalloc(&memory, 256));
+    CHECK_STATUS(cudaStreamCreate(nullptr), cudaErrorInvalidValue);
+    CHECK_STATUS(cudaStreamCreateWithFlags(&stream, 99), cudaErrorInvalidValue);
+    CHECK_STATUS(cudaStreamDestroy(nullptr), cudaErrorInvalidResourceHandle);
+    CHECK_STATUS(cudaEventCreate(nullptr), cudaErrorInvalidValue);
+    CHECK_STATUS(cudaEventCreateWithFlags(&event, 0x80), cudaErrorInvalidValue);
+    CHECK_STATUS(cudaEventDestroy(nullptr), cudaErrorInvalidResourceHandle);
+    CHECK_STATUS(cudaEventRecord(nullptr, nullptr), cudaErrorInvalidResourceHandle);
+    CHECK_STATUS(cudaStreamWaitEvent(nullptr, nullptr, 0), cudaErrorInvalidResourceHandle);
+    CHECK_STATUS(cudaEventElapsedTime(&ms, event, event), cudaErrorInvalidResourceHandle);
+    CHECK_STATUS(cudaMalloc(static_cast<void **>(nullptr), 4), cudaErrorInvalidValue);
+    CHECK_STATUS(cudaMallocManaged(&memory, 256, 0), cudaErrorInvalidValue);
+    CHECK_STATUS(cudaHostAlloc(&memory, 256, 0x100), cudaErrorInvalidValue);
+    CHECK_STATUS(cudaHostRegister(nullptr, 256, 0), cudaErrorInvalidValue);
+    CHECK_STATUS(cudaHostUnregister(memory), cudaErrorHostMemoryNotRegistered);
+    CHECK_STATUS(cudaFreeHost(&plain), cudaErrorInvalidValue);
+    CHECK_STATUS(cudaMemset(&plain, 0, 4), cudaErrorInvalidValue);
+    CHECK_STATUS(cudaMemset(nullptr, 0, 4), cudaErrorInvalidValue);
+    CHECK_STATUS(cudaMemcpy(memory, nullptr, 4, cudaMemcpyHostToDevice), cudaErrorInvalidValue);
+    CHECK_STATUS(cudaMemcpy(&plain, &plain, 4, cudaMemcpyHostToDevice), cudaErrorInvalidValue);
+    CHECK_STATUS(cudaMemcpy(&plain, &plain, 4, cudaMemcpyDeviceToHost), cudaErrorInvalidValue);
+    CHECK_STATUS(cudaMemcpy(memory, &plain, 4, cudaMemcpyDeviceToDevice), cudaErrorInvalidValue);
+    CHECK_STATUS(cudaMemcpy2D(memory, 8, &plain, 4, 8, 1, cudaMemcpyHostToDevice),
+                 cudaErrorInvalidPitchValue);
+    CHECK_STATUS(cudaMemPrefetchAsync(memory, 256, here, 0, 0), cudaErrorInvalidValue);
+    CHECK_STATUS(cudaMemAdvise(memory, 256, cudaMemAdviseSetReadMostly, here),
+                 cudaErrorInvalidValue);
+    CHECK_STATUS(cudaPointerGetAttributes(nullptr, memory), cudaErrorInvalidValue);
+    TRY(cudaPointerGetAttributes(&pointer, nullptr));
+    CHECK(pointer.type == cudaMemoryTypeUnregistered);
+    CHECK_STATUS(cudaFuncGetAttributes(&attributes, memory), cudaErrorInvalidDeviceFunction);
+    CHECK_STATUS(cudaFuncSetAttribute(use_shared, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                      1 << 20),
+                 cudaErrorInvalidValue);
+    CHECK_STATUS(cudaFuncSetAttribute(use_shared, static_cast<cudaFuncAttribute>(99), 1),
+                 cudaErrorInvalidValue);
+    CHECK_STATUS(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&value, fill, 0, 0),
+                 cudaErrorInvalidValue);
+    CHECK_STATUS(cudaDeviceGetAttribute(&value, static_cast<cudaDeviceAttr>(9999), 0),
+                 cudaErrorInvalidValue);
+    CHECK_STATUS(cudaDeviceGetAttribute(nullptr, cudaDevAttrWarpSize, 0), cudaErrorInvalidValue);
+    CHECK_STATUS(cudaSetDeviceFlags(0x4000), cudaErrorInvalidValue);
+    CHECK_STATUS(cudaDeviceSetLimit(static_cast<cudaLimit>(99), 1), cudaErrorUnsupportedLimit);
+    CHECK_STATUS(cudaDeviceEnablePeerAccess(0, 0), cudaErrorInvalidDevice);
+    CHECK_STATUS(cudaDeviceEnablePeerAccess(1, 1), cudaErrorInvalidValue);
+    CHECK_STATUS(cudaGetDeviceProperties(nullptr, 0), cudaErrorInvalidValue);
+    CHECK_STATUS(cudaDeviceCanAccessPeer(&value, 0, 7), cudaErrorInvalidDevice);
+    CHECK_STATUS(cudaLaunchHostFunc(nullptr, nullptr, nullptr), cudaErrorInvalidValue);
+    TRY(cudaFree(memory));
+    TRY(cudaEventDestroy(event));
+    (void)cudaGetLastError();
+    TRY(cudaDeviceSynchronize());
+}
+
 static void errors()
 {
     int *memory;
@@ -491,6 +559,7 @@ int main()
     peers();
     symbols();
     kernels();
+    edges();
     errors();
     std::printf("done: %d failed\n", failures);
     return failures ? 1 : 0;
