@@ -134,18 +134,21 @@ static struct soft_event **event_of(struct soft_command *command)
 
 static void record_start(struct soft_command *command)
 {
-    struct soft_event *event = *event_of(command);
     bool is_modelled = soft_device_model(command->context->device)->time != DEVICE_TIME_REAL;
 
     /* Modelled time ends when the work before ended by the model, not when a thread saw it. */
     command->end_ns = is_modelled && command->ready_ns ? command->ready_ns : soft_now_ns();
-    soft_queue_lock();
-    if (event->recording == command) {
-        event->recording = NULL;
-        event->time_ns = command->end_ns;
-    }
-    soft_queue_unlock();
     soft_command_finish(command, CUDA_SUCCESS);
+}
+
+static void record_passed(struct soft_command *command)
+{
+    struct soft_event *event = *event_of(command);
+
+    if (event->recording != command)
+        return; /* recorded again since */
+    event->recording = NULL;
+    event->time_ns = command->end_ns;
 }
 
 static void record_clear(struct soft_command *command)
@@ -154,7 +157,12 @@ static void record_clear(struct soft_command *command)
 }
 
 static const struct soft_command_ops record_ops = {
-    .name = "event record", .start = record_start, .clear = record_clear, .even_failed = true};
+    .name = "event record",
+    .start = record_start,
+    .clear = record_clear,
+    .passed = record_passed,
+    .even_failed = true,
+};
 
 /* `stream` NULL: all present work of the context. */
 static CUresult event_record(struct soft_event *event, struct soft_context *context,
@@ -228,7 +236,6 @@ CUresult soft_cuCtxRecordEvent(CUcontext hCtx, CUevent hEvent)
 static const struct soft_command_ops wait_ops = {
     .name = "event wait", .start = soft_command_marker, .even_failed = true};
 
-/* A stream that follows its own event has the order already. */
 static CUresult stream_wait_event(struct soft_stream *stream, struct soft_event *event)
 {
     struct soft_command *command = soft_command_new(stream->context, stream, &wait_ops);
@@ -236,9 +243,14 @@ static CUresult stream_wait_event(struct soft_stream *stream, struct soft_event 
     if (!command)
         return CUDA_ERROR_OUT_OF_MEMORY;
     soft_queue_lock();
-    (void)soft_command_after_locked(command, event->recording); /* its own edge: no memory */
-    soft_command_submit_locked(command);
+    if (event->recording) {
+        (void)soft_command_after_locked(command, event->recording); /* its own edge: no memory */
+        soft_command_submit_locked(command);
+        command = NULL;
+    }
     soft_queue_unlock();
+    if (command)
+        soft_command_drop(command); /* reached already, or never recorded */
     return CUDA_SUCCESS;
 }
 
@@ -255,7 +267,7 @@ CUresult soft_cuStreamWaitEvent(CUstream hStream, CUevent hEvent, unsigned int F
         result = CUDA_ERROR_INVALID_HANDLE;
     else if (Flags & ~(unsigned)CU_EVENT_WAIT_EXTERNAL)
         result = CUDA_ERROR_INVALID_VALUE;
-    else if (event->recording)
+    else
         result = stream_wait_event(stream, event);
     if (event)
         soft_object_put(&event->object);
@@ -263,8 +275,6 @@ CUresult soft_cuStreamWaitEvent(CUstream hStream, CUevent hEvent, unsigned int F
     return result;
 }
 
-/* All later work of the context waits: its present streams, and those that are made while the event
- * is not reached. */
 CUresult soft_cuCtxWaitEvent(CUcontext hCtx, CUevent hEvent)
 {
     struct soft_context *context;
@@ -278,31 +288,14 @@ CUresult soft_cuCtxWaitEvent(CUcontext hCtx, CUevent hEvent)
     if (!event)
         return CUDA_ERROR_INVALID_HANDLE;
     gate = soft_command_new(context, NULL, &wait_ops);
-    if (!gate) {
-        soft_object_put(&event->object);
-        return CUDA_ERROR_OUT_OF_MEMORY;
-    }
-    soft_queue_lock();
-    (void)soft_command_after_locked(gate, event->recording);
-    if (!soft_command_after_locked(gate, context->queue.gate))
-        result = CUDA_ERROR_OUT_OF_MEMORY;
-    context->queue.gate = gate;
-    soft_queue_unlock();
-    /* The streams first: until the gate is submitted it can not be done. */
-    for (struct soft_stream *stream = context->queue.streams; stream && result == CUDA_SUCCESS;
-         stream = stream->next) {
-        struct soft_command *command = soft_command_new(context, stream, &wait_ops);
-
-        if (!command) {
-            result = CUDA_ERROR_OUT_OF_MEMORY;
-            break;
-        }
+    if (gate) {
         soft_queue_lock();
-        (void)soft_command_after_locked(command, gate);
-        soft_command_submit_locked(command);
+        (void)soft_command_after_locked(gate, event->recording); /* its own edge: no memory */
+        soft_command_gate_locked(gate);
         soft_queue_unlock();
+    } else {
+        result = CUDA_ERROR_OUT_OF_MEMORY;
     }
-    soft_command_submit(gate);
     soft_object_put(&event->object);
     return result;
 }

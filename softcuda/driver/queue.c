@@ -105,7 +105,7 @@ struct soft_command *soft_command_new(struct soft_context *context, struct soft_
     command->ready_ns = command->end_ns = 0;
     command->priority = stream ? stream->priority : SOFT_PRIORITY_LEAST;
     command->after_stream.to = command->after_legacy.to = NULL;
-    command->after_other.to = command->before_legacy.to = NULL;
+    command->after_gate.to = command->after_other.to = command->before_legacy.to = NULL;
     atomic_init(&command->launch, NULL);
     return command;
 }
@@ -291,6 +291,13 @@ static void order_with_legacy(struct soft_command *command, struct soft_stream *
     }
 }
 
+static void order_with_gate(struct soft_command *command)
+{
+    command->after_gate.on_heap = false;
+    if (command->context->queue.gate)
+        link_locked(&command->after_gate, command, command->context->queue.gate);
+}
+
 static void release_locked(struct soft_command *command, uint64_t end_ns)
 {
     if (end_ns > command->ready_ns)
@@ -310,6 +317,7 @@ void soft_command_submit_locked(struct soft_command *command)
     if (stream) {
         struct soft_command *tail = tail_of(stream);
 
+        order_with_gate(command);
         order_with_legacy(command, stream);
         command->after_stream.on_heap = false;
         if (tail)
@@ -317,6 +325,13 @@ void soft_command_submit_locked(struct soft_command *command)
         atomic_store_explicit(&stream->tail, command, memory_order_release);
     }
     release_locked(command, 0);
+}
+
+void soft_command_gate_locked(struct soft_command *command)
+{
+    order_with_gate(command);
+    soft_command_submit_locked(command);
+    command->context->queue.gate = command;
 }
 
 void soft_command_submit(struct soft_command *command)
@@ -351,6 +366,8 @@ static struct soft_stream *finish_locked(struct soft_command *command)
     struct soft_waiter *waiter = command->waiters;
     struct soft_edge *edge = command->successors;
 
+    if (command->ops->passed)
+        command->ops->passed(command);
     command->context->queue.pending--;
     if (command->context->queue.gate == command)
         command->context->queue.gate = NULL;

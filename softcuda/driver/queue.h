@@ -32,6 +32,8 @@ struct soft_command_ops {
     const char *name;
     void (*start)(struct soft_command *command);
     void (*clear)(struct soft_command *command); /* frees what the data own; may be NULL */
+    /* With the lock held, in the moment in which the command is done; may be NULL. */
+    void (*passed)(struct soft_command *command);
     bool on_worker;   /* takes time: start is called on an engine worker or a waiting thread */
     bool even_failed; /* starts also after the context's first error */
 };
@@ -63,9 +65,9 @@ struct soft_command {
     uint64_t end_ns;   /* its own end: real or modelled (device file) */
     int32_t priority;
     /* Own room for the common edges, so that ordering never needs memory: behind the stream's last
-     * command, behind the default stream's, behind one more; and, in the predecessor, in front of
-     * the default stream's next one (further ones follow from that). */
-    struct soft_edge after_stream, after_legacy, after_other, before_legacy;
+     * command, behind the default stream's, behind the context's gate, behind one more; and, in the
+     * predecessor, in front of the default stream's next one (further ones follow from that). */
+    struct soft_edge after_stream, after_legacy, after_gate, after_other, before_legacy;
     _Atomic(struct warp_launch *) launch; /* while a grid of it runs: waiting threads help */
     _Alignas(16) unsigned char data[SOFT_COMMAND_DATA_BYTES];
 };
@@ -74,7 +76,7 @@ struct soft_command {
 struct soft_context_queue {
     struct soft_stream *streams; /* all of them, by soft_stream.next */
     struct soft_stream *legacy;  /* the default stream; also in `streams` */
-    struct soft_command *gate;   /* cuCtxWaitEvent: new streams start behind it */
+    struct soft_command *gate;   /* cuCtxWaitEvent: later work of all streams is behind it */
     uint64_t pending;            /* commands not finished */
 };
 
@@ -107,6 +109,8 @@ bool soft_command_after_locked(struct soft_command *command, struct soft_command
 /* After all present work of the context. */
 bool soft_command_after_context_locked(struct soft_command *command, struct soft_context *context);
 void soft_command_submit_locked(struct soft_command *command);
+/* Submits a marker of the context; what is submitted later, in any stream, is behind it. */
+void soft_command_gate_locked(struct soft_command *command);
 
 /* ---- waiting ----------------------------------------------------------------------------------
  */

@@ -52,7 +52,6 @@ CUresult soft_stream_new(struct soft_context *context, unsigned flags, int prior
                          struct soft_stream **stream_out)
 {
     struct soft_stream *stream = fab_alloc_zeroed(1, sizeof(*stream));
-    struct soft_command *gate = NULL;
     CUresult result;
 
     if (!stream)
@@ -69,14 +68,8 @@ CUresult soft_stream_new(struct soft_context *context, unsigned flags, int prior
         stream_destroy(&stream->object);
         return result;
     }
-    if (context->queue.gate)
-        gate = soft_command_new(context, stream, &marker_ops);
     soft_queue_lock();
     list_add_locked(context, stream);
-    if (gate) {
-        (void)soft_command_after_locked(gate, context->queue.gate); /* its own edge: no memory */
-        soft_command_submit_locked(gate);
-    }
     soft_queue_unlock();
     *stream_out = stream;
     return CUDA_SUCCESS;
