@@ -118,14 +118,20 @@ static pid_t *grandchild; /* shared with children */
 static bool take_700_and_fork(void)
 {
     bool took = take_700();
+    char ready = 0;
+    int ends[2];
+
+    if (pipe(ends) != 0)
+        return false;
     pid_t pid = fork();
 
-    if (pid == 0) {
+    if (pid == 0) { /* fork's handlers have run: it holds no lock of its parent's any more */
+        (void)!write(ends[1], "y", 1);
         for (;;)
             (void)pause();
     }
     *grandchild = pid;
-    return took && pid > 0;
+    return took && pid > 0 && read(ends[0], &ready, 1) == 1;
 }
 
 static void test_killed_with_living_child(void)
