@@ -282,9 +282,8 @@ struct xp_chunk {
     uint32_t size_bytes;
     uint8_t digest[XP_DIGEST_BYTES]; /* sender sets it in place(); all zero: none */
     uint32_t direct;                 /* place(): bit per enum xp_memory that this rail takes */
-    const void *view;                /* receiver: the bytes where they already are, or NULL */
     /* Set by place(). */
-    void *address; /* receiver: NULL with `view` set means "I use the view" */
+    void *address;
     enum xp_memory memory;
     const struct xp_mem *mem; /* may be NULL */
 };

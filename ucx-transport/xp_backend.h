@@ -9,7 +9,7 @@
  * milliseconds in a socket write delays no command (facts/transport.md section 3, pitfall 5).
  *
  * Threads. Every function of the table is called on the wire's engine, one at a time for a wire,
- * with no lock of the core held, except wake() and mem_register/mem_unregister/view: any thread.
+ * with no lock of the core held, except mem_register(), mem_unregister() and view(): any thread.
  * Events are called by the backend from inside progress(), send(), accept(), ep_open() or
  * ep_close() of that wire only. An event may call the table again, except progress() and
  * wire_close().
@@ -61,16 +61,16 @@ struct xp_landing {
 };
 
 /* What a wire tells the core. `ep` is the endpoint it came by; a backend whose wires cannot tell
- * (ucx) passes NULL and the core goes by the frame's token. Where the peer opens the endpoint and
- * this end learns of it by its first frame (shm, loop), `ep` is a new one with owner NULL, which
- * the core adopts by ep_own() or closes. All data are borrowed for the call. */
+ * (ucx) passes NULL and the core goes by the frame's token. Where the peer opens the endpoint
+ * and this end learns of it by its first frame (shm, loop), `ep` is a new one without an owner; if
+ * the core has not adopted it by ep_own() when frame() returns, the backend closes it. All data are
+ * borrowed for the call. */
 struct xp_wire_events {
     void (*frame)(void *core, struct xp_ep *ep, const uint8_t *header, size_t header_bytes,
                   const uint8_t *body, size_t body_bytes);
-    /* `view`: the body where it lies already, readable until accept() or refuse(); NULL if it is
-     * still with the peer. The core answers by one of the two, here or later. */
+    /* The core answers by accept() or refuse(), from inside offer(). */
     void (*offer)(void *core, struct xp_ep *ep, const uint8_t *header, size_t header_bytes,
-                  size_t body_bytes, const void *view, struct xp_offer *offer);
+                  size_t body_bytes, struct xp_offer *offer);
     /* The endpoint is broken (peer died, link lost). The core calls ep_close(). */
     void (*ep_failed)(void *owner, enum fab_status status, const char *text);
     /* After ep_close(): every send, landing and offer of it is done; the endpoint is gone. */

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * ucx-transport/xp_command.c - what an application does with a connection: post, call, reply, wait.
+ *
+ * Thread: any. A thread that waits for a reply is the control engine meanwhile if nobody else is.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "ucx-transport/xp_bytes.h"
+#include "ucx-transport/xp_int.h"
+
+static size_t parts_bytes(const struct iovec *parts, size_t part_count)
+{
+    size_t bytes = 0;
+
+    for (size_t i = 0; i < part_count; i++)
+        bytes += parts[i].iov_len;
+    return bytes;
+}
+
+static void copy_parts(uint8_t *to, const struct iovec *parts, size_t part_count)
+{
+    for (size_t i = 0; i < part_count; i++) {
+        if (parts[i].iov_len)
+            memcpy(to, parts[i].iov_base, parts[i].iov_len);
+        to += parts[i].iov_len;
+    }
+}
+
+/* ---------------------------------------------------------------- ordered lane */
+
+static enum fab_status add_locked(struct xp_conn *conn, enum xp_wire_message kind, uint32_t op,
+                                  const struct iovec *parts, size_t part_count)
+{
+    struct xp_lane_tx *tx = &conn->tx[XP_LANE_ORDERED];
+    size_t bytes = parts_bytes(parts, part_count);
+    enum fab_status status = xp_data_room_locked(conn, bytes);
+    uint8_t *args;
+
+    if (status != FAB_OK)
+        return status;
+    status = xp_lane_tx_add(tx, kind, op, /* result */ 0, (uint32_t)bytes, &args);
+    if (status != FAB_OK)
+        return status;
+    copy_parts(args, parts, part_count);
+    if (tx->open->count >= conn->limits.batch_calls) {
+        xp_lane_tx_close_batch(tx);
+        conn->batch_due_ns = UINT64_MAX;
+    } else if (tx->open->count == 1) {
+        conn->batch_due_ns =
+            fab_deadline_ns(fab_clock_now_ns(conn->node->clock), conn->limits.batch_ns);
+        xp_engine_timer(&conn->node->engines[0], conn->batch_due_ns);
+    }
+    if (conn->active && xp_lane_tx_has_more(tx))
+        xp_leg_kick(conn->active);
+    return FAB_OK;
+}
+
+enum fab_status xp_post(struct xp_conn *conn, uint32_t op, const struct iovec *parts,
+                        size_t part_count, uint64_t *number_out)
+{
+    enum fab_status status;
+
+    if (xp_node_is_foreign(conn->node))
+        return FAB_ERR_STALE;
+    fab_mutex_lock(&conn->lock);
+    status = xp_conn_status_locked(conn);
+    if (status == FAB_OK)
+        status = add_locked(conn, XP_WIRE_POST, op, parts, part_count);
+    if (status == FAB_OK) {
+        conn->stats.posts++;
+        if (number_out)
+            *number_out = conn->tx[XP_LANE_ORDERED].last;
+    }
+    fab_mutex_unlock(&conn->lock);
+    return status;
+}
+
+static void flush_locked(struct xp_conn *conn)
+{
+    conn->flush = true;
+    if (conn->active)
+        xp_leg_kick(conn->active);
+}
+
+enum fab_status xp_call_start(struct xp_conn *conn, uint32_t op, const struct iovec *parts,
+                              size_t part_count, struct xp_call *call)
+{
+    uint64_t number;
+    enum fab_status status;
+
+    if (xp_node_is_foreign(conn->node))
+        return FAB_ERR_STALE;
+    fab_mutex_lock(&conn->lock);
+    status = xp_conn_status_locked(conn);
+    if (status == FAB_OK && conn->calls.count >= conn->peer_window_calls)
+        status = FAB_ERR_AGAIN; /* the peer parks no more than that */
+    number = conn->tx[XP_LANE_ORDERED].last + 1;
+    if (status == FAB_OK)
+        status = fab_map_put(&conn->calls, number, call);
+    if (status == FAB_OK) {
+        call->number = number;
+        status = add_locked(conn, XP_WIRE_CALL, op, parts, part_count);
+        if (status != FAB_OK)
+            (void)fab_map_remove(&conn->calls, number);
+    }
+    if (status == FAB_OK) {
+        conn->stats.calls++;
+        flush_locked(conn);
+    }
+    fab_mutex_unlock(&conn->lock);
+    return status;
+}
+
+void xp_flush(struct xp_conn *conn)
+{
+    if (xp_node_is_foreign(conn->node))
+        return;
+    fab_mutex_lock(&conn->lock);
+    if (conn->tx[XP_LANE_ORDERED].open)
+        flush_locked(conn);
+    fab_mutex_unlock(&conn->lock);
+}
+
+/* ---------------------------------------------------------------- urgent lane */
+
+enum fab_status xp_reply(struct xp_conn *conn, uint64_t number, int32_t result,
+                         const struct iovec *parts, size_t part_count, const uint8_t *digest)
+{
+    enum { PARTS_MAX = 16 };
+    uint8_t prefix[XP_REPLY_PREFIX_BYTES] = {0};
+    struct iovec all[1 + PARTS_MAX] = {{.iov_base = prefix, .iov_len = sizeof(prefix)}};
+    enum fab_status status;
+
+    if (xp_node_is_foreign(conn->node))
+        return FAB_ERR_STALE;
+    if (part_count > PARTS_MAX || parts_bytes(parts, part_count) > XP_MESSAGE_MAX_BYTES)
+        return FAB_ERR_RANGE;
+    xp_put64(prefix, number);
+    if (digest)
+        memcpy(prefix + 8, digest, XP_DIGEST_BYTES);
+    for (size_t i = 0; i < part_count; i++)
+        all[1 + i] = parts[i];
+    fab_mutex_lock(&conn->lock);
+    status = xp_conn_status_locked(conn);
+    if (status == FAB_OK && !fab_map_find(&conn->parked, number))
+        status = FAB_ERR_STALE;
+    if (status == FAB_OK)
+        status = xp_urgent_add_locked(conn, XP_WIRE_REPLY, /* op */ 0, result, all, 1 + part_count);
+    if (status == FAB_OK)
+        (void)fab_map_remove(&conn->parked, number);
+    fab_mutex_unlock(&conn->lock);
+    return status;
+}
+
+enum fab_status xp_signal(struct xp_conn *conn, uint32_t op, const struct iovec *parts,
+                          size_t part_count)
+{
+    enum fab_status status;
+
+    if (xp_node_is_foreign(conn->node))
+        return FAB_ERR_STALE;
+    if (parts_bytes(parts, part_count) > XP_MESSAGE_MAX_BYTES)
+        return FAB_ERR_RANGE;
+    fab_mutex_lock(&conn->lock);
+    status = xp_conn_status_locked(conn);
+    if (status == FAB_OK && conn->tx[XP_LANE_URGENT].log_bytes > conn->limits.urgent_bytes)
+        status = FAB_ERR_AGAIN;
+    if (status == FAB_OK)
+        status = xp_urgent_add_locked(conn, XP_WIRE_SIGNAL, op, /* result */ 0, parts, part_count);
+    if (status == FAB_OK)
+        conn->stats.signals++;
+    fab_mutex_unlock(&conn->lock);
+    return status;
+}
+
+/* ---------------------------------------------------------------- waiting */
+
+/* Turns the control engine if nobody else does; false if somebody does. */
+static bool help(struct xp_engine *engine)
+{
+    if (pthread_mutex_trylock(&engine->run.raw) != 0)
+        return false;
+    (void)xp_engine_turn(engine);
+    (void)pthread_mutex_unlock(&engine->run.raw);
+    return true;
+}
+
+struct waiting_call {
+    struct xp_call call;
+    struct xp_conn *conn;
+    void *reply_bytes;
+    size_t capacity_bytes;
+    struct xp_reply *reply_out;
+    atomic_bool is_done;
+};
+
+static void waiting_done(struct xp_call *call, const struct xp_reply *reply)
+{
+    struct waiting_call *waiting = call->user;
+    struct xp_conn *conn = waiting->conn;
+
+    *waiting->reply_out = *reply;
+    waiting->reply_out->bytes = waiting->reply_bytes;
+    if (reply->carried == FAB_OK && reply->size_bytes > waiting->capacity_bytes)
+        waiting->reply_out->carried = FAB_ERR_RANGE;
+    else if (reply->carried == FAB_OK && reply->size_bytes)
+        memcpy(waiting->reply_bytes, reply->bytes, reply->size_bytes);
+    fab_mutex_lock(&conn->lock);
+    atomic_store_explicit(&waiting->is_done, true, memory_order_release);
+    (void)pthread_cond_broadcast(&conn->changed);
+    fab_mutex_unlock(&conn->lock);
+}
+
+enum fab_status xp_call(struct xp_conn *conn, uint32_t op, const struct iovec *parts,
+                        size_t part_count, void *reply_bytes, size_t capacity_bytes,
+                        struct xp_reply *reply_out)
+{
+    struct waiting_call waiting = {.call = {.done = waiting_done, .user = &waiting},
+                                   .conn = conn,
+                                   .reply_bytes = reply_bytes,
+                                   .capacity_bytes = capacity_bytes,
+                                   .reply_out = reply_out};
+    struct xp_node *node = conn->node;
+    enum fab_status status;
+    uint64_t spin_until_ns;
+
+    status = xp_call_start(conn, op, parts, part_count, &waiting.call);
+    if (status != FAB_OK)
+        return status;
+    spin_until_ns = fab_deadline_ns(fab_clock_now_ns(node->clock), node->spin_ns);
+    while (!atomic_load_explicit(&waiting.is_done, memory_order_acquire) &&
+           fab_clock_now_ns(node->clock) < spin_until_ns)
+        (void)help(&node->engines[0]);
+    xp_engine_wake(&node->engines[0]);
+    fab_mutex_lock(&conn->lock);
+    while (!atomic_load_explicit(&waiting.is_done, memory_order_acquire))
+        fab_mutex_wait(&conn->lock, &conn->changed);
+    fab_mutex_unlock(&conn->lock);
+    return reply_out->carried;
+}
+
+/* Waits for a change until the deadline; FAB_ERR_TIMEOUT then. */
+static enum fab_status wait_locked(struct xp_conn *conn, uint64_t deadline_ns)
+{
+    enum { NS_PER_S = 1000000000 };
+    struct timespec until = {.tv_sec = (time_t)(deadline_ns / NS_PER_S),
+                             .tv_nsec = (long)(deadline_ns % NS_PER_S)};
+
+    if (deadline_ns == UINT64_MAX) {
+        fab_mutex_wait(&conn->lock, &conn->changed);
+        return FAB_OK;
+    }
+    return pthread_cond_timedwait(&conn->changed, &conn->lock.raw, &until) == ETIMEDOUT
+               ? FAB_ERR_TIMEOUT
+               : FAB_OK;
+}
+
+enum fab_status xp_conn_wait_up(struct xp_conn *conn, uint64_t deadline_ns, struct fab_err *err)
+{
+    enum fab_status status = FAB_OK;
+
+    if (xp_node_is_foreign(conn->node))
+        return fab_err_set(err, FAB_ERR_STALE, "a forked child has no transport");
+    fab_mutex_lock(&conn->lock);
+    while (status == FAB_OK && !conn->active) {
+        status = xp_conn_status_locked(conn);
+        if (status == FAB_OK)
+            status = wait_locked(conn, deadline_ns);
+    }
+    if (status != FAB_OK)
+        (void)fab_err_set(err, status, "%s",
+                          conn->reason.text[0] ? conn->reason.text : "the peer does not answer");
+    fab_mutex_unlock(&conn->lock);
+    return status;
+}
+
+enum fab_status xp_wait_room(struct xp_conn *conn, size_t args_bytes, uint64_t deadline_ns)
+{
+    enum fab_status status;
+
+    if (xp_node_is_foreign(conn->node))
+        return FAB_ERR_STALE;
+    fab_mutex_lock(&conn->lock);
+    for (;;) {
+        status = xp_conn_status_locked(conn);
+        if (status == FAB_OK)
+            status = xp_data_room_locked(conn, args_bytes);
+        if (status != FAB_ERR_AGAIN)
+            break;
+        flush_locked(conn); /* what fills the window must leave before it can be executed */
+        status = wait_locked(conn, deadline_ns);
+        if (status != FAB_OK)
+            break;
+    }
+    fab_mutex_unlock(&conn->lock);
+    return status;
+}
+
+/* ---------------------------------------------------------------- watermarks, statistics */
+
+void xp_executed(struct xp_conn *conn, uint64_t number)
+{
+    if (xp_node_is_foreign(conn->node))
+        return;
+    fab_mutex_lock(&conn->lock);
+    if (number > conn->executed_wish) {
+        conn->executed_wish = number;
+        xp_data_executed_locked(conn);
+    }
+    fab_mutex_unlock(&conn->lock);
+}
+
+void xp_watermarks(struct xp_conn *conn, struct xp_watermarks *out)
+{
+    fab_mutex_lock(&conn->lock);
+    *out = (struct xp_watermarks){.posted = conn->tx[XP_LANE_ORDERED].last,
+                                  .acknowledged = conn->tx[XP_LANE_ORDERED].acked,
+                                  .executed = conn->peer_executed};
+    fab_mutex_unlock(&conn->lock);
+}
+
+void xp_keep_from(struct xp_conn *conn, uint64_t number)
+{
+    fab_mutex_lock(&conn->lock);
+    xp_lane_tx_keep_from(&conn->tx[XP_LANE_ORDERED], number);
+    (void)pthread_cond_broadcast(&conn->changed);
+    fab_mutex_unlock(&conn->lock);
+}
+
+void xp_conn_stats(struct xp_conn *conn, struct xp_conn_stats *out)
+{
+    fab_mutex_lock(&conn->lock);
+    *out = conn->stats;
+    out->up = conn->active != NULL;
+    out->rail_count = conn->leg_count / 2;
+    for (uint32_t i = 0; i < out->rail_count; i++)
+        out->rails[i] = conn->legs[2 * i + 1].stats;
+    fab_mutex_unlock(&conn->lock);
+}

@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * ucx-transport/xp_engine.c - turns wires: pumps legs, lets backends progress, keeps timers,
+ * sleeps.
+ *
+ * One turn does what can be done now and never waits. A thread of ours turns an engine while there
+ * is work and for the spin time after, then sleeps in ppoll(2) on the wires' descriptors, a wake-up
+ * descriptor and the next timer. A polled node has no threads: its user turns the engines.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/fault.h"
+#include "ucx-transport/xp_int.h"
+
+/* ---------------------------------------------------------------- asking for a turn; any thread */
+
+void xp_engine_wake(struct xp_engine *engine)
+{
+    uint64_t one = 1;
+
+    /* Pairs with the fence in sleep_until_event(): either the sleeper sees the work or we see it
+     * asleep. */
+    atomic_thread_fence(memory_order_seq_cst);
+    if (engine->wake_fd >= 0 && atomic_load(&engine->asleep))
+        (void)!write(engine->wake_fd, &one, sizeof(one)); /* full: it will wake anyway */
+}
+
+void xp_engine_timer(struct xp_engine *engine, uint64_t at)
+{
+    uint64_t before = atomic_load(&engine->timer_ns);
+
+    while (at < before) {
+        if (atomic_compare_exchange_weak(&engine->timer_ns, &before, at)) {
+            xp_engine_wake(engine);
+            return;
+        }
+    }
+}
+
+void xp_leg_kick(struct xp_leg *leg)
+{
+    struct xp_slot *slot = leg->slot;
+    bool news = false;
+
+    fab_mutex_lock(&slot->ready_lock);
+    if (!leg->ready && !leg->detached) {
+        leg->ready = news = true;
+        fab_list_append(&slot->ready, &leg->ready_link);
+    }
+    fab_mutex_unlock(&slot->ready_lock);
+    if (news)
+        xp_engine_wake(slot->engine);
+}
+
+void xp_conn_work(struct xp_conn *conn)
+{
+    struct xp_engine *control = &conn->node->engines[0];
+
+    if (!atomic_exchange(&control->work, true))
+        xp_engine_wake(control);
+}
+
+/* ---------------------------------------------------------------- the turn */
+
+static struct xp_leg *next_ready(struct xp_slot *slot, struct fab_list *taken)
+{
+    struct fab_list *node;
+
+    fab_mutex_lock(&slot->ready_lock);
+    node = fab_list_take(taken);
+    if (node)
+        fab_list_object(node, struct xp_leg, ready_link)->ready = false;
+    fab_mutex_unlock(&slot->ready_lock);
+    return node ? fab_list_object(node, struct xp_leg, ready_link) : NULL;
+}
+
+/* Moves one list to the end of another. */
+static void splice(struct fab_list *to, struct fab_list *from)
+{
+    struct fab_list *node;
+
+    while ((node = fab_list_take(from)) != NULL)
+        fab_list_append(to, node);
+}
+
+/* Lets go of a leg whose connection is closed; true if it did, and the leg is not ours any more. */
+static bool detach(struct xp_leg *leg)
+{
+    struct xp_conn *conn = leg->conn;
+    struct xp_slot *slot = leg->slot;
+    bool over;
+
+    fab_mutex_lock(&conn->lock);
+    over = conn->state == XP_CONN_CLOSED && fab_list_is_empty(&leg->lives);
+    if (over) {
+        fab_mutex_lock(&slot->ready_lock);
+        fab_list_remove(&leg->ready_link);
+        fab_list_remove(&leg->slot_link);
+        leg->detached = true;
+        fab_mutex_unlock(&slot->ready_lock);
+        xp_conn_work(conn);
+    }
+    fab_mutex_unlock(&conn->lock);
+    return over;
+}
+
+static bool turn_slot(struct xp_slot *slot)
+{
+    struct fab_list taken;
+    struct xp_leg *leg;
+    bool did = false;
+
+    fab_list_init(&taken);
+    fab_mutex_lock(&slot->ready_lock);
+    splice(&slot->legs, &slot->fresh);
+    splice(&taken, &slot->ready);
+    fab_mutex_unlock(&slot->ready_lock);
+    while ((leg = next_ready(slot, &taken)) != NULL) {
+        did = true;
+        xp_leg_pump(leg);
+        (void)detach(leg);
+    }
+    return slot->backend->progress(slot->wire) || did;
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t slot_timers(struct xp_slot *slot, uint64_t now_ns)
+{
+    uint64_t next_ns = UINT64_MAX;
+
+    FAB_LIST_EACH(node, after, &slot->legs)
+    next_ns =
+        earlier(next_ns, xp_leg_timer(fab_list_object(node, struct xp_leg, slot_link), now_ns));
+    return next_ns;
+}
+
+/* Only the control engine takes connections off the list, so `conn` stays valid meanwhile. */
+static struct xp_conn *conn_after(struct xp_node *node, struct xp_conn *conn)
+{
+    struct fab_list *next;
+
+    fab_mutex_lock(&node->lock);
+    next = conn ? conn->link.next : node->conns.next;
+    fab_mutex_unlock(&node->lock);
+    return next == &node->conns ? NULL : fab_list_object(next, struct xp_conn, link);
+}
+
+static uint64_t turn_conns(struct xp_node *node, uint64_t now_ns)
+{
+    struct xp_conn *conn = conn_after(node, NULL), *next;
+    uint64_t next_ns = UINT64_MAX;
+
+    for (; conn; conn = next) {
+        next_ns = earlier(next_ns, xp_conn_turn(conn, now_ns));
+        next = conn_after(node, conn);
+        if (!xp_conn_is_over(conn))
+            continue;
+        fab_mutex_lock(&node->lock);
+        fab_list_remove(&conn->link);
+        (void)fab_map_remove(&node->sessions, conn->session_id);
+        fab_mutex_unlock(&node->lock);
+        xp_conn_free(conn);
+    }
+    return next_ns;
+}
+
+bool xp_engine_turn(struct xp_engine *engine)
+{
+    uint64_t now_ns = fab_clock_now_ns(engine->node->clock), next_ns = UINT64_MAX;
+    bool did = false, is_due;
+
+    engine->now_ns = now_ns;
+    for (uint32_t i = 0; i < engine->slot_count; i++)
+        did = turn_slot(engine->slots[i]) || did;
+    is_due = now_ns >= atomic_load(&engine->timer_ns);
+    if (is_due) {
+        atomic_store(&engine->timer_ns, UINT64_MAX);
+        for (uint32_t i = 0; i < engine->slot_count; i++)
+            next_ns = earlier(next_ns, slot_timers(engine->slots[i], now_ns));
+    }
+    if (engine->control && (atomic_exchange(&engine->work, false) || is_due)) {
+        did = true;
+        next_ns = earlier(next_ns, turn_conns(engine->node, now_ns));
+    }
+    xp_engine_timer(engine, next_ns);
+    return did;
+}
+
+uint64_t xp_engine_deadline_ns(const struct xp_engine *engine)
+{
+    uint64_t next_ns = atomic_load(&engine->timer_ns);
+
+    for (uint32_t i = 0; i < engine->slot_count; i++) {
+        const struct xp_slot *slot = engine->slots[i];
+
+        if (slot->backend->deadline_ns)
+            next_ns = earlier(next_ns, slot->backend->deadline_ns(slot->wire));
+    }
+    return next_ns;
+}
+
+/* ---------------------------------------------------------------- the thread */
+
+static bool has_work(struct xp_engine *engine)
+{
+    bool any = atomic_load(&engine->work) || atomic_load(&engine->stop);
+
+    for (uint32_t i = 0; i < engine->slot_count && !any; i++) {
+        struct xp_slot *slot = engine->slots[i];
+
+        fab_mutex_lock(&slot->ready_lock);
+        any = !fab_list_is_empty(&slot->ready) || !fab_list_is_empty(&slot->fresh);
+        fab_mutex_unlock(&slot->ready_lock);
+    }
+    return any;
+}
+
+/* Arms every wire and lists what to wait for; false: an event is there already. */
+static bool arm(struct xp_engine *engine, struct pollfd *fds, nfds_t *count_out)
+{
+    bool quiet = true;
+
+    fds[0] = (struct pollfd){.fd = engine->wake_fd, .events = POLLIN};
+    fab_mutex_lock(&engine->run);
+    for (uint32_t i = 0; i < engine->slot_count; i++) {
+        struct xp_slot *slot = engine->slots[i];
+
+        fds[1 + i] = (struct pollfd){.fd = slot->backend->event_fd(slot->wire), .events = POLLIN};
+        quiet = slot->backend->arm(slot->wire) == FAB_OK && quiet;
+    }
+    fab_mutex_unlock(&engine->run);
+    *count_out = 1 + engine->slot_count;
+    return quiet;
+}
+
+static void sleep_until_event(struct xp_engine *engine)
+{
+    enum { NS_PER_S = 1000000000 };
+    struct pollfd fds[1 + 2 * XP_RAILS_MAX];
+    struct timespec limit, *wait = NULL;
+    nfds_t count;
+    uint64_t drained, now_ns, due_ns;
+
+    atomic_store(&engine->asleep, true);
+    atomic_thread_fence(memory_order_seq_cst);
+    if (!has_work(engine) && arm(engine, fds, &count)) {
+        now_ns = fab_clock_now_ns(engine->node->clock);
+        due_ns = xp_engine_deadline_ns(engine);
+        if (due_ns != UINT64_MAX) {
+            due_ns = due_ns > now_ns ? due_ns - now_ns : 0;
+            limit = (struct timespec){.tv_sec = (time_t)(due_ns / NS_PER_S),
+                                      .tv_nsec = (long)(due_ns % NS_PER_S)};
+            wait = &limit;
+        }
+        (void)ppoll(fds, count, wait, NULL); /* whatever ends it, the next turn finds out */
+    }
+    atomic_store(&engine->asleep, false);
+    (void)!read(engine->wake_fd, &drained, sizeof(drained));
+}
+
+static void *engine_main(void *argument)
+{
+    struct xp_engine *engine = argument;
+    const struct xp_node *node = engine->node;
+    uint64_t busy_ns = 0;
+
+    while (!atomic_load(&engine->stop)) {
+        bool did;
+
+        fab_mutex_lock(&engine->run);
+        did = xp_engine_turn(engine);
+        if (did)
+            busy_ns = engine->now_ns;
+        fab_mutex_unlock(&engine->run);
+        if (!did && fab_clock_now_ns(node->clock) - busy_ns >= node->spin_ns)
+            sleep_until_event(engine);
+    }
+    return NULL;
+}
+
+enum fab_status xp_engine_start(struct xp_engine *engine, struct fab_err *err)
+{
+    sigset_t all, before;
+    char name[16];
+    int result;
+
+    engine->wake_fd = fab_fault("eventfd") ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (engine->wake_fd < 0)
+        return fab_err_errno(err, errno, "a descriptor to wake the transport");
+    /* The thread lives in somebody else's process: signals are that program's business. */
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    result = pthread_create(&engine->thread, NULL, engine_main, engine);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (result != 0)
+        return fab_err_errno(err, result, "a thread for the transport");
+    engine->started = true;
+    (void)snprintf(name, sizeof(name), "xp-%s%d", engine->control ? "control" : "bulk",
+                   (int)(engine - engine->node->engines));
+    (void)pthread_setname_np(engine->thread, name);
+    return FAB_OK;
+}
+
+void xp_engine_stop(struct xp_engine *engine)
+{
+    if (engine->started) {
+        atomic_store(&engine->stop, true);
+        xp_engine_wake(engine);
+        (void)pthread_join(engine->thread, NULL);
+        engine->started = false;
+    }
+    if (engine->wake_fd >= 0)
+        (void)close(engine->wake_fd);
+    engine->wake_fd = -1;
+}

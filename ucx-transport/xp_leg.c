@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * ucx-transport/xp_leg.c - one wire of a connection: sending on it, hearing from it, its death.
+ *
+ * A leg has at most one current life and any number of dying ones, which stay until the backend
+ * has let go of all memory. Dialling and the hello are in xp_hello.c. Thread: the engine of the
+ * leg's slot; *_locked functions also others, with the connection's lock.
+ */
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "ucx-transport/xp_int.h"
+
+enum { SMOOTHING = 8 }; /* a sample moves the usual time by an eighth */
+
+static const struct xp_backend *backend_of(const struct xp_leg *leg)
+{
+    return leg->slot->backend;
+}
+
+static void smooth(uint64_t *usual_ns, uint64_t sample_ns)
+{
+    if (*usual_ns == 0)
+        *usual_ns = sample_ns ? sample_ns : 1;
+    else
+        *usual_ns = *usual_ns - *usual_ns / SMOOTHING + sample_ns / SMOOTHING;
+}
+
+void xp_leg_sample_locked(struct xp_leg *leg, uint64_t took_ns)
+{
+    smooth(&leg->usual_ns, took_ns);
+    leg->stats.usual_ns = leg->usual_ns;
+    leg->retry_delay_ns = leg->conn->limits.retry_first_ns; /* it carries: next time start afresh */
+}
+
+/* ---------------------------------------------------------------- death */
+
+void xp_life_doom_locked(struct xp_life *life, const char *why)
+{
+    struct xp_leg *leg = life->leg;
+    struct xp_conn *conn = leg->conn;
+    bool was_up = life->state == XP_LIFE_UP;
+    uint64_t now_ns = fab_clock_now_ns(conn->node->clock);
+
+    if (life->state == XP_LIFE_DYING || life->state == XP_LIFE_CLOSING)
+        return;
+    fab_log_debug(conn->node->log, "leg lost",
+                  "session %" PRIx64 " leg %u epoch %" PRIu64 " why %s", conn->session_id,
+                  leg->index, life->epoch, why);
+    life->state = XP_LIFE_DYING;
+    if (leg->current == life)
+        leg->current = NULL;
+    leg->retry_ns = fab_deadline_ns(now_ns, leg->retry_delay_ns);
+    leg->retry_delay_ns *= 2;
+    if (leg->retry_delay_ns > conn->limits.retry_last_ns)
+        leg->retry_delay_ns = conn->limits.retry_last_ns;
+    if (leg->bulk)
+        xp_bulk_life_lost_locked(life);
+    if (was_up && conn->state == XP_CONN_LIVE) {
+        xp_note_send_locked(
+            conn, XP_WIRE_LEG_DOWN, /* result */ 0,
+            &(struct xp_note){.kind = XP_NOTE_LEG, .id = life->epoch, .index = leg->index});
+    }
+    if (was_up && leg->seen_up) {
+        leg->seen_up = leg->stats.up = false;
+        leg->stats.downs++;
+        if (leg->bulk)
+            xp_conn_event_locked(conn, XP_EVENT_RAIL_DOWN, leg->pair, FAB_ERR_LINK_LOST, why);
+    }
+    if (!leg->bulk)
+        xp_conn_choose_active_locked(conn);
+    xp_engine_timer(leg->slot->engine, leg->retry_ns);
+    xp_leg_kick(leg);
+}
+
+/* Closes doomed endpoints and frees the lives that the backend is through with. */
+static void reap(struct xp_leg *leg)
+{
+    struct xp_conn *conn = leg->conn;
+    struct xp_life *life;
+
+    do {
+        life = NULL;
+        fab_mutex_lock(&conn->lock);
+        FAB_LIST_EACH(node, after, &leg->lives)
+        {
+            struct xp_life *at = fab_list_object(node, struct xp_life, link);
+
+            if (at->state == XP_LIFE_DYING) {
+                life = at;
+                break;
+            }
+        }
+        if (life)
+            life->state = XP_LIFE_CLOSING;
+        fab_mutex_unlock(&conn->lock);
+        if (!life)
+            break;
+        (void)fab_map_remove(&leg->slot->tokens, life->token);
+        if (life->ep)
+            backend_of(leg)->ep_close(life->ep);
+        else
+            life->closed = true;
+    } while (true);
+    xp_leg_free_lives(leg);
+}
+
+/* An op that the backend never got: nothing of it is in flight. */
+static void op_drop(struct xp_op *op, enum fab_status status)
+{
+    op->send.done(&op->send, status);
+}
+
+void xp_leg_free_lives(struct xp_leg *leg)
+{
+    struct xp_conn *conn = leg->conn;
+
+    FAB_LIST_EACH(node, after, &leg->lives)
+    {
+        struct xp_life *life = fab_list_object(node, struct xp_life, link);
+
+        if (!life->closed)
+            continue;
+        if (life->stalled) {
+            struct xp_op *op = life->stalled;
+
+            life->stalled = NULL;
+            op_drop(op, FAB_ERR_CANCELLED);
+        }
+        fab_assert(life->arrival_count == 0);
+        fab_mutex_lock(&conn->lock);
+        fab_list_remove(&life->link);
+        fab_mutex_unlock(&conn->lock);
+        xp_life_destroy(life);
+    }
+}
+
+/* ---------------------------------------------------------------- sending */
+
+static void op_free_locked(struct xp_op *op)
+{
+    op->transfer = NULL;
+    op->batch = NULL;
+    op->next_free = op->life->free_ops;
+    op->life->free_ops = op;
+}
+
+/* The backend reads header and body no more. */
+static void on_sent(struct xp_send *send, enum fab_status status)
+{
+    struct xp_op *op = (struct xp_op *)(void *)((char *)send - offsetof(struct xp_op, send));
+    struct xp_life *life = op->life;
+    struct xp_conn *conn = life->leg->conn;
+    enum xp_op_kind kind = op->kind;
+
+    fab_mutex_lock(&conn->lock);
+    switch (kind) {
+    case XP_OP_BATCH:
+        xp_lane_tx_sent(&conn->tx[op->lane], op->batch);
+        break;
+    case XP_OP_CHUNK:
+        xp_bulk_sent_locked(op, status);
+        break;
+    case XP_OP_FRAME:
+        break;
+    }
+    op_free_locked(op);
+    fab_mutex_unlock(&conn->lock);
+    xp_leg_kick(life->leg);
+    if (kind == XP_OP_CHUNK)
+        xp_bulk_run_finished(conn);
+}
+
+static void fill_probe(struct xp_life *life, struct xp_op *op, enum xp_frame_kind kind,
+                       uint64_t cookie)
+{
+    xp_frame_encode_probe(kind, life->peer_token, cookie, op->header);
+    op->send.header_bytes = XP_PROBE_BYTES;
+}
+
+/* What goes out next on this life, into op; false: nothing. */
+static bool fill_locked(struct xp_life *life, struct xp_op *op, uint64_t now_ns)
+{
+    op->kind = XP_OP_FRAME;
+    op->send = (struct xp_send){.header = op->header, .done = on_sent};
+    if (life->hello_due || life->welcome_due) {
+        xp_hello_fill_locked(life, life->hello_due ? XP_FRAME_HELLO : XP_FRAME_WELCOME, op);
+        life->hello_due = life->welcome_due = false;
+        return true;
+    }
+    if (life->state != XP_LIFE_UP)
+        return false;
+    if (life->answer_due) {
+        life->answer_due = false;
+        fill_probe(life, op, XP_FRAME_PROBE_REPLY, life->answer_cookie);
+        return true;
+    }
+    if (life->probe_due) {
+        life->probe_due = false;
+        fill_probe(life, op, XP_FRAME_PROBE, life->probe_cookie);
+        return true;
+    }
+    if (life->leg->bulk)
+        return xp_bulk_fill_locked(life, op, now_ns);
+    return life->leg->conn->active == life->leg && xp_data_fill_locked(life, op, now_ns);
+}
+
+/* An op that is ready for the backend, or NULL. */
+static struct xp_op *next_op(struct xp_life *life, uint64_t now_ns)
+{
+    struct xp_conn *conn = life->leg->conn;
+    struct xp_op *op = life->stalled;
+
+    if (op) {
+        life->stalled = NULL;
+        return op;
+    }
+    for (;;) {
+        bool filled;
+
+        fab_mutex_lock(&conn->lock);
+        op = life->free_ops;
+        filled = op && (life->state == XP_LIFE_UP || life->state == XP_LIFE_DIALLING) &&
+                 fill_locked(life, op, now_ns);
+        if (filled)
+            life->free_ops = op->next_free;
+        fab_mutex_unlock(&conn->lock);
+        if (!filled)
+            return NULL;
+        if (op->kind != XP_OP_CHUNK || xp_bulk_place(op))
+            return op;
+        fab_mutex_lock(&conn->lock);
+        op_free_locked(op);
+        fab_mutex_unlock(&conn->lock);
+        xp_bulk_run_finished(conn);
+    }
+}
+
+void xp_leg_pump(struct xp_leg *leg)
+{
+    struct xp_conn *conn = leg->conn;
+    struct xp_life *life;
+    struct xp_op *op;
+
+    reap(leg);
+    fab_mutex_lock(&conn->lock);
+    life = leg->current;
+    fab_mutex_unlock(&conn->lock);
+    /* Only this engine replaces `current` by another life or frees one, so it stays valid here. */
+    if (!life || !life->ep)
+        return;
+    while ((op = next_op(life, leg->slot->engine->now_ns)) != NULL) {
+        enum fab_status status = backend_of(leg)->send(life->ep, &op->send);
+
+        if (status == FAB_OK)
+            continue;
+        if (status == FAB_ERR_AGAIN) {
+            life->stalled = op; /* the wire's next progress turns us again */
+            xp_leg_kick(leg);
+            return;
+        }
+        op_drop(op, status);
+        fab_mutex_lock(&conn->lock);
+        xp_life_doom_locked(life, "sending failed");
+        fab_mutex_unlock(&conn->lock);
+        return;
+    }
+}
+
+/* ---------------------------------------------------------------- time */
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static bool is_busy_locked(const struct xp_life *life)
+{
+    const struct xp_leg *leg = life->leg;
+    const struct xp_conn *conn = leg->conn;
+
+    if (leg->bulk)
+        return life->chunks_flying > 0 || life->arrival_count > 0;
+    return conn->active == leg && !xp_data_is_acked_locked(conn);
+}
+
+/* How long a probe may stay unanswered while nothing else is heard either (design D7). */
+static uint64_t patience_locked(const struct xp_life *life, bool busy)
+{
+    const struct xp_limits *limits = &life->leg->conn->limits;
+    uint64_t usual_ns = busy && life->leg->bulk ? life->leg->usual_ns : life->leg->probe_usual_ns;
+
+    if (usual_ns == 0)
+        return limits->stall_first_ns;
+    usual_ns *= XP_USUAL_FACTOR;
+    return usual_ns > limits->stall_ns ? usual_ns : limits->stall_ns;
+}
+
+/* The probe and stall rule on a life that is up; its next deadline. */
+static uint64_t watch_locked(struct xp_life *life, uint64_t now_ns)
+{
+    const struct xp_limits *limits = &life->leg->conn->limits;
+    bool busy = is_busy_locked(life);
+    uint64_t due_ns;
+
+    if (life->probe_ns) {
+        uint64_t since_ns = life->heard_ns > life->probe_ns ? life->heard_ns : life->probe_ns;
+
+        due_ns = fab_deadline_ns(since_ns, patience_locked(life, busy));
+        if (now_ns >= due_ns) {
+            xp_life_doom_locked(life, "no answer to a probe");
+            return life->leg->retry_ns;
+        }
+        return due_ns;
+    }
+    due_ns = fab_deadline_ns(life->heard_ns, busy ? limits->stall_ns / 4 : limits->idle_probe_ns);
+    if (now_ns < due_ns)
+        return due_ns;
+    life->probe_ns = now_ns;
+    life->probe_cookie++;
+    life->probe_due = true;
+    xp_leg_kick(life->leg);
+    return fab_deadline_ns(now_ns, patience_locked(life, busy));
+}
+
+uint64_t xp_leg_timer(struct xp_leg *leg, uint64_t now_ns)
+{
+    struct xp_conn *conn = leg->conn;
+    uint64_t next_ns = UINT64_MAX;
+    bool dial = false;
+
+    fab_mutex_lock(&conn->lock);
+    if (conn->state == XP_CONN_LIVE && leg->current) {
+        struct xp_life *life = leg->current;
+
+        if (life->state == XP_LIFE_UP) {
+            next_ns = watch_locked(life, now_ns);
+        } else {
+            next_ns = fab_deadline_ns(life->dialled_ns, conn->limits.stall_first_ns);
+            if (now_ns >= next_ns)
+                xp_life_doom_locked(life, "no answer to the hello");
+        }
+    }
+    if (conn->state == XP_CONN_LIVE && !leg->current && conn->initiator) {
+        dial = now_ns >= leg->retry_ns;
+        next_ns = earlier(next_ns, leg->retry_ns);
+    }
+    fab_mutex_unlock(&conn->lock);
+    if (dial) {
+        xp_leg_dial(leg, now_ns);
+        next_ns = fab_deadline_ns(now_ns, conn->limits.stall_ns);
+    }
+    return next_ns;
+}
+
+/* ---------------------------------------------------------------- events of the wire */
+
+static void take_probe_locked(struct xp_life *life, enum xp_frame_kind kind, uint64_t cookie)
+{
+    uint64_t now_ns = life->leg->slot->engine->now_ns;
+
+    if (kind == XP_FRAME_PROBE) {
+        life->answer_due = true;
+        life->answer_cookie = cookie;
+    } else if (life->probe_ns && cookie == life->probe_cookie) {
+        smooth(&life->leg->probe_usual_ns, now_ns - life->probe_ns);
+        life->leg->retry_delay_ns = life->leg->conn->limits.retry_first_ns;
+        if (!life->leg->bulk)
+            xp_leg_sample_locked(life->leg, now_ns - life->probe_ns);
+        life->probe_ns = 0;
+    }
+}
+
+/* The current life that a frame's token names, with what was heard noted; NULL: nobody's. */
+static struct xp_life *life_of_token(struct xp_slot *slot, uint64_t token)
+{
+    struct xp_life *life = fab_map_find(&slot->tokens, token);
+
+    if (!life)
+        return NULL;
+    fab_mutex_lock(&life->leg->conn->lock);
+    if (life->state != XP_LIFE_UP) {
+        life->leg->conn->stats.refused_frames++;
+        fab_mutex_unlock(&life->leg->conn->lock);
+        return NULL;
+    }
+    life->heard_ns = slot->engine->now_ns;
+    fab_mutex_unlock(&life->leg->conn->lock);
+    return life;
+}
+
+static void violation(struct xp_life *life, const char *what)
+{
+    fab_mutex_lock(&life->leg->conn->lock);
+    xp_conn_lose_locked(life->leg->conn, FAB_ERR_PROTOCOL, what);
+    fab_mutex_unlock(&life->leg->conn->lock);
+}
+
+static void probe_frame(struct xp_life *life, const struct xp_frame_prefix *prefix,
+                        const uint8_t *header, size_t header_bytes)
+{
+    uint64_t cookie;
+
+    if (xp_frame_decode_probe(header, header_bytes, &cookie) != FAB_OK) {
+        violation(life, "a malformed probe");
+        return;
+    }
+    fab_mutex_lock(&life->leg->conn->lock);
+    take_probe_locked(life, prefix->kind, cookie);
+    fab_mutex_unlock(&life->leg->conn->lock);
+    xp_leg_kick(life->leg);
+}
+
+static void on_frame(void *core, struct xp_ep *ep, const uint8_t *header, size_t header_bytes,
+                     const uint8_t *body, size_t body_bytes)
+{
+    struct xp_slot *slot = core;
+    struct xp_frame_prefix prefix;
+    struct xp_life *life;
+
+    if (xp_frame_decode_prefix(header, header_bytes, &prefix) != FAB_OK)
+        return; /* a stranger's; a peer's would have carried a token that we know */
+    switch (prefix.kind) {
+    case XP_FRAME_HELLO:
+    case XP_FRAME_WELCOME:
+        xp_hello_take(slot, ep, header, header_bytes);
+        return;
+    case XP_FRAME_DATA:
+        life = life_of_token(slot, prefix.token);
+        if (life && life->leg->bulk)
+            violation(life, "commands on a bulk wire");
+        else if (life)
+            xp_data_take(life, header, header_bytes, body, body_bytes);
+        return;
+    case XP_FRAME_PROBE:
+    case XP_FRAME_PROBE_REPLY:
+        life = life_of_token(slot, prefix.token);
+        if (life)
+            probe_frame(life, &prefix, header, header_bytes);
+        return;
+    case XP_FRAME_CHUNK:
+        return; /* chunks come as offers only */
+    }
+}
+
+static void on_offer(void *core, struct xp_ep *ep, const uint8_t *header, size_t header_bytes,
+                     size_t body_bytes, struct xp_offer *offer)
+{
+    struct xp_slot *slot = core;
+    struct xp_chunk_header chunk;
+    struct xp_life *life = NULL;
+
+    (void)ep;
+    if (xp_frame_decode_chunk(header, header_bytes, &chunk) == FAB_OK)
+        life = life_of_token(slot, chunk.token);
+    if (!life || !life->leg->bulk || chunk.body_bytes != body_bytes) {
+        slot->backend->refuse(offer);
+        if (life)
+            violation(life, "a malformed chunk");
+        return;
+    }
+    xp_bulk_offer(life, &chunk, offer);
+}
+
+static void on_ep_failed(void *owner, enum fab_status status, const char *text)
+{
+    struct xp_life *life = owner;
+
+    (void)status;
+    if (!life)
+        return;
+    fab_mutex_lock(&life->leg->conn->lock);
+    xp_life_doom_locked(life, text);
+    fab_mutex_unlock(&life->leg->conn->lock);
+}
+
+static void on_ep_closed(void *owner)
+{
+    struct xp_life *life = owner;
+
+    if (!life)
+        return; /* a stranger that we turned away */
+    life->ep = NULL;
+    life->closed = true;
+    xp_leg_kick(life->leg);
+}
+
+const struct xp_wire_events xp_leg_events = {
+    .frame = on_frame, .offer = on_offer, .ep_failed = on_ep_failed, .ep_closed = on_ep_closed};

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * ucx-transport/xp_node.c - a process's transport: its rails, engines, address and memory.
+ *
+ * Thread: create and destroy the owner's; the rest any. After fork the child's copy is foreign: its
+ * threads are not there, and its wires belong to the parent.
+ */
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "ucx-transport/xp_int.h"
+
+_Atomic uint32_t xp_fork_generation;
+
+static void child_after_fork(void)
+{
+    atomic_fetch_add_explicit(&xp_fork_generation, 1, memory_order_relaxed);
+}
+
+static void watch_forks(void)
+{
+    (void)pthread_atfork(NULL, NULL, child_after_fork);
+}
+
+bool xp_backend_is_complete(const struct xp_backend *backend)
+{
+    return backend->name && backend->name[0] != '\0' &&
+           strlen(backend->name) < XP_BACKEND_NAME_BYTES && backend->wire_open &&
+           backend->wire_close && backend->wire_address && backend->wire_caps && backend->ep_open &&
+           backend->ep_own && backend->ep_close && backend->send && backend->accept &&
+           backend->refuse && backend->progress && backend->event_fd && backend->arm;
+}
+
+/* ---------------------------------------------------------------- building */
+
+static struct xp_engine *engine_for(struct xp_node *node, bool bulk, int numa_node)
+{
+    struct xp_engine *engine;
+
+    for (uint32_t i = 0; i < node->engine_count; i++) {
+        engine = &node->engines[i];
+        if (engine->control ? !bulk : bulk && engine->numa_node == numa_node)
+            return engine;
+    }
+    engine = &node->engines[node->engine_count++];
+    *engine =
+        (struct xp_engine){.node = node, .control = !bulk, .wake_fd = -1, .numa_node = numa_node};
+    fab_mutex_init(&engine->run);
+    return engine;
+}
+
+static enum fab_status open_slot(struct xp_node *node, uint32_t index,
+                                 const struct xp_rail_config *rail, struct fab_err *err)
+{
+    struct xp_slot *slot = &node->slots[index];
+    struct xp_wire_config config = {.device = rail->device,
+                                    .context = rail->context,
+                                    .bulk = index % 2 == 1,
+                                    .trusted = rail->trusted,
+                                    .numa_node = rail->numa_node,
+                                    .log = node->log,
+                                    .events = &xp_leg_events,
+                                    .core = slot};
+    enum fab_status status;
+
+    slot->node = node;
+    slot->backend = rail->backend;
+    slot->rail = index / 2;
+    slot->bulk = config.bulk;
+    fab_mutex_init(&slot->ready_lock);
+    fab_list_init(&slot->legs);
+    fab_list_init(&slot->ready);
+    fab_list_init(&slot->fresh);
+    slot->engine = engine_for(node, slot->bulk, rail->numa_node);
+    slot->engine->slots[slot->engine->slot_count++] = slot;
+    status = rail->backend->wire_open(&config, &slot->wire, err);
+    if (status != FAB_OK)
+        return fab_err_context(err, "rail %u, %s %s", slot->rail, rail->backend->name,
+                               rail->device ? rail->device : "");
+    rail->backend->wire_caps(slot->wire, &slot->caps);
+    return FAB_OK;
+}
+
+static enum fab_status make_address(struct xp_node *node, struct fab_err *err)
+{
+    struct xp_address address = {.rail_count = node->rail_count};
+    enum fab_status status;
+
+    memcpy(address.node_id, node->node_id, XP_NODE_ID_BYTES);
+    for (uint32_t i = 0; i < node->rail_count; i++) {
+        const struct xp_slot *slots = &node->slots[2 * i];
+        struct xp_rail_address *rail = &address.rails[i];
+
+        (void)snprintf(rail->backend, sizeof(rail->backend), "%s", slots[0].backend->name);
+        rail->control.bytes =
+            slots[0].backend->wire_address(slots[0].wire, &rail->control.size_bytes);
+        rail->bulk.bytes = slots[1].backend->wire_address(slots[1].wire, &rail->bulk.size_bytes);
+    }
+    status =
+        xp_address_encode(&address, node->address, sizeof(node->address), &node->address_bytes);
+    return status == FAB_OK ? FAB_OK : fab_err_set(err, status, "the node's address");
+}
+
+static enum fab_status check_config(const struct xp_node_config *config, struct fab_err *err)
+{
+    if (config->rail_count == 0 || config->rail_count > XP_RAILS_MAX || !config->clock)
+        return fab_err_set(err, FAB_ERR_INVALID, "a node needs a clock and 1 to %d rails",
+                           (int)XP_RAILS_MAX);
+    for (uint32_t i = 0; i < config->rail_count; i++) {
+        if (!config->rails[i].backend || !xp_backend_is_complete(config->rails[i].backend))
+            return fab_err_set(err, FAB_ERR_INVALID, "rail %u has no complete backend", i);
+    }
+    return FAB_OK;
+}
+
+enum fab_status xp_node_create(const struct xp_node_config *config, struct xp_node **node_out,
+                               struct fab_err *err)
+{
+    enum { NS_PER_US = 1000 };
+    static pthread_once_t forks_once = PTHREAD_ONCE_INIT;
+    struct xp_node *node;
+    enum fab_status status = check_config(config, err);
+
+    if (status != FAB_OK)
+        return status;
+    (void)pthread_once(&forks_once, watch_forks);
+    node = fab_alloc_zeroed(1, sizeof(*node));
+    if (!node)
+        return fab_err_set(err, FAB_ERR_NOMEM, "node");
+    node->fork_generation = atomic_load(&xp_fork_generation);
+    node->polled = config->polled;
+    node->spin_ns = (uint64_t)config->spin_us * NS_PER_US;
+    node->clock = config->clock;
+    node->log = config->log;
+    memcpy(node->node_id, config->node_id, XP_NODE_ID_BYTES);
+    fab_mutex_init(&node->lock);
+    fab_list_init(&node->conns);
+    (void)engine_for(node, /* bulk */ false, /* numa_node */ -1);
+    for (uint32_t i = 0; i < config->rail_count; i++) {
+        node->rail_count = i + 1;
+        status = open_slot(node, 2 * i, &config->rails[i], err);
+        if (status == FAB_OK)
+            status = open_slot(node, 2 * i + 1, &config->rails[i], err);
+        if (status != FAB_OK)
+            goto fail;
+    }
+    status = make_address(node, err);
+    for (uint32_t i = 0; status == FAB_OK && i < node->engine_count && !node->polled; i++)
+        status = xp_engine_start(&node->engines[i], err);
+    if (status != FAB_OK)
+        goto fail;
+    *node_out = node;
+    return FAB_OK;
+
+fail:
+    xp_node_destroy(node);
+    return status;
+}
+
+/* ---------------------------------------------------------------- tearing down */
+
+/* Ends every connection without a word; the backends need some turns to let go of their memory. */
+static void end_connections(struct xp_node *node)
+{
+    FAB_LIST_EACH(at, after, &node->conns)
+    {
+        struct xp_conn *conn = fab_list_object(at, struct xp_conn, link);
+
+        fab_mutex_lock(&conn->lock);
+        conn->closing = true;
+        atomic_store(&conn->muted, true);
+        conn->linger_ns = 0;
+        xp_bulk_fail_all_locked(conn, FAB_ERR_CANCELLED);
+        fab_mutex_unlock(&conn->lock);
+        xp_conn_work(conn);
+    }
+    while (!fab_list_is_empty(&node->conns)) {
+        for (uint32_t i = 0; i < node->engine_count; i++) {
+            fab_mutex_lock(&node->engines[i].run);
+            (void)xp_engine_turn(&node->engines[i]);
+            fab_mutex_unlock(&node->engines[i].run);
+        }
+    }
+}
+
+void xp_node_destroy(struct xp_node *node)
+{
+    if (!node || xp_node_is_foreign(node))
+        return;
+    for (uint32_t i = 0; i < node->engine_count; i++)
+        xp_engine_stop(&node->engines[i]);
+    end_connections(node);
+    for (uint32_t i = 0; i < 2 * node->rail_count; i++) {
+        struct xp_slot *slot = &node->slots[i];
+
+        if (!slot->node)
+            continue; /* its pair's other wire failed before it */
+        if (slot->wire)
+            slot->backend->wire_close(slot->wire);
+        fab_map_fini(&slot->tokens);
+        fab_mutex_fini(&slot->ready_lock);
+    }
+    for (uint32_t i = 0; i < node->engine_count; i++)
+        fab_mutex_fini(&node->engines[i].run);
+    fab_map_fini(&node->sessions);
+    fab_mutex_fini(&node->lock);
+    free(node);
+}
+
+/* ---------------------------------------------------------------- polled nodes, address */
+
+const uint8_t *xp_node_address(const struct xp_node *node, size_t *size_bytes_out)
+{
+    *size_bytes_out = node->address_bytes;
+    return node->address;
+}
+
+bool xp_node_poll(struct xp_node *node)
+{
+    bool did = false;
+
+    if (xp_node_is_foreign(node))
+        return false;
+    for (uint32_t i = 0; i < node->engine_count; i++) {
+        fab_mutex_lock(&node->engines[i].run);
+        did = xp_engine_turn(&node->engines[i]) || did;
+        fab_mutex_unlock(&node->engines[i].run);
+    }
+    return did;
+}
+
+uint64_t xp_node_deadline_ns(const struct xp_node *node)
+{
+    uint64_t next_ns = UINT64_MAX;
+
+    for (uint32_t i = 0; i < node->engine_count; i++) {
+        uint64_t at_ns = xp_engine_deadline_ns(&node->engines[i]);
+
+        next_ns = at_ns < next_ns ? at_ns : next_ns;
+    }
+    return next_ns;
+}
+
+/* ---------------------------------------------------------------- memory */
+
+enum fab_status xp_mem_register(struct xp_node *node, const struct xp_mem_config *config,
+                                struct xp_mem **mem_out, struct fab_err *err)
+{
+    struct xp_mem *mem;
+
+    if (xp_node_is_foreign(node))
+        return fab_err_set(err, FAB_ERR_STALE, "a forked child has no transport");
+    if (!config->address || config->size_bytes == 0)
+        return fab_err_set(err, FAB_ERR_INVALID, "memory without address or size");
+    mem = fab_alloc_zeroed(1, sizeof(*mem));
+    if (!mem)
+        return fab_err_set(err, FAB_ERR_NOMEM, "memory record");
+    mem->node = node;
+    mem->config = *config;
+    fab_mutex_lock(&node->lock);
+    mem->id = ++node->next_mem_id;
+    fab_mutex_unlock(&node->lock);
+    for (uint32_t i = 0; i < 2 * node->rail_count; i++) {
+        struct xp_slot *slot = &node->slots[i];
+
+        /* A wire that cannot (locked memory, another type) does without; NULL says so. */
+        if (slot->backend->mem_register &&
+            slot->backend->mem_register(slot->wire, config, mem->id, &mem->registrations[i],
+                                        /* err */ NULL) != FAB_OK)
+            mem->registrations[i] = NULL;
+    }
+    *mem_out = mem;
+    return FAB_OK;
+}
+
+void xp_mem_unregister(struct xp_mem *mem)
+{
+    if (!mem)
+        return;
+    for (uint32_t i = 0; i < 2 * mem->node->rail_count && !xp_node_is_foreign(mem->node); i++) {
+        struct xp_slot *slot = &mem->node->slots[i];
+
+        if (mem->registrations[i] && slot->backend->mem_unregister)
+            slot->backend->mem_unregister(slot->wire, mem->registrations[i]);
+    }
+    free(mem);
+}
+
+uint64_t xp_mem_id(const struct xp_mem *mem)
+{
+    return mem->id;
+}
+
+void *xp_mem_view(struct xp_conn *conn, uint64_t mem_id, uint64_t offset, size_t size_bytes,
+                  bool write)
+{
+    void *view = NULL;
+
+    if (xp_node_is_foreign(conn->node))
+        return NULL;
+    fab_mutex_lock(&conn->lock);
+    if (conn->active && conn->active->slot->backend->view)
+        view = conn->active->slot->backend->view(conn->active->current->ep, mem_id, offset,
+                                                 size_bytes, write);
+    fab_mutex_unlock(&conn->lock);
+    return view;
+}
