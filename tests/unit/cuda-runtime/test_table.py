@@ -6,6 +6,7 @@ Usage: test_table.py LIBRARY TOOLKIT_LIBRARY COVERAGE_FILE
 """
 
 import importlib.util
+import os
 import pathlib
 import subprocess
 import sys
@@ -57,6 +58,28 @@ class Exports(unittest.TestCase):
         bad = [name for name in exported(LIBRARY)
                if "endbr64" not in first[f"{name}@@{NODE}" if f"{name}@@{NODE}" in first else name]]
         self.assertEqual(bad, [])
+
+
+class ErrorNames(unittest.TestCase):
+    """cudaGetErrorName() of every number, asked from each library in a process of its own."""
+
+    ASK = ("import ctypes, sys; ask = ctypes.CDLL(sys.argv[1]).cudaGetErrorName; "
+           "ask.restype = ctypes.c_char_p; print([ask(i) for i in range(-1, 10002)])")
+
+    def names(self, library):
+        environment = dict(os.environ)
+        if "PROGRAM_PRELOAD" in environment:
+            environment.update(LD_PRELOAD=environment["PROGRAM_PRELOAD"],
+                               ASAN_OPTIONS="detect_leaks=0")  # of the interpreter, not ours
+        return subprocess.run([sys.executable, "-c", self.ASK, library], check=True, text=True,
+                              capture_output=True, env=environment).stdout
+
+    def test_same_as_the_toolkit(self):
+        if "PROGRAM_SKIP" in os.environ:
+            self.skipTest(os.environ["PROGRAM_SKIP"])
+        if not TOOLKIT.exists():
+            self.skipTest(f"{TOOLKIT} is not there")
+        self.assertEqual(self.names(LIBRARY), self.names(TOOLKIT))
 
 
 class Documentation(unittest.TestCase):
