@@ -37,6 +37,10 @@ const struct warp_insn *warp_op_sreg(struct warp *w, const struct warp_insn *in)
 const struct warp_insn *warp_op_trap(struct warp *w, const struct warp_insn *in);
 const struct warp_insn *warp_op_nanosleep(struct warp *w, const struct warp_insn *in);
 
+/* exec_group.c: loads of .shared from the address in a; aux: struct warp_group. */
+const struct warp_insn *warp_op_load_group(struct warp *w, const struct warp_insn *in);
+warp_fn warp_load_group_for(const char *isa); /* the same, for an instruction set */
+
 /* devrt.c: built-in functions; aux: struct warp_call. */
 const struct warp_insn *warp_op_vprintf(struct warp *w, const struct warp_insn *in);
 const struct warp_insn *warp_op_assertfail(struct warp *w, const struct warp_insn *in);

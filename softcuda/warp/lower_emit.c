@@ -99,6 +99,28 @@ static void resolve_copies(struct warp_copy *copies, uint32_t count, const uint3
             copies[i].operand = ext[copies[i].operand];
 }
 
+static void emit_one(struct lower *l, struct lower_insn *in, struct warp_insn *out, bool resolve);
+
+/* ext holds the final destinations. */
+static const struct warp_group *emit_group(struct lower *l, struct lower_insn *in)
+{
+    struct warp_group *group = lower_alloc(l, 1, sizeof(*group));
+    struct warp_insn *insns = lower_alloc(l, in->ext_count + 1u, sizeof(*insns));
+
+    if (!group || !insns)
+        return NULL;
+    *group = (struct warp_group){
+        .insns = insns, .count = in->ext_count, .imm_min = INT64_MAX, .imm_max = INT64_MIN};
+    for (uint32_t i = 0; i < group->count; i++) {
+        emit_one(l, &in->parts[i], &insns[i], true);
+        if (insns[i].imm < group->imm_min)
+            group->imm_min = insns[i].imm;
+        if (insns[i].imm > group->imm_max)
+            group->imm_max = insns[i].imm;
+    }
+    return group;
+}
+
 /* `resolve`: base FRAME still names registers (not so in hoisted code). */
 static void emit_one(struct lower *l, struct lower_insn *in, struct warp_insn *out, bool resolve)
 {
@@ -122,6 +144,10 @@ static void emit_one(struct lower *l, struct lower_insn *in, struct warp_insn *o
             in->ext[i] = final_operand(l, in->ext[i]);
     }
     out->ext = in->ext;
+    if (in->parts) {
+        out->fn = warp_load_group_for(l->isa->name);
+        out->aux = emit_group(l, in);
+    }
     if (in->op.family == PTX_CALL) {
         /* The record belongs to this instruction alone; it was made for it. */
         struct warp_call *call = lower_alloc(l, 1, sizeof(*call));

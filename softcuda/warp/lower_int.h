@@ -42,6 +42,7 @@ struct lower_insn {
     uint32_t target_count;
     const int32_t *targets;
     const void *aux;
+    struct lower_insn *parts; /* of a group of loads: one for each of ext */
 };
 
 struct lower_reg {
@@ -176,7 +177,9 @@ void lower_memory(struct lower *l, const struct ptx_insn *in);
 void lower_call(struct lower *l, const struct ptx_insn *in);
 
 void lower_uniform(struct lower *l);           /* lower_uniform.c */
+bool lower_is_pure(const struct ptx_op *op);   /* reads and writes registers only */
 void lower_flow(struct lower *l);              /* lower_flow.c */
+void lower_group(struct lower *l);             /* lower_group.c */
 void lower_slots(struct lower *l);             /* lower_slots.c */
 void lower_emit(struct lower *l);              /* lower_emit.c */
 void lower_emit_hoisted(struct lower *l);      /* after all functions */

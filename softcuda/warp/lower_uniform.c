@@ -8,7 +8,7 @@
  */
 #include "softcuda/warp/lower_int.h"
 
-static bool is_pure(const struct ptx_op *op)
+bool lower_is_pure(const struct ptx_op *op)
 {
     if (op->flags & PTX_F_CC)
         return false;
@@ -92,7 +92,7 @@ static bool hoist_one(struct lower *l, struct lower_insn *in)
     struct hoist hoist = {.l = l};
 
     lower_each_operand(in, replace_alias, l);
-    if (in->kind != LOWER_PLAIN || in->fn || !is_pure(&in->op))
+    if (in->kind != LOWER_PLAIN || in->fn || !lower_is_pure(&in->op))
         return false;
     lower_each_operand(in, classify, &visit);
     if (in->op.family == PTX_CVTA)

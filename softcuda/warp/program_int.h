@@ -83,6 +83,14 @@ struct warp_switch {
     uint32_t target_count;
 };
 
+enum { WARP_GROUP_MAX = 16 };
+
+struct warp_group {
+    struct warp_insn *insns; /* the loads, as they would stand alone */
+    uint32_t count;
+    int64_t imm_min, imm_max;
+};
+
 struct warp_program {
     struct ptx_module *module;
     struct ptx_function *function;

@@ -10,8 +10,7 @@
 
 #define ORDER __ATOMIC_SEQ_CST
 
-/* ---- one lane: the old value at p
- * ------------------------------------------------------------------- */
+/* ---- one lane: the old value at p ------------------------------------------------------------ */
 
 /* Anything the processor has no instruction for: `expr` is the new value, from `old`, y and z. */
 #define EXCHANGE_LOOP(T, p, expr)                                                                  \
@@ -77,8 +76,7 @@ LANE_LOOP(dec_u32, u32, old == 0 || old > y ? y : old - 1)
 LANE(add_f32, u32, add_f32_bits(old, y, false), EXCHANGE_LOOP(u32, p, add_f32_bits(old, y, true)))
 LANE_LOOP(add_f64, u64, add_f64_bits(old, y))
 
-/* ---- all lanes
- * ---------------------------------------------------------------------------------------- */
+/* ---- all lanes ------------------------------------------------------------------------------- */
 
 static bool all_equal(const struct warp *w, const u64 at[WARP_LANES])
 {
@@ -181,8 +179,7 @@ ATOMIC_WINDOWS(max_s64, s64)
 ATOMIC_WINDOWS(inc_u32, u32)
 ATOMIC_WINDOWS(dec_u32, u32)
 
-/* ---- finder
- * ---------------------------------------------------------------------------------------------- */
+/* ---- finder ---------------------------------------------------------------------------------- */
 
 static const struct {
     uint8_t sub, type;

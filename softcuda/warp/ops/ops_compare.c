@@ -7,8 +7,7 @@
 #include "softcuda/warp/ops/ops_list.h"
 #include "softcuda/warp/ops/ops_pack.h"
 
-/* ---- what becomes of the bits
- * -------------------------------------------------------------------- */
+/* ---- what becomes of the bits ---------------------------------------------------------------- */
 
 enum combine { COMBINE_NONE, COMBINE_AND, COMBINE_OR, COMBINE_XOR };
 
@@ -56,8 +55,7 @@ static const struct warp_insn *finish_set(struct warp *w, const struct warp_insn
     return in + 1;
 }
 
-/* ---- comparisons
- * ---------------------------------------------------------------------------------- */
+/* ---- comparisons ----------------------------------------------------------------------------- */
 
 #define SET_ONE_F32 UINT32_C(0x3f800000) /* set.f32 delivers 1.0 */
 #define SET_ONE_INT UINT32_MAX           /* set.u32 and set.s32 all ones */
@@ -159,8 +157,7 @@ COMPARE_FLOAT(f32, f32)
 COMPARE_FLOAT(f64, f64)
 COMPARE_FLOAT(ftz, f32)
 
-/* ---- testp
- * ------------------------------------------------------------------------------------------ */
+/* ---- testp ----------------------------------------------------------------------------------- */
 
 /* `m` are the bits without the sign; inf and low the encodings of infinity and of the smallest
  * normal number. */
@@ -202,8 +199,7 @@ static warp_fn find_testp(const struct ptx_op *op)
     return rows[op->type == PTX_F64][op->sub - PTX_SUB_FINITE];
 }
 
-/* ---- finder
- * ------------------------------------------------------------------------------------------ */
+/* ---- finder ---------------------------------------------------------------------------------- */
 
 enum outcome { OUTCOME_SETP, OUTCOME_INT, OUTCOME_F32, OUTCOME_COUNT };
 typedef warp_fn by_outcome[OUTCOME_COUNT][4]; /* [outcome][enum combine] */

@@ -7,8 +7,7 @@
 #include "softcuda/warp/ops/ops_int.h"
 #include "softcuda/warp/ops/ops_list.h"
 
-/* ---- integers, each in a register of its own size (8 bits: in 16)
- * --------------------------------- */
+/* ---- integers, each in a register of its own size (8 bits: in 16) ---------------------------- */
 
 OPS_UNARY(u16_u8, u16, u16, (u8)x)
 OPS_UNARY(s16_s8, s16, u16, (s8)x)
@@ -27,8 +26,7 @@ OPS_UNARY(u8_u32, u16, u32, (u8)x)
 OPS_UNARY(u32_u32, u32, u32, x)
 OPS_UNARY(u64_u64, u64, u64, x)
 
-/* ---- integers to floats
- * ------------------------------------------------------------------------------ */
+/* ---- integers to floats ---------------------------------------------------------------------- */
 
 OPS_UNARY(f32_u8, f32, u16, (f32)(u8)x)
 OPS_UNARY(f32_s8, f32, u16, (f32)(s8)x)
@@ -43,8 +41,7 @@ OPS_UNARY(f64_s32, f64, s32, (f64)x)
 OPS_UNARY(f64_u64, f64, u64, (f64)x)
 OPS_UNARY(f64_s64, f64, s64, (f64)x)
 
-/* ---- floats to integers: saturating; NaN as the PTX ISA says for the pair
- * -------------------------- */
+/* ---- floats to integers: saturating; NaN as the PTX ISA says for the pair -------------------- */
 
 /* `whole` is x rounded; only what fits is ever cast. low and limit bound the type: [low, limit). */
 #define TO_INTEGER(T, whole, low, limit, least, most, nan)                                         \
@@ -99,8 +96,7 @@ ROUNDINGS_TO(s64_f64, s64, f64, to_s64_f64, )
 ROUNDINGS_TO(f32_f32, f32, f32, ops_nan32, f)
 ROUNDINGS_TO(f64_f64, f64, f64, ops_nan64, )
 
-/* ---- between floats
- * ------------------------------------------------------------------------------------ */
+/* ---- between floats -------------------------------------------------------------------------- */
 
 OPS_UNARY(f64_f32, f64, f32, ops_nan64((f64)x))
 OPS_UNARY(f32_f64, f32, f64, ops_nan32((f32)x))
@@ -145,8 +141,7 @@ OPS_UNARY(bf16_f32, u16, f32, float_to_bfloat(x))
 OPS_BINARY2(f16x2_f32, u32, f32, f32, (u32)float_to_half(x) << 16 | float_to_half(y))
 OPS_BINARY2(bf16x2_f32, u32, f32, f32, (u32)float_to_bfloat(x) << 16 | float_to_bfloat(y))
 
-/* ---- finder
- * ---------------------------------------------------------------------------------------------- */
+/* ---- finder ---------------------------------------------------------------------------------- */
 
 /* Without a rounding, or with the one that stands here; NONE also allows RN where it is implied. */
 static const struct row {

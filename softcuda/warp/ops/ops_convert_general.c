@@ -15,8 +15,7 @@ __extension__ typedef __int128 s128;
 
 _Static_assert(__LDBL_MANT_DIG__ >= 64, "an intermediate must hold a 64-bit integer exactly");
 
-/* ---- formats ------------------------------------------------------------------------------------
- */
+/* ---- formats --------------------------------------------------------------------------------- */
 
 enum float_format { F16, BF16, TF32, F32, F64, FORMATS };
 
@@ -123,8 +122,7 @@ static bool is_subnormal_f32(u64 bits)
     return (bits & 0x7f800000u) == 0 && (bits & 0x007fffffu) != 0;
 }
 
-/* ---- integers
- * ------------------------------------------------------------------------------------ */
+/* ---- integers -------------------------------------------------------------------------------- */
 
 /* An integer type in a register that may be wider: 18 of them. */
 struct integer {
@@ -195,8 +193,7 @@ static void write_integer(const struct warp *w, u32 operand, const struct intege
     write_register(w, operand, type->register_bytes, lane, extend((u64)value, type));
 }
 
-/* ---- handlers: a form's number is a mixed-radix code of its parts
- * ----------------------------------- */
+/* ---- handlers: a form's number is a mixed-radix code of its parts ---------------------------- */
 
 #define FOR_ACTIVE(w, lane)                                                                        \
     for (unsigned lane = 0; lane < WARP_LANES; lane++)                                             \
@@ -370,8 +367,7 @@ OPS_NUMBERED(run_int_float)
 OPS_NUMBERED(run_float_float)
 OPS_NUMBERED(run_narrow)
 
-/* ---- finder
- * ------------------------------------------------------------------------------------------ */
+/* ---- finder ---------------------------------------------------------------------------------- */
 
 /* The index of an integer type in `integers`, or -1. */
 static int integer_of(uint8_t type, u32 register_bytes)

@@ -17,7 +17,7 @@
 #include "softcuda/warp/ops/ops_int.h"
 #include "softcuda/warp/ops/ops_list.h"
 
-/* ---- rounding ------------------------------------------------------------------------------- */
+/* ---- rounding -------------------------------------------------------------------------------- */
 
 enum { ROUND_RN, ROUND_RZ, ROUND_RM, ROUND_RP, ROUND_COUNT };
 
@@ -83,8 +83,7 @@ static warp_fn pick_round(const struct ptx_op *op, const by_round rows)
     }
 }
 
-/* ---- forms: plain, .ftz, .sat, .ftz.sat, each in four roundings ---------------------------------
- */
+/* ---- forms: plain, .ftz, .sat, .ftz.sat, each in four roundings ------------------------------ */
 
 enum { FORM_FTZ = 1, FORM_SAT = 2, FORM_COUNT = 4 };
 
@@ -163,8 +162,7 @@ OPS_INLINE f64 flush64(f64 x)
 OPS_UNARY(rcp_ftz_f64, f64, f64, flush64(lane_rcp_f64(flush64(x))))
 OPS_UNARY(rsqrt_ftz_f64, f64, f64, flush64(lane_rsqrt_f64(flush64(x))))
 
-/* ---- sign, min, max
- * ------------------------------------------------------------------------------ */
+/* ---- sign, min, max -------------------------------------------------------------------------- */
 
 OPS_UNARY(abs_f32, f32, f32, __builtin_fabsf(x))
 OPS_UNARY(neg_f32, f32, f32, -x)
@@ -211,8 +209,7 @@ MINMAX_LANE(max_f64, f64, u64, ops_bits64, ops_float64, ops_nan64, >, &)
 MINMAX_FORMS(min_f32)
 MINMAX_FORMS(max_f32)
 
-/* ---- finders
- * -------------------------------------------------------------------------------------- */
+/* ---- finders --------------------------------------------------------------------------------- */
 
 /* Correctly rounded arithmetic in all forms: rows by family. */
 static warp_fn find_rounded(const struct ptx_op *op, const by_round *f32_rows,

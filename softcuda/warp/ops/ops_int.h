@@ -37,7 +37,7 @@ typedef double f64;
 
 #define OPS_INLINE static inline __attribute__((always_inline))
 
-/* ---- lanes ---------------------------------------------------------------------------------- */
+/* ---- lanes ----------------------------------------------------------------------------------- */
 
 /* Lanes never depend on each other and a destination is either a source itself or apart from it. */
 #ifdef __clang__
@@ -127,7 +127,7 @@ extern const u64 ops_lane_bit64[WARP_LANES]; /* the same for 64-bit lanes */
     OPS_EACH_UNSIGNED(M, name, expr) OPS_EACH_SIGNED(M, name, expr)
 #define OPS_UNARY_T(name, T, expr) OPS_UNARY(name, T, T, expr)
 
-/* ---- finders -------------------------------------------------------------------------------- */
+/* ---- finders --------------------------------------------------------------------------------- */
 
 typedef warp_fn ops_finder(const struct ptx_op *op, const struct warp_form *form);
 
@@ -150,7 +150,7 @@ static inline warp_fn ops_pick(const struct ptx_op *op, const warp_fn *table, u3
     return (op->flags & ~allowed) || op->type >= PTX_TYPE_COUNT ? NULL : table[op->type];
 }
 
-/* ---- bits ----------------------------------------------------------------------------------- */
+/* ---- bits ------------------------------------------------------------------------------------ */
 
 OPS_INLINE u32 ops_bits32(f32 x)
 {

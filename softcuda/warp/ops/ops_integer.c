@@ -11,7 +11,7 @@
 __extension__ typedef unsigned __int128 u128;
 __extension__ typedef __int128 s128;
 
-/* ---- add, sub, neg, abs, min, max, sad ------------------------------------------------------ */
+/* ---- add, sub, neg, abs, min, max, sad ------------------------------------------------------- */
 
 OPS_EACH_UNSIGNED(OPS_BINARY, add, x + y)
 OPS_EACH_UNSIGNED(OPS_BINARY, sub, x - y)
@@ -69,8 +69,7 @@ static const ops_by_type sub_sat_rows = {[PTX_S32] = sub_sat_s32};
 static const ops_by_type min_relu_rows = {[PTX_S32] = min_relu_s32, [PTX_S16X2] = min_relu_s16x2};
 static const ops_by_type max_relu_rows = {[PTX_S32] = max_relu_s32, [PTX_S16X2] = max_relu_s16x2};
 
-/* ---- mul, mad, mul24, mad24, dp4a, dp2a --------------------------------------------------------
- */
+/* ---- mul, mad, mul24, mad24, dp4a, dp2a ------------------------------------------------------ */
 
 OPS_EACH_UNSIGNED(OPS_BINARY, mul_lo, (u64)x *y)
 OPS_BINARY(mul_hi_u16, u16, ((u32)x * y) >> 16)
@@ -165,8 +164,7 @@ OPS_EACH_SIGNED(OPS_BINARY, rem, y == 0 ? x : y == -1 ? 0 : x % y)
 static const ops_by_type div_rows = {OPS_ROWS_SIGN(div)};
 static const ops_by_type rem_rows = {OPS_ROWS_SIGN(rem)};
 
-/* ---- bits -------------------------------------------------------------------------------------
- */
+/* ---- bits ------------------------------------------------------------------------------------ */
 
 OPS_INLINE u32 high_bit32(u32 x)
 {
@@ -295,8 +293,7 @@ static const ops_by_type bmsk_clamp_rows = {[PTX_B32] = bmsk_clamp};
 static const ops_by_type bmsk_wrap_rows = {[PTX_B32] = bmsk_wrap};
 static const ops_by_type fns_rows = {[PTX_B32] = fns_b32};
 
-/* ---- finder ------------------------------------------------------------------------------------
- */
+/* ---- finder ---------------------------------------------------------------------------------- */
 
 static warp_fn find_mul_mad(const struct ptx_op *op)
 {

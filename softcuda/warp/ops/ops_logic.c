@@ -5,8 +5,7 @@
 #include "softcuda/warp/ops/ops_int.h"
 #include "softcuda/warp/ops/ops_list.h"
 
-/* ---- logic ------------------------------------------------------------------------------------
- */
+/* ---- logic ----------------------------------------------------------------------------------- */
 
 OPS_EACH_UNSIGNED(OPS_BINARY, and, x &y)
 OPS_EACH_UNSIGNED(OPS_BINARY, or, x | y)
@@ -59,8 +58,7 @@ OPS_HANDLER(lop3_b32)
     return in + 1;
 }
 
-/* ---- shifts -----------------------------------------------------------------------------------
- */
+/* ---- shifts ---------------------------------------------------------------------------------- */
 
 #define SHIFT(name, T, width, expr_in, expr_out)                                                   \
     OPS_BINARY2(name, T, T, u32, y < (width) ? (expr_in) : (expr_out))
@@ -102,8 +100,7 @@ static warp_fn find_shf(const struct ptx_op *op)
     return op->sub == PTX_SUB_R ? (wrap ? shf_r_wrap : shf_r_clamp) : NULL;
 }
 
-/* ---- prmt ---------------------------------------------------------------------------------------
- */
+/* ---- prmt ------------------------------------------------------------------------------------ */
 
 /* Byte `n` of the eight in b:a; with bit 3 of the selector its sign in all bits. */
 OPS_INLINE u32 chosen_byte(u64 bytes, u32 selector)
@@ -158,8 +155,7 @@ static warp_fn find_prmt(const struct ptx_op *op)
     }
 }
 
-/* ---- selp, slct
- * ----------------------------------------------------------------------------------- */
+/* ---- selp, slct ------------------------------------------------------------------------------ */
 
 #define SELP(name, T)                                                                              \
     OPS_HANDLER(name)                                                                              \
@@ -204,8 +200,7 @@ static warp_fn find_slct(const struct ptx_op *op)
                                  : ops_pick(op, slct_f32_rows, 0);
 }
 
-/* ---- mov
- * ------------------------------------------------------------------------------------------- */
+/* ---- mov ------------------------------------------------------------------------------------- */
 
 OPS_EACH_UNSIGNED(OPS_UNARY_T, mov, x)
 
@@ -340,8 +335,7 @@ static warp_fn find_mov(const struct ptx_op *op, const struct warp_form *form)
     return ops_pick(op, mov_rows, 0);
 }
 
-/* ---- finder
- * ------------------------------------------------------------------------------------------ */
+/* ---- finder ---------------------------------------------------------------------------------- */
 
 warp_fn OPS_SYM(ops_find_logic)(const struct ptx_op *op, const struct warp_form *form)
 {

@@ -3,332 +3,300 @@
  *
  * A warp's addresses are looked at in two rows of 16 lanes. A row of consecutive elements is one
  * copy, a row of equal addresses one load; other rows are taken lane by lane after one check of
- * them all. Whatever does not fit (another range, a fault, a rare width) goes to the general
- * handler, which does it all again from the start: nothing is written before the checks.
+ * them all. What does not fit (another range, a fault, a rare width) goes to the general handler.
  */
-#ifdef __SSE2__
-#include <immintrin.h>
-#endif
-
-#include "softcuda/warp/ops/ops_list.h"
 #include "softcuda/warp/ops/ops_memory.h"
+#include "softcuda/warp/ops/ops_list.h"
+#include "softcuda/warp/ops/ops_rows.h"
 
-enum { ROW = WARP_LANES / 2 };
+/* ---- windows --------------------------------------------------------------------------------- */
 
-/* Valid addresses are those with address - lo <= span; the bytes are at host + address. */
+/* Valid bytes are those with address - lo < size; they are at host + address. */
 struct window {
-    u64 lo, span, host;
+    u64 lo, size, host;
 };
 
-OPS_INLINE bool window_open(const struct warp *w, enum ops_window kind, u64 address, u32 bytes,
-                            bool write, struct window *window)
+/* The window that `address` lies in, if it can be had without asking anybody. */
+OPS_INLINE bool window_open(const struct warp *w, enum ops_window kind, u64 address, bool write,
+                            struct window *window)
 {
     if (kind == OPS_SHARED) {
-        const u32 size = w->block->shared_bytes;
-        *window = (struct window){0, (u64)size - bytes, (u64)(uintptr_t)w->block->shared};
-        return size >= bytes;
+        *window = (struct window){0, w->block->shared_bytes, (u64)(uintptr_t)w->block->shared};
+        return true;
     }
     for (unsigned n = 0; n < WARP_TLB_ENTRIES; n++) {
         const struct warp_range *range = &w->tlb->entry[n];
         if (address - range->lo < range->hi - range->lo && (range->can_write || !write)) {
-            *window = (struct window){range->lo, range->hi - range->lo - bytes, 0};
-            return range->hi - range->lo >= bytes;
+            *window = (struct window){range->lo, range->hi - range->lo, 0};
+            return true;
         }
     }
     if (kind == OPS_GENERIC) {
         const u64 shared = (u64)(uintptr_t)w->block->shared;
-        const u32 size = w->block->shared_bytes;
-        *window = (struct window){shared, (u64)size - bytes, 0};
-        return size >= bytes && address - shared < size;
+        *window = (struct window){shared, w->block->shared_bytes, 0};
+        return address - shared < w->block->shared_bytes;
     }
     return false;
 }
 
-/* Bit l: lane l of the row is not at first + l * step. Addresses are u64, or u32 that wrap. */
-OPS_INLINE u32 row_differs64(const u64 *a, u64 first, u64 step)
+/* Is [address, address + bytes) in the window, and the address a multiple of `align`? */
+OPS_INLINE bool window_holds(const struct window *window, u64 address, u64 bytes, u64 align)
 {
-#if defined(__AVX512F__)
-    const __m512i lane = _mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0);
-    const __m512i steps = _mm512_set1_epi64((long long)step);
-    const __m512i low =
-        _mm512_add_epi64(_mm512_set1_epi64((long long)first), _mm512_mullox_epi64(lane, steps));
-    const __m512i high = _mm512_add_epi64(low, _mm512_slli_epi64(steps, 3));
+    const u64 offset = address - window->lo;
 
-    return (u32)_mm512_cmpneq_epi64_mask(low, _mm512_load_si512(a)) |
-           (u32)_mm512_cmpneq_epi64_mask(high, _mm512_load_si512(a + 8)) << 8;
-#else
-    u32 bits = 0;
-    for (unsigned l = 0; l < ROW; l++)
-        bits |= a[l] != first + l * step ? ops_lane_bit[l] : 0;
-    return bits;
-#endif
+    return offset < window->size && window->size - offset >= bytes && !(address & (align - 1));
 }
 
-OPS_INLINE u32 row_differs32(const u32 *a, u32 first, u32 step)
+/* ---- rows ------------------------------------------------------------------------------------ */
+
+/* The addresses of a row, of 32 or 64 bits; imm is added to each. */
+OPS_INLINE u64 row_address(const struct warp_insn *in, const void *addresses, bool addr32,
+                           unsigned l)
 {
-#if defined(__AVX512F__)
-    const __m512i lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-    const __m512i wanted = _mm512_add_epi32(_mm512_set1_epi32((int)first),
-                                            _mm512_mullo_epi32(lane, _mm512_set1_epi32((int)step)));
-    return (u32)_mm512_cmpneq_epi32_mask(wanted, _mm512_load_si512(a));
-#else
-    u32 bits = 0;
-    for (unsigned l = 0; l < ROW; l++)
-        bits |= a[l] != first + l * step ? ops_lane_bit[l] : 0;
-    return bits;
-#endif
+    return addr32 ? (u32)(((const u32 *)addresses)[l] + (u32)in->imm)
+                  : ((const u64 *)addresses)[l] + (u64)in->imm;
 }
 
-/* Bit l: lane l of the row is outside the window or not aligned. */
-OPS_INLINE u32 row_outside(const u64 at[ROW], const struct window *window, u32 bytes)
+OPS_INLINE enum ops_row_kind row_kind(const void *addresses, bool addr32, u32 step)
 {
-    u32 bits = 0;
-
-    for (unsigned l = 0; l < ROW; l++)
-        bits |= (at[l] - window->lo > window->span) | ((at[l] & (bytes - 1)) != 0) ? ops_lane_bit[l]
-                                                                                   : 0;
-    return bits;
+    return addr32 ? ops_row_kind32(addresses, step) : ops_row_kind64(addresses, step);
 }
 
-enum row_kind { ROW_EMPTY, ROW_CONSECUTIVE, ROW_EQUAL, ROW_SCATTERED, ROW_REFUSED };
-
-/* What the addresses of a row are like. *first_out: of lane 0, were the row consecutive, or of all
- * lanes if equal, offset added; at[]: all addresses of a scattered row. */
-OPS_INLINE enum row_kind row_classify(const struct warp_insn *in, const void *addresses,
-                                      bool addr32, u32 on, const struct window *window, u32 bytes,
-                                      u64 *first_out, u64 at[ROW])
+/* Are the lanes `on` of a scattered row all in the window? */
+OPS_INLINE bool row_inside(const struct warp_insn *in, const void *addresses, bool addr32, u32 on,
+                           const struct window *window, u32 bytes)
 {
-    const u64 *a64 = (const u64 *)addresses;
-    const u32 *a32 = (const u32 *)addresses;
-    const u64 imm = (u64)in->imm;
-    unsigned lane, last;
-    u64 address, first;
+    u64 bad = window->size < bytes;
 
-    if (on == 0)
-        return ROW_EMPTY;
-    lane = (unsigned)__builtin_ctz(on);
-    last = 31u - (unsigned)__builtin_clz(on);
-    address = addr32 ? (u32)(a32[lane] + (u32)imm) : a64[lane] + imm;
-    first = address - (u64)lane * bytes;
-    if (!((addr32 ? row_differs32(a32, (u32)(first - imm), bytes)
-                  : row_differs64(a64, first - imm, bytes)) &
-          on)) {
-        *first_out = first;
-        return address - window->lo <= window->span &&
-                       first + (u64)last * bytes - window->lo <= window->span &&
-                       !(address & (bytes - 1))
-                   ? ROW_CONSECUTIVE
-                   : ROW_REFUSED;
+    for (unsigned l = 0; l < OPS_ROW; l++) {
+        const u64 address = row_address(in, addresses, addr32, l);
+        const u64 outside =
+            (address - window->lo > window->size - bytes) | ((address & (bytes - 1)) != 0);
+        bad |= on & ops_lane_bit64[l] ? outside : 0;
     }
-    if (!((addr32 ? row_differs32(a32, (u32)(address - imm), 0)
-                  : row_differs64(a64, address - imm, 0)) &
-          on)) {
-        *first_out = address;
-        return address - window->lo <= window->span && !(address & (bytes - 1)) ? ROW_EQUAL
-                                                                                : ROW_REFUSED;
-    }
-    for (unsigned l = 0; l < ROW; l++)
-        at[l] = addr32 ? (u32)(a32[l] + (u32)imm) : a64[l] + imm;
-    return row_outside(at, window, bytes) & on ? ROW_REFUSED : ROW_SCATTERED;
+    return bad == 0;
 }
 
-/* Both rows; false if one is refused. */
-struct rows {
-    enum row_kind kind[2];
-    u64 first[2];
-    FAB_ALIGNED(64) u64 at[WARP_LANES];
-};
-
-OPS_INLINE bool rows_classify(const struct warp *w, const struct warp_insn *in,
-                              enum ops_window kind, bool addr32, u32 bytes, bool write,
-                              struct window *window, struct rows *rows)
+/* The general handler for one row only. The mask is put back before anybody else sees it. */
+OPS_INLINE const struct warp_insn *row_general(struct warp *w, const struct warp_insn *in,
+                                               unsigned row, bool is_store, unsigned form)
 {
-    const u8 *a = (const u8 *)warp_at(w, in->a);
-    const unsigned lane = (unsigned)__builtin_ctz(w->mask);
-    const u64 address = addr32 ? (u32)(((const u32 *)(const void *)a)[lane] + (u32)in->imm)
-                               : ((const u64 *)(const void *)a)[lane] + (u64)in->imm;
+    const u32 mask = w->mask;
+    const struct warp_insn *next;
 
-    if (FAB_UNLIKELY(!window_open(w, kind, address, bytes, write, window)))
-        return false;
-    for (unsigned r = 0; r < 2; r++) {
-        rows->kind[r] =
-            row_classify(in, a + r * ROW * (addr32 ? 4 : 8), addr32, w->mask >> (r * ROW) & 0xffff,
-                         window, bytes, &rows->first[r], rows->at + r * ROW);
-        if (FAB_UNLIKELY(rows->kind[r] == ROW_REFUSED))
-            return false;
-    }
-    return true;
+    w->mask = mask & (row ? 0xffff0000u : 0x0000ffffu);
+    next = is_store ? ops_store(w, in, form) : ops_load(w, in, form);
+    w->mask = mask;
+    return next;
 }
-
-/* ---- one element a lane
- * ----------------------------------------------------------------------------- */
 
 #define FOR_LANES(m, l)                                                                            \
     for (u32 m_ = (m), l = 0; m_ && (l = (u32)__builtin_ctz(m_), true); m_ &= m_ - 1)
 
-/* M is the type in memory, R the register's. */
-#define LOAD(name, R, M, element, window_kind, addr32)                                             \
+/* ---- elements: every function is inlined with a constant element ----------------------------- */
+
+/* In memory and in a register, of the elements that are fast. */
+#define FAST_ELEMENTS(X)                                                                           \
+    X(U8_U16, u8, u16)                                                                             \
+    X(U8_U32, u8, u32) X(U16_U16, u16, u16) X(U32_U32, u32, u32) X(U64_U64, u64, u64)
+
+OPS_INLINE u32 element_bytes(enum ops_element element)
+{
+    return element == OPS_ELEMENT_U8_U16 || element == OPS_ELEMENT_U8_U32 ? 1
+           : element == OPS_ELEMENT_U16_U16                               ? 2
+           : element == OPS_ELEMENT_U32_U32                               ? 4
+                                                                          : 8;
+}
+
+OPS_INLINE u32 register_bytes(enum ops_element element)
+{
+    return element == OPS_ELEMENT_U64_U64                                    ? 8
+           : element == OPS_ELEMENT_U32_U32 || element == OPS_ELEMENT_U8_U32 ? 4
+                                                                             : 2;
+}
+
+/* One element of every `stride` into a row of registers; and back. */
+OPS_INLINE void row_load(void *d, const void *from, u32 stride, enum ops_element element)
+{
+#define ROW_LOAD(name, M, R)                                                                       \
+    if (element == OPS_ELEMENT_##name) {                                                           \
+        OPS_IVDEP for (unsigned l = 0; l < OPS_ROW; l++)((R *)d)[l] =                              \
+            ((const M *)from)[l * stride];                                                         \
+    }
+    FAST_ELEMENTS(ROW_LOAD)
+#undef ROW_LOAD
+}
+
+OPS_INLINE void row_store(const void *b, void *to, u32 stride, enum ops_element element)
+{
+#define ROW_STORE(name, M, R)                                                                      \
+    if (element == OPS_ELEMENT_##name) {                                                           \
+        OPS_IVDEP for (unsigned l = 0; l < OPS_ROW; l++)((M *)to)[l * stride] =                    \
+            (M)((const R *)b)[l];                                                                  \
+    }
+    FAST_ELEMENTS(ROW_STORE)
+#undef ROW_STORE
+}
+
+OPS_INLINE void lane_load(void *d, unsigned l, const void *from, enum ops_element element)
+{
+#define LANE_LOAD(name, M, R)                                                                      \
+    if (element == OPS_ELEMENT_##name)                                                             \
+        ((R *)d)[l] = *(const M *)from;
+    FAST_ELEMENTS(LANE_LOAD)
+#undef LANE_LOAD
+}
+
+OPS_INLINE void lane_store(const void *b, unsigned l, void *to, enum ops_element element)
+{
+#define LANE_STORE(name, M, R)                                                                     \
+    if (element == OPS_ELEMENT_##name)                                                             \
+        *(M *)to = (M)((const R *)b)[l];
+    FAST_ELEMENTS(LANE_STORE)
+#undef LANE_STORE
+}
+
+/* ---- one row, in one of its shapes ----------------------------------------------------------- */
+
+/* What does not change between the rows of an instruction; all but the pointers is constant. */
+struct transfer {
+    enum ops_window kind;
+    enum ops_element element;
+    u32 count; /* elements a lane: 1, 2 or 4 */
+    bool addr32, is_store;
+    u8 *registers[4]; /* of the row's first lane */
+};
+
+OPS_INLINE void move_row(const struct transfer *t, u64 host)
+{
+    const u32 bytes = element_bytes(t->element);
+
+    for (u32 n = 0; n < t->count; n++) {
+        if (t->is_store)
+            row_store(t->registers[n], ops_host(host + n * bytes), t->count, t->element);
+        else
+            row_load(t->registers[n], ops_host(host + n * bytes), t->count, t->element);
+    }
+}
+
+OPS_INLINE void move_lane(const struct transfer *t, u64 host, unsigned l)
+{
+    const u32 bytes = element_bytes(t->element);
+
+    for (u32 n = 0; n < t->count; n++) {
+        if (t->is_store)
+            lane_store(t->registers[n], l, ops_host(host + n * bytes), t->element);
+        else
+            lane_load(t->registers[n], l, ops_host(host + n * bytes), t->element);
+    }
+}
+
+/* All lanes at one address: the load is spread; of a store the highest lane's value stays. */
+OPS_INLINE void move_same(const struct transfer *t, u64 host)
+{
+    const u32 bytes = element_bytes(t->element);
+
+    if (t->is_store) {
+        move_lane(t, host, OPS_ROW - 1);
+        return;
+    }
+    for (u32 n = 0; n < t->count; n++)
+        row_load(t->registers[n], ops_host(host + n * bytes), 0, t->element);
+}
+
+/* ---- both rows ------------------------------------------------------------------------------- */
+
+/* True when the row is done; false: only the general handler can tell what is to be done. */
+OPS_INLINE bool move_some(const struct warp_insn *in, const struct transfer *t,
+                          const struct window *window, const void *addresses, u32 on)
+{
+    const u32 bytes = element_bytes(t->element) * t->count;
+    const u64 first = row_address(in, addresses, t->addr32, 0);
+
+    if (FAB_LIKELY(on == 0xffff)) {
+        const enum ops_row_kind kind = row_kind(addresses, t->addr32, bytes);
+
+        if (FAB_LIKELY(kind == OPS_ROW_CONSECUTIVE)) {
+            if (FAB_UNLIKELY(!window_holds(window, first, OPS_ROW * bytes, bytes)))
+                return false;
+            move_row(t, window->host + first);
+            return true;
+        }
+        if (kind == OPS_ROW_EQUAL) {
+            if (FAB_UNLIKELY(!window_holds(window, first, bytes, bytes)))
+                return false;
+            move_same(t, window->host + first);
+            return true;
+        }
+    }
+    if (!row_inside(in, addresses, t->addr32, on, window, bytes))
+        return false;
+    FOR_LANES(on, l) move_lane(t, window->host + row_address(in, addresses, t->addr32, l), l);
+    return true;
+}
+
+OPS_INLINE const struct warp_insn *move(struct warp *w, const struct warp_insn *in,
+                                        struct transfer t)
+{
+    const u8 *addresses = (const u8 *)warp_at(w, in->a);
+    const u32 mask = w->mask;
+    const unsigned form = ops_form(t.kind, t.element, t.count == 4 ? 2 : t.count - 1);
+    struct window window;
+    FAB_ALIGNED(64) u64 waste[WARP_LANES];
+
+    if (FAB_UNLIKELY(!window_open(
+            w, t.kind, row_address(in, addresses, t.addr32, (unsigned)__builtin_ctz(mask)),
+            t.is_store, &window)))
+        return t.is_store ? ops_store(w, in, form) : ops_load(w, in, form);
+    for (u32 n = 0; n < t.count; n++) {
+        const u32 operand = n ? in->ext[n - 1] : t.is_store ? in->b : in->d;
+        t.registers[n] =
+            operand == WARP_NO_OPERAND ? (u8 *)waste : (u8 *)OPS_VECTOR(u64, w, operand);
+    }
+    for (unsigned row = 0; row < 2; row++) {
+        const u32 on = mask >> (row * OPS_ROW) & 0xffff;
+
+        if (on && FAB_UNLIKELY(!move_some(in, &t, &window, addresses, on)) &&
+            row_general(w, in, row, t.is_store, form) == WARP_STOP_FAULT)
+            return WARP_STOP_FAULT;
+        addresses += OPS_ROW * (t.addr32 ? 4 : 8);
+        for (u32 n = 0; n < t.count; n++)
+            t.registers[n] += OPS_ROW * register_bytes(t.element);
+    }
+    return in + 1;
+}
+
+#define MOVE(name, window, is_addr32, elem, elements, store)                                       \
     OPS_HANDLER(name)                                                                              \
     {                                                                                              \
-        struct window window;                                                                      \
-        struct rows rows;                                                                          \
-        R *d = OPS_VECTOR(R, w, in->d);                                                            \
-        if (FAB_UNLIKELY(                                                                          \
-                !rows_classify(w, in, window_kind, addr32, sizeof(M), false, &window, &rows)))     \
-            return ops_load(w, in, ops_form(window_kind, OPS_ELEMENT_##element, 0));               \
-        for (unsigned r = 0; r < 2; r++, d += ROW) {                                               \
-            const u32 on = w->mask >> (r * ROW) & 0xffff;                                          \
-            const M *from = (const M *)ops_host(window.host + rows.first[r]);                      \
-            const u64 *at = rows.at + r * ROW;                                                     \
-            if (rows.kind[r] == ROW_CONSECUTIVE) {                                                 \
-                if (FAB_LIKELY(on == 0xffff)) {                                                    \
-                    OPS_IVDEP for (unsigned l = 0; l < ROW; l++) d[l] = (R)from[l];                \
-                } else {                                                                           \
-                    FOR_LANES(on, l) d[l] = (R)from[l];                                            \
-                }                                                                                  \
-            } else if (rows.kind[r] == ROW_EQUAL) {                                                \
-                const R value = (R)*from;                                                          \
-                if (FAB_LIKELY(on == 0xffff)) {                                                    \
-                    OPS_IVDEP for (unsigned l = 0; l < ROW; l++) d[l] = value;                     \
-                } else {                                                                           \
-                    FOR_LANES(on, l) d[l] = value;                                                 \
-                }                                                                                  \
-            } else if (rows.kind[r] == ROW_SCATTERED) {                                            \
-                FOR_LANES(on, l) d[l] = (R) * (const M *)ops_host(window.host + at[l]);            \
-            }                                                                                      \
-        }                                                                                          \
-        return in + 1;                                                                             \
+        return move(w, in,                                                                         \
+                    (struct transfer){.kind = window,                                              \
+                                      .element = OPS_ELEMENT_##elem,                               \
+                                      .count = elements,                                           \
+                                      .addr32 = is_addr32,                                         \
+                                      .is_store = store});                                         \
     }
 
-#define STORE(name, R, M, element, window_kind, addr32)                                            \
-    OPS_HANDLER(name)                                                                              \
-    {                                                                                              \
-        struct window window;                                                                      \
-        struct rows rows;                                                                          \
-        const R *b = OPS_VECTOR(const R, w, in->b);                                                \
-        if (FAB_UNLIKELY(                                                                          \
-                !rows_classify(w, in, window_kind, addr32, sizeof(M), true, &window, &rows)))      \
-            return ops_store(w, in, ops_form(window_kind, OPS_ELEMENT_##element, 0));              \
-        for (unsigned r = 0; r < 2; r++, b += ROW) {                                               \
-            const u32 on = w->mask >> (r * ROW) & 0xffff;                                          \
-            M *to = (M *)ops_host(window.host + rows.first[r]);                                    \
-            const u64 *at = rows.at + r * ROW;                                                     \
-            if (rows.kind[r] == ROW_CONSECUTIVE) {                                                 \
-                if (FAB_LIKELY(on == 0xffff)) {                                                    \
-                    OPS_IVDEP for (unsigned l = 0; l < ROW; l++) to[l] = (M)b[l];                  \
-                } else {                                                                           \
-                    FOR_LANES(on, l) to[l] = (M)b[l];                                              \
-                }                                                                                  \
-            } else if (rows.kind[r] == ROW_EQUAL) {                                                \
-                *to = (M)b[31 - __builtin_clz(on)]; /* the highest lane's value stays */           \
-            } else if (rows.kind[r] == ROW_SCATTERED) {                                            \
-                FOR_LANES(on, l) * (M *)ops_host(window.host + at[l]) = (M)b[l];                   \
-            }                                                                                      \
-        }                                                                                          \
-        return in + 1;                                                                             \
-    }
+#define FORMS(op, suffix, window, addr32, store)                                                   \
+    MOVE(op##_u8_##suffix, window, addr32, U8_U16, 1, store)                                       \
+    MOVE(op##_u8w_##suffix, window, addr32, U8_U32, 1, store)                                      \
+    MOVE(op##_u16_##suffix, window, addr32, U16_U16, 1, store)                                     \
+    MOVE(op##_u32_##suffix, window, addr32, U32_U32, 1, store)                                     \
+    MOVE(op##_u64_##suffix, window, addr32, U64_U64, 1, store)                                     \
+    MOVE(op##_u32x2_##suffix, window, addr32, U32_U32, 2, store)                                   \
+    MOVE(op##_u32x4_##suffix, window, addr32, U32_U32, 4, store)                                   \
+    MOVE(op##_u64x2_##suffix, window, addr32, U64_U64, 2, store)
 
-/* ---- vectors of 2 and 4 elements
- * -------------------------------------------------------------------- */
+FORMS(ld, device, OPS_DEVICE, false, false)
+FORMS(ld, generic, OPS_GENERIC, false, false)
+FORMS(ld, shared, OPS_SHARED, false, false)
+FORMS(ld, shared32, OPS_SHARED, true, false)
+FORMS(st, device, OPS_DEVICE, false, true)
+FORMS(st, generic, OPS_GENERIC, false, true)
+FORMS(st, shared, OPS_SHARED, false, true)
+FORMS(st, shared32, OPS_SHARED, true, true)
 
-/* T is the type of an element in memory and register; operands of '_' go to `waste`. */
-#define LOAD_VECTOR(name, T, count, element, window_kind, addr32)                                  \
-    OPS_HANDLER(name)                                                                              \
-    {                                                                                              \
-        struct window window;                                                                      \
-        struct rows rows;                                                                          \
-        FAB_ALIGNED(64) T waste[WARP_LANES];                                                       \
-        T *d[count];                                                                               \
-        if (FAB_UNLIKELY(!rows_classify(w, in, window_kind, addr32, (count) * sizeof(T), false,    \
-                                        &window, &rows)))                                          \
-            return ops_load(w, in,                                                                 \
-                            ops_form(window_kind, OPS_ELEMENT_##element, (count) == 4 ? 2 : 1));   \
-        for (unsigned n = 0; n < (count); n++) {                                                   \
-            const u32 operand = n ? in->ext[n - 1] : in->d;                                        \
-            d[n] = operand == WARP_NO_OPERAND ? waste : OPS_VECTOR(T, w, operand);                 \
-        }                                                                                          \
-        for (unsigned r = 0; r < 2; r++) {                                                         \
-            const u32 on = w->mask >> (r * ROW) & 0xffff;                                          \
-            const T *from = (const T *)ops_host(window.host + rows.first[r]);                      \
-            const u64 *at = rows.at + r * ROW;                                                     \
-            if (rows.kind[r] == ROW_CONSECUTIVE && on == 0xffff) {                                 \
-                for (unsigned n = 0; n < (count); n++) {                                           \
-                    T *to = d[n] + r * ROW;                                                        \
-                    OPS_IVDEP for (unsigned l = 0; l < ROW; l++) to[l] = from[l * (count) + n];    \
-                }                                                                                  \
-                continue;                                                                          \
-            }                                                                                      \
-            FOR_LANES(on, l)                                                                       \
-            {                                                                                      \
-                const T *one = rows.kind[r] == ROW_CONSECUTIVE ? from + l * (count)                \
-                               : rows.kind[r] == ROW_EQUAL                                         \
-                                   ? from                                                          \
-                                   : (const T *)ops_host(window.host + at[l]);                     \
-                for (unsigned n = 0; n < (count); n++)                                             \
-                    d[n][r * ROW + l] = one[n];                                                    \
-            }                                                                                      \
-        }                                                                                          \
-        return in + 1;                                                                             \
-    }
-
-#define STORE_VECTOR(name, T, count, element, window_kind, addr32)                                 \
-    OPS_HANDLER(name)                                                                              \
-    {                                                                                              \
-        struct window window;                                                                      \
-        struct rows rows;                                                                          \
-        const T *b[count];                                                                         \
-        if (FAB_UNLIKELY(!rows_classify(w, in, window_kind, addr32, (count) * sizeof(T), true,     \
-                                        &window, &rows)))                                          \
-            return ops_store(w, in,                                                                \
-                             ops_form(window_kind, OPS_ELEMENT_##element, (count) == 4 ? 2 : 1));  \
-        for (unsigned n = 0; n < (count); n++)                                                     \
-            b[n] = OPS_VECTOR(const T, w, n ? in->ext[n - 1] : in->b);                             \
-        for (unsigned r = 0; r < 2; r++) {                                                         \
-            const u32 on = w->mask >> (r * ROW) & 0xffff;                                          \
-            T *to = (T *)ops_host(window.host + rows.first[r]);                                    \
-            const u64 *at = rows.at + r * ROW;                                                     \
-            FOR_LANES(on, l)                                                                       \
-            {                                                                                      \
-                T *one = rows.kind[r] == ROW_CONSECUTIVE ? to + l * (count)                        \
-                         : rows.kind[r] == ROW_EQUAL     ? to                                      \
-                                                         : (T *)ops_host(window.host + at[l]);         \
-                for (unsigned n = 0; n < (count); n++)                                             \
-                    one[n] = b[n][r * ROW + l];                                                    \
-            }                                                                                      \
-        }                                                                                          \
-        return in + 1;                                                                             \
-    }
-
-/* ---- the forms that are fast
- * ------------------------------------------------------------------------ */
-
-#define FORMS(M, suffix, window, addr32)                                                           \
-    M##_ONE(u8_##suffix, u16, u8, U8_U16, window, addr32)                                          \
-        M##_ONE(u8w_##suffix, u32, u8, U8_U32, window, addr32)                                     \
-            M##_ONE(u16_##suffix, u16, u16, U16_U16, window, addr32)                               \
-                M##_ONE(u32_##suffix, u32, u32, U32_U32, window, addr32)                           \
-                    M##_ONE(u64_##suffix, u64, u64, U64_U64, window, addr32)                       \
-                        M##_MANY(u32x2_##suffix, u32, 2, U32_U32, window, addr32)                  \
-                            M##_MANY(u32x4_##suffix, u32, 4, U32_U32, window, addr32)              \
-                                M##_MANY(u64x2_##suffix, u64, 2, U64_U64, window, addr32)
-#define LD_ONE(name, R, M, element, window, addr32) LOAD(ld_##name, R, M, element, window, addr32)
-#define ST_ONE(name, R, M, element, window, addr32) STORE(st_##name, R, M, element, window, addr32)
-#define LD_MANY(name, T, count, element, window, addr32)                                           \
-    LOAD_VECTOR(ld_##name, T, count, element, window, addr32)
-#define ST_MANY(name, T, count, element, window, addr32)                                           \
-    STORE_VECTOR(st_##name, T, count, element, window, addr32)
-
-FORMS(LD, device, OPS_DEVICE, false)
-FORMS(LD, generic, OPS_GENERIC, false)
-FORMS(LD, shared, OPS_SHARED, false)
-FORMS(LD, shared32, OPS_SHARED, true)
-FORMS(ST, device, OPS_DEVICE, false)
-FORMS(ST, generic, OPS_GENERIC, false)
-FORMS(ST, shared, OPS_SHARED, false)
-FORMS(ST, shared32, OPS_SHARED, true)
-
-/* ---- finder
- * ------------------------------------------------------------------------------------------ */
+/* ---- finder ---------------------------------------------------------------------------------- */
 
 #define FAST_ROWS(suffix, window, is_addr32)                                                       \
     {window, OPS_ELEMENT_U8_U16, 0, is_addr32, ld_u8_##suffix, st_u8_##suffix},                    \

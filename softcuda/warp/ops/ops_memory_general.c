@@ -7,8 +7,7 @@
 #include "softcuda/warp/ops/ops_memory.h"
 #include "softcuda/warp/ops/ops_numbered.h"
 
-/* ---- addresses ---------------------------------------------------------------------------------
- */
+/* ---- addresses ------------------------------------------------------------------------------- */
 
 bool ops_window_of(uint8_t space, enum ops_window *window_out)
 {
@@ -183,8 +182,7 @@ bool ops_resolve(struct warp *w, const struct warp_insn *in, u32 operand, enum o
     return ops_check(w, in, w->mask, &access, at);
 }
 
-/* ---- loads and stores
- * ---------------------------------------------------------------------------- */
+/* ---- loads and stores ------------------------------------------------------------------------ */
 
 struct element {
     uint8_t memory_bytes, register_bytes;
@@ -349,8 +347,7 @@ const struct warp_insn *ops_store(struct warp *w, const struct warp_insn *in, un
 OPS_NUMBERED(ops_load)
 OPS_NUMBERED(ops_store)
 
-/* ---- finder
- * ---------------------------------------------------------------------------------------- */
+/* ---- finder ---------------------------------------------------------------------------------- */
 
 static bool element_type(uint8_t type, u32 *bytes_out, bool *signed_out)
 {

@@ -36,9 +36,7 @@ static void put_u32(const struct warp *w, u32 operand, u32 value)
     OPS_WRITE(u32, w, d, value);
 }
 
-/* ---- shfl
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- shfl ------------------------------------------------------------------------------------ */
 
 enum { SHFL_LANE = 0x1f };
 
@@ -106,9 +104,7 @@ static warp_fn find_shfl(const struct ptx_op *op)
     }
 }
 
-/* ---- vote
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- vote ------------------------------------------------------------------------------------ */
 
 /* `here`: the voting lanes; `yes`: those of them for which the predicate holds. */
 #define VOTE(name, put, result)                                                                    \
@@ -158,9 +154,7 @@ static warp_fn find_vote(const struct ptx_op *op)
     }
 }
 
-/* ---- match
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- match ----------------------------------------------------------------------------------- */
 
 #define MATCH(T)                                                                                   \
     static u32 same_##T(const T *a, T value)                                                       \
@@ -209,9 +203,7 @@ static warp_fn find_match(const struct ptx_op *op)
     return op->type == PTX_B64 ? (is_any ? match_any_u64 : match_all_u64) : NULL;
 }
 
-/* ---- redux
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- redux ----------------------------------------------------------------------------------- */
 
 /* `x` is what the lanes before gave, `y` the next lane's value. */
 #define REDUX(name, T, expr)                                                                       \
@@ -267,8 +259,7 @@ static warp_fn find_redux(const struct ptx_op *op)
     }
 }
 
-/* ---- activemask, elect
- * --------------------------------------------------------------------------------------------- */
+/* ---- activemask, elect ----------------------------------------------------------------------- */
 
 OPS_HANDLER(activemask)
 {
