@@ -19,6 +19,7 @@ struct va_span {
 struct va_row {
     struct va_span slice, fixed; /* of device 0; the next devices follow */
     struct va_span pinned, managed, reserve;
+    uint64_t end; /* of all addresses that a process may have */
     int device_max;
 };
 
@@ -29,6 +30,7 @@ static const struct va_row usual = {
     .pinned = {0x180000000000, TIB(8)},
     .managed = {0x400000000000, TIB(16)},
     .reserve = {0x140200000000, 0x180000000000 - 0x140200000000},
+    .end = UINT64_C(1) << 47,
     .device_max = 64,
 };
 
@@ -39,6 +41,7 @@ static const struct va_row under_tsan = {
     .pinned = {GIB(320), GIB(64)},
     .managed = {GIB(384), GIB(64)},
     .reserve = {GIB(464), GIB(48)},
+    .end = GIB(512),
     .device_max = 16,
 };
 
@@ -89,6 +92,16 @@ static struct va_span area_span(enum va_area area, int device)
     return span;
 }
 
+uint64_t va_base(enum va_area area, int device)
+{
+    return area_span(area, device).base;
+}
+
+uint64_t va_bytes(enum va_area area)
+{
+    return area_span(area, 0).bytes;
+}
+
 /* Addresses of this process are numbers in the tables and pointers only here and where memory is
  * touched. */
 static void *pointer(uint64_t address)
@@ -115,7 +128,8 @@ static bool map_at(uint64_t address, uint64_t bytes)
 
 bool va_reserve_at(uint64_t address, uint64_t bytes)
 {
-    if (address < VA_PAGE || address + bytes < address || address % VA_PAGE != 0)
+    if (address < VA_PAGE || address % VA_PAGE != 0 || address >= row()->end ||
+        bytes > row()->end - address)
         return false;
     if (mem_ranges_hit(&taken, address, address + bytes))
         return false;

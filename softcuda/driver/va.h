@@ -35,5 +35,8 @@ void va_blank(uint64_t address, uint64_t bytes);
 
 /* The most devices that the table has room for. */
 int va_device_max(void);
+/* Where an area (of a device) lies. */
+uint64_t va_base(enum va_area area, int device);
+uint64_t va_bytes(enum va_area area);
 
 #endif /* SOFTCUDA_DRIVER_VA_H */

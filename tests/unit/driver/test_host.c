@@ -8,6 +8,7 @@
 
 #include "softcuda/driver/context.h"
 #include "softcuda/driver/mem.h"
+#include "softcuda/driver/va.h"
 #include "softcuda/warp/warp_int.h"
 
 #define MIB DRIVER_MIB
@@ -23,9 +24,9 @@ static void test_pinned(void)
     struct warp_range range;
 
     CHECK_EQ(soft_cuMemHostAlloc(&first, 5000, CU_MEMHOSTALLOC_PORTABLE), CUDA_SUCCESS);
-    CHECK_EQ((uintptr_t)first, 0x180000000000);
+    CHECK_EQ((uintptr_t)first, va_base(VA_PINNED, 0));
     CHECK_EQ(soft_cuMemAllocHost_v2(&second, 1), CUDA_SUCCESS);
-    CHECK_EQ((uintptr_t)second, 0x180000000000 + 8192);
+    CHECK_EQ((uintptr_t)second, va_base(VA_PINNED, 0) + 8192);
     memset(first, 1, 5000);
     CHECK_EQ(soft_cuMemHostGetFlags(&flags, (char *)first + 100), CUDA_SUCCESS);
     CHECK_EQ(flags, CU_MEMHOSTALLOC_PORTABLE);
@@ -106,7 +107,7 @@ static void test_advice(void)
     int32_t list[4];
 
     CHECK_EQ(soft_cuMemAllocManaged(&address, 3 * MIB, CU_MEM_ATTACH_GLOBAL), CUDA_SUCCESS);
-    CHECK_EQ(address, 0x400000000000);
+    CHECK_EQ(address, va_base(VA_MANAGED, 0));
     memset(driver_pointer(address), 1, 3 * MIB);
     CHECK_CASE("nothing is known at first");
     CHECK_EQ(range_attribute(address, 3 * MIB, CU_MEM_RANGE_ATTRIBUTE_READ_MOSTLY), 0);

@@ -8,6 +8,7 @@
 #include "softcuda/driver/context.h"
 #include "softcuda/driver/device.h"
 #include "softcuda/driver/mem.h"
+#include "softcuda/driver/va.h"
 #include "softcuda/warp/warp_int.h"
 
 #define MIB DRIVER_MIB
@@ -44,7 +45,7 @@ static void test_sizes(void)
         if (!CHECK_EQ(soft_cuMemAlloc_v2(&address, cases[i].bytes), CUDA_SUCCESS))
             continue;
         CHECK_EQ(before - driver_free_bytes(), cases[i].taken);
-        CHECK_EQ(address, 0x200000000000);
+        CHECK_EQ(address, va_base(VA_SLICE, 0));
         CHECK_EQ(soft_cuMemGetAddressRange_v2(&base, &bytes, address + cases[i].bytes - 1),
                  CUDA_SUCCESS);
         CHECK_EQ(base, address);
@@ -207,7 +208,7 @@ static void test_ranges(void)
     CHECK_CASE("another device's memory");
     CHECK_EQ(soft_cuCtxSetCurrent(contexts[1]), CUDA_SUCCESS);
     CHECK_EQ(soft_cuMemAlloc_v2(&other, 100), CUDA_SUCCESS);
-    CHECK_EQ(other, 0x208000000000);
+    CHECK_EQ(other, va_base(VA_SLICE, 1));
     CHECK(!soft_mem_find_range(context, other, &range));
     CHECK_EQ(soft_mem_check(context, other, 100, false), CUDA_ERROR_INVALID_VALUE);
     CHECK_EQ(soft_mem_check(NULL, other, 100, true), CUDA_SUCCESS);
@@ -267,7 +268,7 @@ static void test_fixed(void)
 
     CHECK_EQ(soft_mem_alloc_fixed(context, 100, 256, false, &one), CUDA_SUCCESS);
     CHECK_EQ(soft_mem_alloc_fixed(context, 100, 4096, false, &two), CUDA_SUCCESS);
-    CHECK_EQ(one, 0x100200000000);
+    CHECK_EQ(one, va_base(VA_FIXED, 0));
     CHECK_EQ(two, one + 4096);
     CHECK_EQ(before - driver_free_bytes(), 2 * MIB);
     CHECK(soft_mem_find(two + 99, &info));

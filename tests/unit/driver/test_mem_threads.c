@@ -9,6 +9,7 @@
 
 #include "softcuda/driver/context.h"
 #include "softcuda/driver/mem.h"
+#include "softcuda/driver/va.h"
 #include "softcuda/warp/warp_int.h"
 
 enum { THREADS = 4, STEPS = 300, LIVE = 6 };
@@ -73,8 +74,8 @@ static void look(struct work *work)
     unsigned type;
     size_t i = (size_t)rand_r(&work->seed) % LIVE;
 
-    (void)soft_mem_find_range(inner, 0x200000000000 + (uint64_t)rand_r(&work->seed) % (1 << 26),
-                              &range);
+    (void)soft_mem_find_range(
+        inner, va_base(VA_SLICE, 0) + (uint64_t)rand_r(&work->seed) % (1 << 26), &range);
     if (!work->live[i])
         return;
     expect(soft_mem_find_range(inner, work->live[i], &range));

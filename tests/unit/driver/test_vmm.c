@@ -10,10 +10,10 @@
 #include "base/parse.h"
 #include "softcuda/driver/context.h"
 #include "softcuda/driver/mem.h"
+#include "softcuda/driver/va.h"
 #include "softcuda/warp/warp_int.h"
 
 #define MIB DRIVER_MIB
-#define SLICE UINT64_C(0x8000000000) /* 512 GiB */
 
 static const char config[] = "devices = ( { count = 2; memory = \"256MiB\"; } );";
 static CUcontext contexts[2];
@@ -31,20 +31,21 @@ static CUmemAccessDesc access_of(int device, CUmemAccess_flags flags)
 
 static void test_reserve(void)
 {
-    static const struct {
+    const uint64_t slice = va_bytes(VA_SLICE), third = va_base(VA_SLICE, 3);
+    const uint64_t first = va_base(VA_RESERVE, 0), outside = va_base(VA_SLICE, 0) - 1024 * MIB;
+    const struct {
         const char *label;
         uint64_t bytes, align, wanted;
         unsigned long long flags;
         CUresult result;
         uint64_t address;
     } cases[] = {
-        {"anywhere", 4 * MIB, 0, 0, 0, CUDA_SUCCESS, 0x140200000000},
-        {"aligned", 2 * MIB, 1024 * MIB, 0, 0, CUDA_SUCCESS, 0x140200000000 + 1022 * MIB},
-        {"small alignment", 2 * MIB, 4096, 0, 0, CUDA_SUCCESS, 0x140200000000},
-        {"wanted, in a device's slice", SLICE, 0, 0x200000000000 + 3 * SLICE, 0, CUDA_SUCCESS,
-         0x200000000000 + 3 * SLICE},
-        {"wanted, in no area of ours", 2 * MIB, 0, 0x123400000000, 0, CUDA_SUCCESS, 0x123400000000},
-        {"wanted, not on a granule", 2 * MIB, 0, 0x123400001000, 0, CUDA_SUCCESS, 0x140200000000},
+        {"anywhere", 4 * MIB, 0, 0, 0, CUDA_SUCCESS, first},
+        {"aligned", 2 * MIB, 1024 * MIB, 0, 0, CUDA_SUCCESS, 0},
+        {"small alignment", 2 * MIB, 4096, 0, 0, CUDA_SUCCESS, first},
+        {"wanted, in a device's slice", slice, 0, third, 0, CUDA_SUCCESS, third},
+        {"wanted, in no area of ours", 2 * MIB, 0, outside, 0, CUDA_SUCCESS, outside},
+        {"wanted, not on a granule", 2 * MIB, 0, outside + 4096, 0, CUDA_SUCCESS, first},
         {"nothing", 0, 0, 0, 0, CUDA_ERROR_INVALID_VALUE, 7},
         {"not a multiple", 4096, 0, 0, 0, CUDA_ERROR_INVALID_VALUE, 7},
         {"not a power of two", 2 * MIB, 3 * MIB, 0, 0, CUDA_ERROR_INVALID_VALUE, 7},
@@ -78,17 +79,18 @@ static void test_taken_slice(void)
 {
     CUdeviceptr slice, again, plain;
 
-    CHECK_EQ(soft_cuMemAddressReserve(&slice, SLICE, 0, 0x200000000000, 0), CUDA_SUCCESS);
-    CHECK_EQ(slice, 0x200000000000);
+    CHECK_EQ(soft_cuMemAddressReserve(&slice, va_bytes(VA_SLICE), 0, va_base(VA_SLICE, 0), 0),
+             CUDA_SUCCESS);
+    CHECK_EQ(slice, va_base(VA_SLICE, 0));
     CHECK_EQ(soft_cuMemAddressReserve(&again, 2 * MIB, 0, slice + 4 * MIB, 0), CUDA_SUCCESS);
-    CHECK_EQ(again, 0x140200000000);
+    CHECK_EQ(again, va_base(VA_RESERVE, 0));
     CHECK_CASE("plain memory goes elsewhere");
     CHECK_EQ(soft_cuMemAlloc_v2(&plain, 3 * MIB), CUDA_SUCCESS);
     CHECK_EQ(plain, again + 2 * MIB);
     memset(driver_pointer(plain), 1, 3 * MIB);
     CHECK_EQ(soft_cuMemFree_v2(plain), CUDA_SUCCESS);
     CHECK_EQ(soft_cuMemAddressFree(again, 2 * MIB), CUDA_SUCCESS);
-    CHECK_EQ(soft_cuMemAddressFree(slice, SLICE), CUDA_SUCCESS);
+    CHECK_EQ(soft_cuMemAddressFree(slice, va_bytes(VA_SLICE)), CUDA_SUCCESS);
 }
 
 static void test_create(void)
