@@ -30,9 +30,10 @@ extern const char bench_ptx[];
 
 #define DRIVER_LIST(X)                                                                             \
     X(cuInit)                                                                                      \
-    X(cuDeviceGet) X(cuDevicePrimaryCtxRetain) X(cuCtxSetCurrent) X(cuModuleLoadData)              \
-        X(cuModuleGetFunction) X(cuMemAlloc_v2) X(cuMemcpyHtoD_v2) X(cuMemcpyDtoH_v2)              \
-            X(cuMemsetD8_v2) X(cuLaunchKernel) X(cuCtxSynchronize)
+    X(cuDeviceGet)                                                                                 \
+    X(cuDevicePrimaryCtxRetain) X(cuCtxSetCurrent) X(cuModuleLoadData) X(cuModuleGetFunction)      \
+        X(cuMemAlloc_v2) X(cuMemcpyHtoD_v2) X(cuMemcpyDtoH_v2) X(cuMemsetD8_v2) X(cuLaunchKernel)  \
+            X(cuCtxSynchronize)
 
 static struct {
 #define DRIVER_FIELD(name) __typeof__(&name) name;
@@ -79,9 +80,7 @@ static void open_driver(const char *library)
     CALL(cuCtxSetCurrent, context);
 }
 
-/* ---- data
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- data ------------------------------------------------------------------------------------ */
 
 static uint32_t next_word(uint32_t *state)
 {
@@ -147,8 +146,7 @@ static void make_data(void)
     CALL(cuMemcpyHtoD_v2, data.device_words, data.words, bytes);
 }
 
-/* ---- the kernels
- * ------------------------------------------------------------------------------------------- */
+/* ---- the kernels ----------------------------------------------------------------------------- */
 
 static int elements = BENCH_ELEMENTS, matrix = BENCH_MATRIX, image = BENCH_IMAGE;
 static int limit = BENCH_LIMIT, numbers = BENCH_NUMBERS;
@@ -319,8 +317,7 @@ static struct bench_time measure(enum bench bench)
     return time;
 }
 
-/* ---- the processes
- * ------------------------------------------------------------------------------------------ */
+/* ---- the processes --------------------------------------------------------------------------- */
 
 static void use_cores(unsigned cores)
 {

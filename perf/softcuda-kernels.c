@@ -37,9 +37,7 @@ static struct {
     char library[PATH_MAX], self[PATH_MAX];
 } options;
 
-/* ---- servers
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- servers --------------------------------------------------------------------------------- */
 
 struct server {
     pid_t pid;
@@ -106,9 +104,7 @@ static void server_stop(struct server *server)
     (void)waitpid(server->pid, NULL, 0);
 }
 
-/* ---- statistics
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- statistics ------------------------------------------------------------------------------ */
 
 struct sample {
     double values[ROUNDS_MAX];
@@ -144,9 +140,7 @@ static void sample_interval(const struct sample *sorted, double *low, double *hi
     *high = sorted->values[sorted->count - 1 - index];
 }
 
-/* ---- rows
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- rows ------------------------------------------------------------------------------------ */
 
 struct row {
     const char *name, *unit;
@@ -198,9 +192,7 @@ static void row_print(struct row *row, const char *isa, bool is_last)
     printf(", \"right\": %s}%s\n", row->is_right ? "true" : "false", is_last ? "" : ",");
 }
 
-/* ---- measuring
- * -------------------------------------------------------------------------------------------------------
- */
+/* ---- measuring ------------------------------------------------------------------------------- */
 
 static struct row single[BENCH_COUNT] = {
     [BENCH_VECADD] = {.name = "vecadd", .budget = 6},
@@ -385,9 +377,7 @@ static int run(void)
     return 0;
 }
 
-/* ---- command line
- * -------------------------------------------------------------------------------------------------------
- */
+/* ---- command line ---------------------------------------------------------------------------- */
 
 static void find_self(void)
 {

@@ -66,15 +66,19 @@ OPS_INLINE enum ops_row_kind row_kind(const void *addresses, bool addr32, u32 st
 OPS_INLINE bool row_inside(const struct warp_insn *in, const void *addresses, bool addr32, u32 on,
                            const struct window *window, u32 bytes)
 {
-    u64 bad = window->size < bytes;
+    const ops_row64 on_bits = *(const ops_row64 *)ops_lane_bit64 & on;
+    ops_row64 address, bad;
 
-    for (unsigned l = 0; l < OPS_ROW; l++) {
-        const u64 address = row_address(in, addresses, addr32, l);
-        const u64 outside =
-            (address - window->lo > window->size - bytes) | ((address & (bytes - 1)) != 0);
-        bad |= on & ops_lane_bit64[l] ? outside : 0;
-    }
-    return bad == 0;
+    if (window->size < bytes)
+        return false;
+    if (addr32)
+        address = __builtin_convertvector(*(const ops_row32 *)addresses + (u32)in->imm, ops_row64);
+    else
+        address = *(const ops_row64 *)addresses + (u64)in->imm;
+    bad = (ops_row64)(address - window->lo > window->size - bytes) |
+          (ops_row64)((address & (bytes - 1)) != 0);
+    bad &= (ops_row64)(on_bits != 0);
+    return ops_is_zero(&bad, sizeof(bad));
 }
 
 /* The general handler for one row only. The mask is put back before anybody else sees it. */
@@ -118,6 +122,10 @@ OPS_INLINE u32 register_bytes(enum ops_element element)
 /* One element of every `stride` into a row of registers; and back. */
 OPS_INLINE void row_load(void *d, const void *from, u32 stride, enum ops_element element)
 {
+    if (stride == 1 && register_bytes(element) == element_bytes(element)) {
+        memcpy(d, from, OPS_ROW * element_bytes(element));
+        return;
+    }
 #define ROW_LOAD(name, M, R)                                                                       \
     if (element == OPS_ELEMENT_##name) {                                                           \
         OPS_IVDEP for (unsigned l = 0; l < OPS_ROW; l++)((R *)d)[l] =                              \
@@ -129,6 +137,10 @@ OPS_INLINE void row_load(void *d, const void *from, u32 stride, enum ops_element
 
 OPS_INLINE void row_store(const void *b, void *to, u32 stride, enum ops_element element)
 {
+    if (stride == 1 && register_bytes(element) == element_bytes(element)) {
+        memcpy(to, b, OPS_ROW * element_bytes(element));
+        return;
+    }
 #define ROW_STORE(name, M, R)                                                                      \
     if (element == OPS_ELEMENT_##name) {                                                           \
         OPS_IVDEP for (unsigned l = 0; l < OPS_ROW; l++)((M *)to)[l * stride] =                    \
@@ -136,6 +148,18 @@ OPS_INLINE void row_store(const void *b, void *to, u32 stride, enum ops_element 
     }
     FAST_ELEMENTS(ROW_STORE)
 #undef ROW_STORE
+}
+
+/* One element into all registers of a row. */
+OPS_INLINE void row_spread(void *d, const void *from, enum ops_element element)
+{
+#define ROW_SPREAD(name, M, R)                                                                     \
+    if (element == OPS_ELEMENT_##name) {                                                           \
+        const R value = (R) * (const M *)from;                                                     \
+        OPS_IVDEP for (unsigned l = 0; l < OPS_ROW; l++)((R *)d)[l] = value;                       \
+    }
+    FAST_ELEMENTS(ROW_SPREAD)
+#undef ROW_SPREAD
 }
 
 OPS_INLINE void lane_load(void *d, unsigned l, const void *from, enum ops_element element)
@@ -201,80 +225,121 @@ OPS_INLINE void move_same(const struct transfer *t, u64 host)
         return;
     }
     for (u32 n = 0; n < t->count; n++)
-        row_load(t->registers[n], ops_host(host + n * bytes), 0, t->element);
+        row_spread(t->registers[n], ops_host(host + n * bytes), t->element);
 }
 
 /* ---- both rows ------------------------------------------------------------------------------- */
 
-/* True when the row is done; false: only the general handler can tell what is to be done. */
-OPS_INLINE bool move_some(const struct warp_insn *in, const struct transfer *t,
-                          const struct window *window, const void *addresses, u32 on)
+/* Registers of the first row; '_' goes to `waste`. */
+OPS_INLINE void take_registers(struct warp *w, const struct warp_insn *in, struct transfer *t,
+                               void *waste)
 {
-    const u32 bytes = element_bytes(t->element) * t->count;
-    const u64 first = row_address(in, addresses, t->addr32, 0);
-
-    if (FAB_LIKELY(on == 0xffff)) {
-        const enum ops_row_kind kind = row_kind(addresses, t->addr32, bytes);
-
-        if (FAB_LIKELY(kind == OPS_ROW_CONSECUTIVE)) {
-            if (FAB_UNLIKELY(!window_holds(window, first, OPS_ROW * bytes, bytes)))
-                return false;
-            move_row(t, window->host + first);
-            return true;
-        }
-        if (kind == OPS_ROW_EQUAL) {
-            if (FAB_UNLIKELY(!window_holds(window, first, bytes, bytes)))
-                return false;
-            move_same(t, window->host + first);
-            return true;
-        }
+    for (u32 n = 0; n < t->count; n++) {
+        const u32 operand = n ? in->ext[n - 1] : t->is_store ? in->b : in->d;
+        t->registers[n] =
+            operand == WARP_NO_OPERAND ? (u8 *)waste : (u8 *)OPS_VECTOR(u64, w, operand);
     }
-    if (!row_inside(in, addresses, t->addr32, on, window, bytes))
-        return false;
-    FOR_LANES(on, l) move_lane(t, window->host + row_address(in, addresses, t->addr32, l), l);
-    return true;
 }
 
-OPS_INLINE const struct warp_insn *move(struct warp *w, const struct warp_insn *in,
-                                        struct transfer t)
+OPS_INLINE void next_row(struct transfer *t)
+{
+    for (u32 n = 0; n < t->count; n++)
+        t->registers[n] += OPS_ROW * register_bytes(t->element);
+}
+
+/* Any mask, any addresses: a row at a time, lane by lane. */
+OPS_INLINE const struct warp_insn *move_lanes(struct warp *w, const struct warp_insn *in,
+                                              struct transfer t)
 {
     const u8 *addresses = (const u8 *)warp_at(w, in->a);
-    const u32 mask = w->mask;
+    const u32 mask = w->mask, bytes = element_bytes(t.element) * t.count;
+    const u64 some = row_address(in, addresses, t.addr32, (unsigned)__builtin_ctz(mask));
     const unsigned form = ops_form(t.kind, t.element, t.count == 4 ? 2 : t.count - 1);
     struct window window;
     FAB_ALIGNED(64) u64 waste[WARP_LANES];
 
-    if (FAB_UNLIKELY(!window_open(
-            w, t.kind, row_address(in, addresses, t.addr32, (unsigned)__builtin_ctz(mask)),
-            t.is_store, &window)))
+    if (FAB_UNLIKELY(!window_open(w, t.kind, some, t.is_store, &window)))
         return t.is_store ? ops_store(w, in, form) : ops_load(w, in, form);
-    for (u32 n = 0; n < t.count; n++) {
-        const u32 operand = n ? in->ext[n - 1] : t.is_store ? in->b : in->d;
-        t.registers[n] =
-            operand == WARP_NO_OPERAND ? (u8 *)waste : (u8 *)OPS_VECTOR(u64, w, operand);
-    }
+    take_registers(w, in, &t, waste);
     for (unsigned row = 0; row < 2; row++) {
         const u32 on = mask >> (row * OPS_ROW) & 0xffff;
 
-        if (on && FAB_UNLIKELY(!move_some(in, &t, &window, addresses, on)) &&
-            row_general(w, in, row, t.is_store, form) == WARP_STOP_FAULT)
-            return WARP_STOP_FAULT;
+        if (on && !row_inside(in, addresses, t.addr32, on, &window, bytes)) {
+            if (row_general(w, in, row, t.is_store, form) == WARP_STOP_FAULT)
+                return WARP_STOP_FAULT;
+        } else {
+            FOR_LANES(on, l)
+            move_lane(&t, window.host + row_address(in, addresses, t.addr32, l), l);
+        }
         addresses += OPS_ROW * (t.addr32 ? 4 : 8);
-        for (u32 n = 0; n < t.count; n++)
-            t.registers[n] += OPS_ROW * register_bytes(t.element);
+        next_row(&t);
     }
     return in + 1;
 }
 
+/* Is the row one piece of memory, or one element, inside the window? */
+OPS_INLINE bool row_is_easy(const struct transfer *t, const struct window *window, u64 first,
+                            enum ops_row_kind kind)
+{
+    const u32 bytes = element_bytes(t->element) * t->count;
+
+    return kind != OPS_ROW_SCATTERED &&
+           window_holds(window, first, kind == OPS_ROW_CONSECUTIVE ? OPS_ROW * bytes : bytes,
+                        bytes);
+}
+
+OPS_INLINE void move_easy(const struct transfer *t, u64 host, enum ops_row_kind kind)
+{
+    if (kind == OPS_ROW_CONSECUTIVE)
+        move_row(t, host);
+    else
+        move_same(t, host);
+}
+
+/* A whole warp whose rows are both easy and without '_'; false and nothing done otherwise. Both
+ * rows are looked at before anything is written: the destination may hold the addresses. */
+OPS_INLINE bool move_rows(struct warp *w, const struct warp_insn *in, struct transfer t)
+{
+    const u8 *addresses = (const u8 *)warp_at(w, in->a);
+    const u8 *others = addresses + OPS_ROW * (t.addr32 ? 4 : 8);
+    const u32 bytes = element_bytes(t.element) * t.count;
+    const u64 first = row_address(in, addresses, t.addr32, 0);
+    const u64 second = row_address(in, others, t.addr32, 0);
+    enum ops_row_kind kinds[2];
+    struct window window;
+
+    if (!window_open(w, t.kind, first, t.is_store, &window))
+        return false;
+    kinds[0] = row_kind(addresses, t.addr32, bytes);
+    kinds[1] = row_kind(others, t.addr32, bytes);
+    if (!row_is_easy(&t, &window, first, kinds[0]) || !row_is_easy(&t, &window, second, kinds[1]))
+        return false;
+    take_registers(w, in, &t, NULL);
+    for (u32 n = 0; n < t.count; n++)
+        if (!t.registers[n])
+            return false;
+    move_easy(&t, window.host + first, kinds[0]);
+    next_row(&t);
+    move_easy(&t, window.host + second, kinds[1]);
+    return true;
+}
+
 #define MOVE(name, window, is_addr32, elem, elements, store)                                       \
+    static const struct transfer name##_transfer = {.kind = window,                                \
+                                                    .element = OPS_ELEMENT_##elem,                 \
+                                                    .count = elements,                             \
+                                                    .addr32 = is_addr32,                           \
+                                                    .is_store = store};                            \
+    static __attribute__((noinline))                                                               \
+    const struct warp_insn *name##_lanes(struct warp *w, const struct warp_insn *in)               \
+    {                                                                                              \
+        return move_lanes(w, in, name##_transfer);                                                 \
+    }                                                                                              \
     OPS_HANDLER(name)                                                                              \
     {                                                                                              \
-        return move(w, in,                                                                         \
-                    (struct transfer){.kind = window,                                              \
-                                      .element = OPS_ELEMENT_##elem,                               \
-                                      .count = elements,                                           \
-                                      .addr32 = is_addr32,                                         \
-                                      .is_store = store});                                         \
+        if (FAB_LIKELY(w->mask == WARP_FULL && move_rows(w, in, name##_transfer)))                 \
+            return in + 1;                                                                         \
+        return name##_lanes(w, in);                                                                \
     }
 
 #define FORMS(op, suffix, window, addr32, store)                                                   \

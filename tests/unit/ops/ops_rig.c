@@ -9,8 +9,7 @@
 
 struct rig rig;
 
-/* ---- the services of the scheduler
- * ------------------------------------------------------------------ */
+/* ---- the services of the scheduler ----------------------------------------------------------- */
 
 const struct warp_insn *warp_fault(struct warp *w, const struct warp_insn *in,
                                    enum warp_fault_kind kind, uint64_t address, unsigned lane)
@@ -59,8 +58,7 @@ void warp_set_mask(struct warp *w, uint32_t mask)
         w->lanes[i] = mask >> i & 1 ? UINT32_MAX : 0;
 }
 
-/* ---- the rig
- * ------------------------------------------------------------------------------------------ */
+/* ---- the rig --------------------------------------------------------------------------------- */
 
 void rig_reset(void)
 {
@@ -138,8 +136,7 @@ bool rig_went_on(const struct warp_insn *next)
     return next == rig.insn + 1;
 }
 
-/* ---- operands
- * ------------------------------------------------------------------------------------------- */
+/* ---- operands -------------------------------------------------------------------------------- */
 
 uint64_t rig_random(void)
 {
@@ -165,8 +162,7 @@ uint64_t rig_operand(unsigned bytes)
     return (random & 2 ? rig_random() : rig_random() >> rig_random() % 64) & all;
 }
 
-/* ---- checking against an oracle
- * -------------------------------------------------------------------------- */
+/* ---- checking against an oracle -------------------------------------------------------------- */
 
 const char *rig_family(const struct ptx_op *op)
 {

@@ -10,8 +10,7 @@
 
 __extension__ typedef __int128 wide;
 
-/* ---- types
- * --------------------------------------------------------------------------------------------- */
+/* ---- types ----------------------------------------------------------------------------------- */
 
 struct type {
     uint8_t type, bytes;
@@ -34,8 +33,7 @@ static const struct type *type_of(uint8_t type)
     return &types[i];
 }
 
-/* ---- values
- * -------------------------------------------------------------------------------------------- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 static double small_value(uint64_t bits, int exponent_bits, int mantissa_bits)
 {
@@ -179,8 +177,7 @@ static bool is_subnormal32(uint64_t bits)
     return (bits & 0x7f800000) == 0 && (bits & 0x7fffff) != 0;
 }
 
-/* ---- the oracle
- * ------------------------------------------------------------------------------------------ */
+/* ---- the oracle ------------------------------------------------------------------------------ */
 
 static unsigned to_register; /* bytes of d in the case at hand */
 
@@ -287,9 +284,7 @@ static unsigned natural(const struct type *t)
     return t->bytes < 2 ? 2 : t->bytes;
 }
 
-/* ---- tests
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- tests ----------------------------------------------------------------------------------- */
 
 static void test_integers(void)
 {
@@ -347,8 +342,7 @@ static void test_floats(void)
             }
 }
 
-/* ---- narrow formats with .relu and .satfinite, pairs, tf32
- * ------------------------------------------------------ */
+/* ---- narrow formats with .relu and .satfinite, pairs, tf32 ----------------------------------- */
 
 static uint64_t narrowed(const struct ptx_op *op, uint64_t a, uint8_t type)
 {
@@ -426,8 +420,7 @@ static void test_narrow(void)
         .family = PTX_CVT, .type = PTX_E4M3X2, .type2 = PTX_F32, .round = PTX_ROUND_RN});
 }
 
-/* ---- mov with vectors
- * ------------------------------------------------------------------------------------------- */
+/* ---- mov with vectors ------------------------------------------------------------------------ */
 
 static void test_packing(void)
 {

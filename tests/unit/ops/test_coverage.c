@@ -32,8 +32,7 @@ static void FAB_PRINTF(2, 3) add(struct text *text, const char *format, ...)
         CHECK(!"the document is longer than its buffer");
 }
 
-/* ---- what is asked
- * ---------------------------------------------------------------------------------------- */
+/* ---- what is asked --------------------------------------------------------------------------- */
 
 static const struct {
     uint8_t sub;
@@ -243,9 +242,7 @@ static const struct {
     {PTX_ALLOCA, "stack of variable size"},
 };
 
-/* ---- asking
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- asking ---------------------------------------------------------------------------------- */
 
 static const struct warp_isa *asked; /* the variant at hand */
 
@@ -329,8 +326,7 @@ static bool ask_type(uint8_t family, uint8_t type, unsigned ask, struct found *f
     return any;
 }
 
-/* ---- the document
- * --------------------------------------------------------------------------------------------- */
+/* ---- the document ---------------------------------------------------------------------------- */
 
 static void write_found(struct text *text, const struct found *found)
 {

@@ -70,8 +70,7 @@ static uint64_t float_operand(unsigned bytes)
     return rig_random();
 }
 
-/* ---- arithmetic
- * ------------------------------------------------------------------------------------------ */
+/* ---- arithmetic ------------------------------------------------------------------------------ */
 
 static void begin_rounding(uint8_t round)
 {
@@ -184,8 +183,7 @@ static void test_arithmetic(void)
     rig_check_refused(&(struct ptx_op){.family = PTX_ADD, .type = PTX_F16});
 }
 
-/* ---- sign, min, max
- * ---------------------------------------------------------------------------------------- */
+/* ---- sign, min, max -------------------------------------------------------------------------- */
 
 /* The lesser (or greater) number; -0 counts as below +0. */
 static double lesser(double x, double y, bool greater)
@@ -276,8 +274,7 @@ static void test_signs(void)
     }
 }
 
-/* ---- comparisons
- * --------------------------------------------------------------------------------------------- */
+/* ---- comparisons ----------------------------------------------------------------------------- */
 
 static bool compared(uint8_t cmp, long double x, long double y)
 {
@@ -509,8 +506,7 @@ static void test_classes_and_selection(void)
     }
 }
 
-/* ---- approximations
- * -------------------------------------------------------------------------------------------- */
+/* ---- approximations -------------------------------------------------------------------------- */
 
 static double exact(const struct ptx_op *op, double x)
 {

@@ -6,8 +6,7 @@
 __extension__ typedef __int128 wide;
 __extension__ typedef unsigned __int128 uwide;
 
-/* ---- types
- * --------------------------------------------------------------------------------------------- */
+/* ---- types ----------------------------------------------------------------------------------- */
 
 static unsigned bytes_of(uint8_t type)
 {
@@ -56,8 +55,7 @@ static wide shift_down(wide value, unsigned bits)
     return value >= 0 ? value / unit : -((-value + unit - 1) / unit);
 }
 
-/* ---- arithmetic
- * ------------------------------------------------------------------------------------------ */
+/* ---- arithmetic ------------------------------------------------------------------------------ */
 
 static uint64_t divide(wide x, wide y, unsigned bits)
 {
@@ -226,8 +224,7 @@ static void test_pairs(void)
                                  .oracle = pairs});
 }
 
-/* ---- mul24, dot products
- * ----------------------------------------------------------------------------------- */
+/* ---- mul24, dot products --------------------------------------------------------------------- */
 
 static uint64_t products24(const struct ptx_op *op, uint64_t a, uint64_t b, uint64_t c, uint64_t u)
 {
@@ -299,8 +296,7 @@ static void test_products(void)
         .oracle = products24});
 }
 
-/* ---- bits, one at a time
- * ------------------------------------------------------------------------------------- */
+/* ---- bits, one at a time --------------------------------------------------------------------- */
 
 static unsigned bit(uint64_t x, unsigned n)
 {
@@ -452,8 +448,7 @@ static void test_bits(void)
     }
 }
 
-/* ---- masks, funnels, permutations
- * ------------------------------------------------------------------------------ */
+/* ---- masks, funnels, permutations ------------------------------------------------------------ */
 
 static uint64_t three_words(const struct ptx_op *op, uint64_t a, uint64_t b, uint64_t c, uint64_t x)
 {

@@ -41,9 +41,7 @@ static void fill_same(enum rig_slot slot, uint32_t value)
         rig_put(slot, 4, lane, value);
 }
 
-/* ---- shfl
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- shfl ------------------------------------------------------------------------------------ */
 
 static uint64_t hundreds(unsigned lane)
 {
@@ -154,8 +152,7 @@ static void test_reversal(void)
     in_variants(reversal);
 }
 
-/* ---- vote, match, redux, elect
- * ------------------------------------------------------------------------------ */
+/* ---- vote, match, redux, elect --------------------------------------------------------------- */
 
 static void check_vote(const struct warp_isa *isa, uint32_t p, uint32_t mask, bool sync)
 {
@@ -320,9 +317,7 @@ static void test_elections(void)
     in_variants(elections);
 }
 
-/* ---- carry
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- carry ----------------------------------------------------------------------------------- */
 
 __extension__ typedef unsigned __int128 wide;
 __extension__ typedef __int128 signed_wide;
@@ -407,9 +402,7 @@ static void test_carries(void)
     in_variants(carries);
 }
 
-/* ---- cp.async
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- cp.async -------------------------------------------------------------------------------- */
 
 static void copies(const struct warp_isa *isa)
 {
@@ -455,9 +448,7 @@ static void test_copies(void)
     in_variants(copies);
 }
 
-/* ---- mbarrier
- * --------------------------------------------------------------------------------------------------------
- */
+/* ---- mbarrier -------------------------------------------------------------------------------- */
 
 static uint64_t barrier_operation(uint8_t sub, uint32_t flags, uint32_t lanes, int64_t b)
 {
