@@ -203,6 +203,8 @@ bool warp_launch_prepare(struct warp_launch *launch)
         return state == WARP_PREPARED;
     fill_pages(launch);
     atomic_store_explicit(&launch->prepare, WARP_PREPARED, memory_order_release);
+    if (launch->block_count > 1)
+        warp_pool_notify(launch->pool, launch->pool->worker_count); /* who came meanwhile left */
     return true;
 }
 
@@ -312,11 +314,12 @@ static uint32_t suspend(struct warp_launch *launch, struct warp_run *run)
  * then, up to a number that bounds the memory. */
 static bool may_begin(const struct warp_launch *launch)
 {
-    uint32_t suspended = launch->suspended_count;
+    uint32_t suspended = atomic_load_explicit(&launch->suspended_count, memory_order_relaxed);
+    uint32_t rotations = atomic_load_explicit(&launch->rotations, memory_order_relaxed);
 
     if (suspended == 0 || launch->cooperative)
         return true;
-    return launch->rotations % ROTATIONS_PER_START == 0 &&
+    return rotations % ROTATIONS_PER_START == 0 &&
            suspended < RESIDENT_PER_WORKER * launch->pool->worker_count;
 }
 
@@ -452,7 +455,7 @@ static enum fab_status fill(struct warp_launch *launch, const struct warp_launch
     atomic_store(&launch->finished, false);
     atomic_store(&launch->next_block, 0);
     atomic_store(&launch->unfinished, launch->block_count);
-    launch->rotations = 0;
+    atomic_store(&launch->rotations, 0);
     launch->outcome = (struct warp_outcome){.kernel = program->code->name, .started_ns = now_ns()};
     return FAB_OK;
 }

@@ -36,13 +36,12 @@ struct warp_launch {
     atomic_uint_least64_t next_block;
     atomic_uint_least64_t unfinished; /* blocks; at 0 the launch is done */
     uint64_t block_count;
+    atomic_uint suspended_count; /* changed under the lock */
+    atomic_uint rotations;       /* times that a block was suspended */
 
     pthread_mutex_t lock;       /* the fields below */
     struct warp_run *suspended; /* oldest first */
     struct warp_run *suspended_last;
-    uint32_t suspended_count;
-    uint32_t resident; /* blocks begun and not ended */
-    uint32_t rotations;
     struct warp_outcome outcome;
 
     /* Memory that is kept when the record is used again. */
