@@ -12,7 +12,7 @@ bool rig_init(struct rig *rig, uint32_t node_count, uint32_t rail_count,
               const struct xp_loop_script *script)
 {
     static const struct xp_loop_script plain = {.seed = 1};
-    char names[RIG_RAILS_MAX][8];
+    char names[RIG_RAILS_MAX][16];
     struct xp_rail_config rails[RIG_RAILS_MAX];
 
     *rig = (struct rig){.node_count = node_count, .rail_count = rail_count, .next_session = 1};
@@ -102,6 +102,11 @@ static void on_event(void *user, struct xp_conn *conn, const struct xp_event *ev
 }
 
 static const struct xp_handlers handlers = {.message = on_message, .event = on_event};
+
+const struct xp_handlers *rig_handlers(void)
+{
+    return &handlers;
+}
 
 bool rig_connect(struct rig *rig, uint32_t i, uint32_t j, const struct xp_limits *limits,
                  struct rig_end *one, struct rig_end *other)

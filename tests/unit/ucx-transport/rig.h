@@ -45,6 +45,7 @@ void rig_fini(struct rig *rig);
 bool rig_connect(struct rig *rig, uint32_t i, uint32_t j, const struct xp_limits *limits,
                  struct rig_end *one, struct rig_end *other);
 struct xp_limits rig_limits(void);
+const struct xp_handlers *rig_handlers(void); /* user is a struct rig_end */
 
 /* Polls until nothing is left to do now. */
 void rig_settle(struct rig *rig);
