@@ -52,12 +52,12 @@ static CUresult host_alloc(struct soft_context *context, uint64_t bytes, uint32_
                                .kind = MEM_HOST,
                                .context = context,
                                .host_flags = flags};
+    bool huge = bytes >= MEM_GRANULE;
 
     if (bytes > UINT64_MAX - MEM_PAGE || !mem_host_fits(bytes) ||
-        !va_reserve(VA_PINNED, 0, values.span_bytes, MEM_PAGE, &values.base))
+        !va_reserve(VA_PINNED, 0, values.span_bytes, huge ? MEM_GRANULE : MEM_PAGE, &values.base))
         return CUDA_ERROR_OUT_OF_MEMORY;
-    if (mprotect(mem_pointer(values.base), values.span_bytes, PROT_READ | PROT_WRITE) != 0 ||
-        enter(&values) != CUDA_SUCCESS) {
+    if (!va_open(values.base, values.span_bytes, huge) || enter(&values) != CUDA_SUCCESS) {
         va_release(values.base, values.span_bytes);
         return CUDA_ERROR_OUT_OF_MEMORY;
     }

@@ -9,7 +9,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "base/alloc.h"
 #include "softcuda/driver/device.h"
@@ -74,8 +73,7 @@ CUresult mem_managed_alloc(struct soft_context *context, uint64_t bytes, uint32_
                     bytes >= MANAGED_LARGE ? MEM_GRANULE : MANAGED_UNIT, &values.base))
         return CUDA_ERROR_OUT_OF_MEMORY;
     values.managed = record_new(values.base, values.span_bytes, flags);
-    if (!values.managed ||
-        mprotect(mem_pointer(values.base), values.span_bytes, PROT_READ | PROT_WRITE) != 0 ||
+    if (!values.managed || !va_open(values.base, values.span_bytes, bytes >= MANAGED_LARGE) ||
         mem_extent_add(values.base, values.base + values.span_bytes, &extent) != CUDA_SUCCESS)
         goto fail;
     if (mem_alloc_add(&values, alloc_out) == CUDA_SUCCESS)

@@ -3,6 +3,7 @@
  * peers; and driver-made memory.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "softcuda/driver/context.h"
@@ -115,8 +116,11 @@ CUresult soft_mem_alloc_fixed(struct soft_context *context, uint64_t bytes, uint
     if (entry)
         result = managed ? mem_managed_alloc(context, bytes, CU_MEM_ATTACH_GLOBAL, &alloc)
                          : mem_heap_alloc(&entry->fixed, bytes, align ? align : 1, &alloc);
-    if (result == CUDA_SUCCESS)
+    if (result == CUDA_SUCCESS) {
         *address_out = alloc->base;
+        if (bytes < MEM_GRANULE) /* its block may have been used before */
+            memset(mem_pointer(alloc->base), 0, bytes);
+    }
     (void)pthread_mutex_unlock(&mem_lock);
     return result;
 }

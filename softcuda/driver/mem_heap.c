@@ -3,7 +3,8 @@
  *
  * Below 2 MiB: shared blocks of 2 MiB, in units of 512 bytes, first fit in the lowest block.
  * From 32 MiB on: pieces of 32 MiB and a tail in steps of 2 MiB. Between: one piece in steps of
- * 2 MiB. A piece is one piece of physical memory and one mapping, which can be moved later.
+ * 2 MiB. A piece is one extent, the unit that can be moved later. Nothing else maps this memory, so
+ * it is plain anonymous memory, which large pages make fast to touch first.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -22,12 +23,12 @@ struct mem_block {
     struct mem_heap *heap;
     struct mem_block *next;
     uint64_t lo, bytes;
-    uint32_t piece_count;
-    uint32_t live; /* allocations in it */
+    uint64_t entered_bytes; /* that have extents: all, once it is built */
+    bool is_charged;
     bool shared;   /* of small allocations: `used` counts */
+    uint32_t live; /* allocations in it */
     uint32_t free_units;
     uint32_t gap_max; /* no gap of more units exists (an upper bound) */
-    struct mem_phys **pieces;
     uint64_t used[WORDS];
 };
 
@@ -115,78 +116,54 @@ static void block_unlink(struct mem_block *block)
 /* Takes half-built blocks, which are not linked yet. */
 static void block_drop(struct mem_block *block)
 {
-    for (uint32_t i = 0; i < block->piece_count && block->pieces[i]; i++)
-        mem_extent_remove(block->lo + i * MEM_PIECE);
+    for (uint64_t at = 0; at < block->entered_bytes; at += MEM_PIECE)
+        mem_extent_remove(block->lo + at);
     if (block->lo)
         va_release(block->lo, block->bytes);
-    for (uint32_t i = 0; i < block->piece_count && block->pieces[i]; i++)
-        mem_phys_put(block->pieces[i]);
-    free(block->pieces);
+    if (block->is_charged)
+        soft_device_uncharge(block->heap->device, block->bytes);
     free(block);
 }
 
-static CUresult block_fill(struct mem_block *block)
+/* One extent a piece. */
+static CUresult enter_pieces(struct mem_block *block)
 {
     const struct mem_heap *heap = block->heap;
     struct mem_extent extent = {.kind = heap->kind,
                                 .device = heap->device,
                                 .read_mask = heap->read_mask,
                                 .write_mask = heap->write_mask,
-                                .by_peer = heap->by_peer,
-                                .backing = heap->device};
+                                .by_peer = heap->by_peer};
 
-    for (uint32_t i = 0; i < block->piece_count; i++) {
-        uint64_t lo = block->lo + i * MEM_PIECE;
-        uint64_t left = block->lo + block->bytes - lo;
+    while (block->entered_bytes < block->bytes) {
+        uint64_t left = block->bytes - block->entered_bytes;
         uint64_t bytes = left < MEM_PIECE ? left : MEM_PIECE;
-        CUresult result = mem_phys_create(heap->device, bytes, false, &block->pieces[i]);
+        uint64_t lo = block->lo + block->entered_bytes;
+        CUresult result = mem_extent_add(lo, lo + bytes, &extent);
 
         if (result != CUDA_SUCCESS)
             return result;
-        if (!mem_phys_map(block->pieces[i], lo, bytes, true))
-            return CUDA_ERROR_OUT_OF_MEMORY;
-        result = mem_extent_add(lo, lo + bytes, &extent);
-        if (result != CUDA_SUCCESS)
-            return result;
+        block->entered_bytes += bytes;
     }
     return CUDA_SUCCESS;
 }
 
-/* What does not fit is refused before piece after piece is made for it. One piece alone is charged
- * exactly anyway. */
-static bool worth_trying(struct soft_device *device, uint64_t bytes)
-{
-    uint64_t total, free_bytes;
-
-    if (bytes <= MEM_PIECE)
-        return true;
-    soft_device_memory(device, &free_bytes, &total);
-    if (bytes > free_bytes && bytes <= total && mem_pools_trim(device))
-        soft_device_memory(device, &free_bytes, &total);
-    return bytes <= free_bytes;
-}
-
-static CUresult block_create(struct mem_heap *heap, uint64_t bytes, struct mem_block **block_out)
+static CUresult block_create(struct mem_heap *heap, uint64_t bytes, bool shared,
+                             struct mem_block **block_out)
 {
     struct mem_block *block = fab_alloc_zeroed(1, sizeof(*block));
 
     if (!block)
         return CUDA_ERROR_OUT_OF_MEMORY;
-    *block = (struct mem_block){.heap = heap, .bytes = bytes};
-    if (!worth_trying(heap->device, bytes))
+    *block = (struct mem_block){
+        .heap = heap, .bytes = bytes, .shared = shared, .free_units = UNITS, .gap_max = UNITS};
+    block->is_charged = mem_charge(heap->device, bytes);
+    if (!block->is_charged ||
+        !va_reserve(heap->area, soft_device_ordinal(heap->device), bytes, MEM_GRANULE, &block->lo))
         goto out_of_memory;
-    uint64_t piece_count = (bytes + MEM_PIECE - 1) / MEM_PIECE;
-
-    block->pieces = fab_alloc_zeroed(piece_count, sizeof(struct mem_phys *));
-    if (!block->pieces)
+    /* Small allocations touch little of their block: huge pages would clear all of it. */
+    if (!va_open(block->lo, bytes, /* huge */ !shared) || enter_pieces(block) != CUDA_SUCCESS)
         goto out_of_memory;
-    block->piece_count = (uint32_t)piece_count;
-    if (!va_reserve(heap->area, soft_device_ordinal(heap->device), bytes, MEM_GRANULE, &block->lo))
-        goto out_of_memory;
-    if (block_fill(block) != CUDA_SUCCESS)
-        goto out_of_memory;
-    block->free_units = UNITS;
-    block->gap_max = UNITS;
     block_link(heap, block);
     *block_out = block;
     return CUDA_SUCCESS;
@@ -241,7 +218,7 @@ static CUresult alloc_small(struct mem_heap *heap, uint64_t bytes, uint64_t alig
             break;
     }
     if (!block) {
-        CUresult result = block_create(heap, MEM_GRANULE, &block);
+        CUresult result = block_create(heap, MEM_GRANULE, true, &block);
 
         if (result != CUDA_SUCCESS)
             return result;
@@ -279,7 +256,7 @@ CUresult mem_heap_alloc(struct mem_heap *heap, uint64_t bytes, uint64_t align,
     struct mem_block *block = kept_block(heap, mem_round_up(bytes, MEM_GRANULE));
 
     if (!block) {
-        CUresult result = block_create(heap, mem_round_up(bytes, MEM_GRANULE), &block);
+        CUresult result = block_create(heap, mem_round_up(bytes, MEM_GRANULE), false, &block);
 
         if (result != CUDA_SUCCESS)
             return result;

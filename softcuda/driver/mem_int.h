@@ -2,10 +2,10 @@
  * softcuda/driver/mem_int.h - what the files of device memory share: physical memory, extents,
  * allocations, heaps.
  *
- * Three things stand apart. *Physical memory* (mem_phys) is charged to a device and lies in a
- * memfd. An *extent* is one mapping of it at an address, and decides whether an access is valid.
- * An *allocation* is what a program asked for, and answers queries. A heap makes allocations in
- * blocks, one extent or a few pieces each.
+ * Three things stand apart. An *extent* is one mapping, and decides whether an access is valid. An
+ * *allocation* is what a program asked for, and answers queries. *Physical memory* (mem_phys) is
+ * what cuMemCreate makes and may be mapped at several places; all other memory is anonymous. A heap
+ * makes allocations in blocks, one extent or a few pieces each.
  *
  * Locks, in this order: mem_lock (all changes; held over system calls), then the table's
  * reader-writer lock (mem_table.c; held for a moment). Look-ups take only the second.
@@ -36,6 +36,9 @@ struct soft_device;
 
 extern pthread_mutex_t mem_lock;
 
+/* Takes that much of the device, emptying pools when it is short. */
+bool mem_charge(struct soft_device *device, uint64_t bytes);
+
 /* ---- physical memory (mem_phys.c; mem_lock) ------------------------------------------------ */
 
 struct mem_phys {
@@ -56,8 +59,9 @@ CUresult mem_phys_create(struct soft_device *device, uint64_t bytes, bool export
 CUresult mem_phys_import(int fd, struct mem_phys **phys_out); /* borrowed descriptor */
 /* At the last reference the memory is cleared and given back. Takes NULL. */
 void mem_phys_put(struct mem_phys *phys);
-/* Maps the first `bytes` at an address inside a reservation. Takes no reference. */
-bool mem_phys_map(const struct mem_phys *phys, uint64_t address, uint64_t bytes, bool accessible);
+/* Maps the first `bytes`, without access, at an address inside a reservation. Takes no reference.
+ */
+bool mem_phys_map(const struct mem_phys *phys, uint64_t address, uint64_t bytes);
 
 /* ---- extents and allocations (mem_table.c) ------------------------------------------------- */
 
@@ -67,7 +71,6 @@ struct mem_extent {
     uint64_t read_mask, write_mask; /* bit k: contexts of device ordinal k */
     bool by_peer;                   /* also contexts that enabled peer access to the owner */
     struct mem_phys *phys;          /* a reference, for MEM_VIRTUAL; else NULL */
-    struct soft_device *backing;    /* where the physical memory is (as device for all kinds) */
 };
 
 struct mem_managed; /* managed.c */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * softcuda/driver/mem_phys.c - physical memory: charged granules in memfds.
+ * softcuda/driver/mem_phys.c - physical memory of cuMemCreate: charged granules in memfds.
  *
  * Memory that cannot be exported lies in one sparse memfd a device, far larger than the device, so
  * that every piece is contiguous in it; the account, not the file, says how much there is.
@@ -73,6 +73,12 @@ static bool take_own(struct mem_phys *phys)
     return phys->fd >= 0;
 }
 
+bool mem_charge(struct soft_device *device, uint64_t bytes)
+{
+    return soft_device_charge(device, bytes) ||
+           (mem_pools_trim(device) && soft_device_charge(device, bytes));
+}
+
 CUresult mem_phys_create(struct soft_device *device, uint64_t bytes, bool exportable,
                          struct mem_phys **phys_out)
 {
@@ -82,8 +88,7 @@ CUresult mem_phys_create(struct soft_device *device, uint64_t bytes, bool export
         return CUDA_ERROR_OUT_OF_MEMORY;
     *phys = (struct mem_phys){
         .device = device, .fd = -1, .exportable = exportable || !device, .bytes = bytes, .refs = 1};
-    if (device && !soft_device_charge(device, bytes) &&
-        !(mem_pools_trim(device) && soft_device_charge(device, bytes))) {
+    if (device && !mem_charge(device, bytes)) {
         free(phys);
         return CUDA_ERROR_OUT_OF_MEMORY;
     }
@@ -200,10 +205,11 @@ void mem_phys_put(struct mem_phys *phys)
     free(phys);
 }
 
-bool mem_phys_map(const struct mem_phys *phys, uint64_t address, uint64_t bytes, bool accessible)
+bool mem_phys_map(const struct mem_phys *phys, uint64_t address, uint64_t bytes)
 {
-    void *got = mmap(mem_pointer(address), bytes, accessible ? PROT_READ | PROT_WRITE : PROT_NONE,
-                     MAP_SHARED | MAP_FIXED, phys->fd, (off_t)phys->offset);
+    void *got = fab_fault("mmap") ? MAP_FAILED
+                                  : mmap(mem_pointer(address), bytes, PROT_NONE,
+                                         MAP_SHARED | MAP_FIXED, phys->fd, (off_t)phys->offset);
 
     if (got == MAP_FAILED)
         return false;

@@ -298,6 +298,26 @@ static enum fab_status header_check(struct state_account *account, const char *p
     return FAB_OK;
 }
 
+/* Opens the file, or makes it. Where several users share a sticky directory, Linux lets nobody
+ * open another's file with O_CREAT (fs.protected_regular), so making it is a step of its own. */
+static int open_or_make(const char *path, mode_t mode)
+{
+    enum { TRIES = 10 }; /* against others who make and remove it */
+
+    for (int i = 0; i < TRIES; i++) {
+        int fd = open(path, O_RDWR | O_CLOEXEC);
+
+        if (fd >= 0 || errno != ENOENT)
+            return fd;
+        fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        if (fd >= 0)
+            (void)fchmod(fd, mode); /* ours, so it cannot fail */
+        if (fd >= 0 || errno != EEXIST)
+            return fd;
+    }
+    return -1;
+}
+
 static enum fab_status open_files(struct state_account *account, const char *dir, const char *path,
                                   uint64_t total_bytes, struct fab_err *err)
 {
@@ -308,12 +328,10 @@ static enum fab_status open_files(struct state_account *account, const char *dir
         return fab_err_errno(err, errno, "making the state directory %s", dir);
     if (stat(dir, &info) != 0)
         return fab_err_errno(err, errno, "%s", dir);
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    int fd = open_or_make(path, info.st_mode & 0666);
 
     if (fd < 0)
         return fab_err_errno(err, errno, "opening %s", path);
-    /* Fails for files of other users, who have set it already. */
-    (void)fchmod(fd, info.st_mode & 0666);
     account->lock_fd = open(path, O_RDWR | O_CLOEXEC);
     if (account->lock_fd < 0)
         status = fab_err_errno(err, errno, "opening %s", path);

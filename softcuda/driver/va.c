@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <sys/mman.h>
 
+#include "base/fault.h"
 #include "softcuda/driver/mem_ranges.h"
 
 #define GIB(n) (UINT64_C(n) << 30)
@@ -170,6 +171,15 @@ bool va_reserve(enum va_area area, int device, uint64_t bytes, uint64_t align,
     if (reserve_in(area_span(area, device), bytes, align, address_out))
         return true;
     return area == VA_SLICE && reserve_in(area_span(VA_RESERVE, 0), bytes, align, address_out);
+}
+
+bool va_open(uint64_t address, uint64_t bytes, bool huge)
+{
+    if (fab_fault("mprotect") || mprotect(pointer(address), bytes, PROT_READ | PROT_WRITE) != 0)
+        return false;
+    if (huge)
+        (void)madvise(pointer(address), bytes, MADV_HUGEPAGE); /* only makes it faster */
+    return true;
 }
 
 void va_release(uint64_t address, uint64_t bytes)

@@ -28,6 +28,9 @@ bool va_reserve(enum va_area area, int device, uint64_t bytes, uint64_t align,
                 uint64_t *address_out);
 /* The same at an address, in any area or outside all. False: something is there. */
 bool va_reserve_at(uint64_t address, uint64_t bytes);
+/* Makes [address, address + bytes) of a reservation readable and writable: zeroed memory. `huge`:
+ * in large pages where there are any. */
+bool va_open(uint64_t address, uint64_t bytes, bool huge);
 /* Gives a whole reservation back, with everything mapped in it. */
 void va_release(uint64_t address, uint64_t bytes);
 /* Makes [address, address + bytes) of a reservation empty again (no access, memory dropped). */

@@ -339,8 +339,7 @@ CUresult soft_cuMemImportFromShareableHandle(CUmemGenericAllocationHandle *handl
 static CUresult map(uint64_t address, uint64_t bytes, struct mem_phys *phys)
 {
     const struct mem_range *range = mem_ranges_find(&reserved, address);
-    struct mem_extent extent = {
-        .kind = MEM_VIRTUAL, .device = phys->device, .phys = phys, .backing = phys->device};
+    struct mem_extent extent = {.kind = MEM_VIRTUAL, .device = phys->device, .phys = phys};
     struct mem_alloc *alloc, values = {.base = address,
                                        .bytes = bytes,
                                        .span_bytes = bytes,
@@ -349,7 +348,7 @@ static CUresult map(uint64_t address, uint64_t bytes, struct mem_phys *phys)
 
     if (!range || address + bytes > range->hi || mem_extent_hit(address, address + bytes))
         return CUDA_ERROR_INVALID_VALUE;
-    if (!mem_phys_map(phys, address, bytes, false))
+    if (!mem_phys_map(phys, address, bytes))
         return CUDA_ERROR_OUT_OF_MEMORY;
     if (mem_extent_add(address, address + bytes, &extent) != CUDA_SUCCESS) {
         va_blank(address, bytes);

@@ -278,6 +278,11 @@ static void test_fixed(void)
     CHECK(soft_mem_find(managed, &info));
     CHECK_EQ(info.kind, MEM_MANAGED);
     *(int *)driver_pointer(managed) = 1;
+    CHECK_CASE("used memory comes back cleared");
+    memset(driver_pointer(one), 0xff, 100);
+    soft_mem_free_fixed(context, one);
+    CHECK_EQ(soft_mem_alloc_fixed(context, 100, 256, false, &one), CUDA_SUCCESS);
+    CHECK_EQ(*(const uint64_t *)driver_pointer(one + 88), 0);
     soft_mem_free_fixed(context, one);
     soft_mem_free_fixed(context, two);
     soft_mem_free_fixed(context, managed);
