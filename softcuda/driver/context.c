@@ -375,11 +375,7 @@ CUresult soft_context_wait(struct soft_context *context)
 {
     struct soft_command *marker;
 
-    soft_queue_lock();
-    if (context->queue.pending == 0) {
-        soft_queue_unlock();
-    } else {
-        soft_queue_unlock();
+    if (atomic_load_explicit(&context->queue.pending, memory_order_acquire) > 0) {
         marker = soft_command_new(context, NULL, &marker_ops);
         if (!marker)
             return CUDA_ERROR_OUT_OF_MEMORY;

@@ -25,6 +25,7 @@ enum {
     SPIN_NS = 30 * 1000,      /* a waiting thread spins this long before it sleeps */
     SPIN_CHECK = 64,          /* pauses between looks at the clock */
     FREE_COMMANDS_MAX = 4096, /* kept for reuse */
+    PENDING_MAX = 16384,      /* commands of a context; then the program waits (GPUs: about 1000) */
 };
 
 struct command_list {
@@ -313,7 +314,7 @@ void soft_command_submit_locked(struct soft_command *command)
 {
     struct soft_stream *stream = command->stream;
 
-    command->context->queue.pending++;
+    atomic_fetch_add_explicit(&command->context->queue.pending, 1, memory_order_relaxed);
     if (stream) {
         struct soft_command *tail = tail_of(stream);
 
@@ -332,13 +333,6 @@ void soft_command_gate_locked(struct soft_command *command)
     order_with_gate(command);
     soft_command_submit_locked(command);
     command->context->queue.gate = command;
-}
-
-void soft_command_submit(struct soft_command *command)
-{
-    soft_queue_lock();
-    soft_command_submit_locked(command);
-    soft_queue_unlock();
 }
 
 /* ---- finishing ------------------------------------------------------------------------------ */
@@ -368,7 +362,7 @@ static struct soft_stream *finish_locked(struct soft_command *command)
 
     if (command->ops->passed)
         command->ops->passed(command);
-    command->context->queue.pending--;
+    atomic_fetch_sub_explicit(&command->context->queue.pending, 1, memory_order_relaxed);
     if (command->context->queue.gate == command)
         command->context->queue.gate = NULL;
     if (stream)
@@ -549,6 +543,29 @@ void soft_command_wait_unlock(struct soft_command *command)
     waiter_attach_locked(&waiter, command);
     soft_queue_unlock();
     wait_for(&waiter, context, stream);
+}
+
+/* Until there is room: waits for whatever can end. */
+static void wait_for_room(struct soft_context *context)
+{
+    while (atomic_load_explicit(&context->queue.pending, memory_order_relaxed) >= PENDING_MAX) {
+        struct soft_command *head = NULL;
+
+        soft_queue_lock();
+        for (struct soft_stream *at = context->queue.streams; at && !head; at = at->next)
+            head = at->head;
+        soft_command_wait_unlock(head);
+    }
+}
+
+void soft_command_submit(struct soft_command *command)
+{
+    if (FAB_UNLIKELY(atomic_load_explicit(&command->context->queue.pending, memory_order_relaxed) >=
+                     PENDING_MAX))
+        wait_for_room(command->context);
+    soft_queue_lock();
+    soft_command_submit_locked(command);
+    soft_queue_unlock();
 }
 
 CUresult soft_command_submit_and_wait(struct soft_command *command)

@@ -168,7 +168,7 @@ static bool is_idle_locked(struct soft_stream *stream)
 
     if (atomic_load_explicit(&stream->tail, memory_order_acquire))
         return false;
-    if (stream != queue->legacy || queue->pending == 0)
+    if (stream != queue->legacy || atomic_load_explicit(&queue->pending, memory_order_relaxed) == 0)
         return true;
     for (struct soft_stream *other = queue->streams; other; other = other->next)
         if (soft_stream_is_blocking(other) &&
