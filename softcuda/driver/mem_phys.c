@@ -214,5 +214,6 @@ bool mem_phys_map(const struct mem_phys *phys, uint64_t address, uint64_t bytes)
     if (got == MAP_FAILED)
         return false;
     (void)madvise(got, bytes, MADV_DONTDUMP);
+    (void)madvise(got, bytes, MADV_DONTFORK);
     return true;
 }

@@ -177,6 +177,9 @@ bool va_open(uint64_t address, uint64_t bytes, bool huge)
 {
     if (fab_fault("mprotect") || mprotect(pointer(address), bytes, PROT_READ | PROT_WRITE) != 0)
         return false;
+    /* A forked child has no driver. Without this it would keep the memory, and the parent would pay
+     * for copies on write. */
+    (void)madvise(pointer(address), bytes, MADV_DONTFORK);
     if (huge)
         (void)madvise(pointer(address), bytes, MADV_HUGEPAGE); /* only makes it faster */
     return true;
