@@ -14,6 +14,7 @@
 #include "generated/cuda-api/softcuda_impl.h"
 #include "softcuda/driver/context_int.h"
 #include "softcuda/driver/device.h"
+#include "softcuda/driver/limits.h"
 #include "softcuda/driver/model.h"
 #include "softcuda/driver/module.h"
 #include "softcuda/driver/occupancy.h"
@@ -36,7 +37,7 @@ struct launch {
     struct soft_function *function; /* with a reference: the module can not go under it */
     struct warp_program *program;
     uint32_t grid[3], block[3];
-    uint32_t dynamic_shared_bytes, params_bytes;
+    uint32_t dynamic_shared_bytes, stack_bytes, params_bytes;
     bool cooperative;
     /* The starter and the end of the grid each count one down; the last one goes on. */
     _Atomic int parts;
@@ -124,6 +125,7 @@ static void launch_start(struct soft_command *command)
         .params = launch->big_params ? launch->big_params : launch->params,
         .params_bytes = launch->params_bytes,
         .cooperative = launch->cooperative,
+        .stack_bytes = launch->stack_bytes,
         .env = &context->env,
         .grid_id = atomic_fetch_add_explicit(&last_grid_id, 1, memory_order_relaxed) + 1,
         .done = grid_done,
@@ -293,6 +295,7 @@ static CUresult launch_submit(const struct soft_launch *request, struct soft_str
     memcpy(launch->grid, request->grid, sizeof(launch->grid));
     memcpy(launch->block, request->block, sizeof(launch->block));
     launch->dynamic_shared_bytes = request->dynamic_shared_bytes;
+    launch->stack_bytes = (uint32_t)soft_limits_stack_bytes(stream->context);
     launch->cooperative = request->cooperative;
     launch->result = CUDA_SUCCESS;
     atomic_init(&launch->parts, 2);

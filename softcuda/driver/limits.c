@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * softcuda/driver/limits.c - cuCtxGetLimit, cuCtxSetLimit; cache and shared memory preferences.
  *
- * The size of the printf buffer has an effect. The others are kept and answered: stacks and the
- * device heap are sized by the engine, and a GPU's preferences mean nothing to it.
+ * The size of the printf buffer has an effect, and the stack on kernels that recurse (the engine
+ * knows what the others need). The rest is kept and answered: it means nothing to the engine.
  * Source: CUDA Driver API, Context Management, cuCtxSetLimit.
  */
 #include "softcuda/driver/limits.h"
@@ -49,6 +49,11 @@ void soft_limits_init(struct soft_context *context)
     soft_text_set_limit(&context->text, SOFT_TEXT_DEFAULT_BYTES);
 }
 
+size_t soft_limits_stack_bytes(struct soft_context *context)
+{
+    return __atomic_load_n(&context->limit[CU_LIMIT_STACK_SIZE], __ATOMIC_RELAXED);
+}
+
 CUresult soft_cuCtxGetLimit(size_t *pvalue, CUlimit limit)
 {
     struct soft_context *context;
@@ -83,7 +88,7 @@ CUresult soft_cuCtxSetLimit(CUlimit limit, size_t value)
         value > soft_device_model(context->device)->l2_bytes)
         return CUDA_ERROR_INVALID_VALUE;
     pthread_mutex_lock(&context->lock);
-    context->limit[limit] = value;
+    __atomic_store_n(&context->limit[limit], value, __ATOMIC_RELAXED);
     pthread_mutex_unlock(&context->lock);
     if (limit == CU_LIMIT_PRINTF_FIFO_SIZE)
         soft_text_set_limit(&context->text, value);

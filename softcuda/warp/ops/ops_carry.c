@@ -2,8 +2,10 @@
  * softcuda/warp/ops/ops_carry.c - arithmetic that reads or writes the carry flag CC.CF: add.cc,
  * addc, sub.cc, subc, mad.cc and madc. A general source.
  *
- * The flag is a lane mask of the warp, since each thread has its own. After a subtraction it holds
- * the borrow.
+ * The flag is a lane mask of the warp, since each thread has its own. There is one flag for both
+ * directions, and a subtraction is the sum of a and ~b with a carry: after it the flag is set where
+ * nothing was borrowed. The compiler's 128-bit division counts on that, when it asks with addc for
+ * what subc.cc left.
  */
 #include "softcuda/warp/ops/ops_list.h"
 
@@ -16,14 +18,8 @@ __extension__ typedef __int128 s128;
     bool over = __builtin_add_overflow((T)(x), (T)(term), &result);                                \
     over |= __builtin_add_overflow(result, (T)(carry), &result);                                   \
     (carry) = over
-#define DIFFERENCE(T, x, term, carry)                                                              \
-    T result;                                                                                      \
-    bool over = __builtin_sub_overflow((T)(x), (T)(term), &result);                                \
-    over |= __builtin_sub_overflow(result, (T)(carry), &result);                                   \
-    (carry) = over
-
-/* `step` is SUM or DIFFERENCE of `first` and `second`, expressions in the lane l. */
-#define CARRY(name, T, step, first, second, uses, sets)                                            \
+/* The sum of `first` and `second`, expressions in the lane l, and of `start` or the flag. */
+#define CARRY(name, T, first, second, start, uses, sets)                                           \
     OPS_HANDLER(name)                                                                              \
     {                                                                                              \
         T *d = OPS_VECTOR(T, w, in->d);                                                            \
@@ -32,8 +28,8 @@ __extension__ typedef __int128 s128;
         (void)c;                                                                                   \
         for (u32 m = w->mask; m; m &= m - 1) {                                                     \
             const unsigned l = (unsigned)__builtin_ctz(m);                                         \
-            u32 carry = (uses) ? w->carry >> l & 1 : 0;                                            \
-            step(T, first, second, carry);                                                         \
+            u32 carry = (uses) ? w->carry >> l & 1 : (start);                                      \
+            SUM(T, first, second, carry);                                                          \
             d[l] = result;                                                                         \
             if (sets)                                                                              \
                 w->carry = (w->carry & ~(1u << l)) | carry << l;                                   \
@@ -42,22 +38,22 @@ __extension__ typedef __int128 s128;
     }
 
 /* plain: the flag neither read nor written does not occur here. */
-#define CARRY_FORMS(name, T, step, first, second)                                                  \
-    CARRY(name##_sets, T, step, first, second, false, true)                                        \
-    CARRY(name##_uses, T, step, first, second, true, false)                                        \
-    CARRY(name##_both, T, step, first, second, true, true)                                         \
+#define CARRY_FORMS(name, T, first, second, start)                                                 \
+    CARRY(name##_sets, T, first, second, start, false, true)                                       \
+    CARRY(name##_uses, T, first, second, start, true, false)                                       \
+    CARRY(name##_both, T, first, second, start, true, true)                                        \
     static const warp_fn name##_forms[] = {NULL, name##_sets, name##_uses, name##_both};
 
-CARRY_FORMS(add32, u32, SUM, a[l], b[l])
-CARRY_FORMS(add64, u64, SUM, a[l], b[l])
-CARRY_FORMS(sub32, u32, DIFFERENCE, a[l], b[l])
-CARRY_FORMS(sub64, u64, DIFFERENCE, a[l], b[l])
-CARRY_FORMS(mad_lo32, u32, SUM, a[l] * b[l], c[l])
-CARRY_FORMS(mad_lo64, u64, SUM, a[l] * b[l], c[l])
-CARRY_FORMS(mad_hi_u32, u32, SUM, (u64)a[l] * b[l] >> 32, c[l])
-CARRY_FORMS(mad_hi_s32, u32, SUM, ((s64)(s32)a[l] * (s32)b[l]) >> 32, c[l])
-CARRY_FORMS(mad_hi_u64, u64, SUM, (u128)a[l] * b[l] >> 64, c[l])
-CARRY_FORMS(mad_hi_s64, u64, SUM, ((s128)(s64)a[l] * (s64)b[l]) >> 64, c[l])
+CARRY_FORMS(add32, u32, a[l], b[l], 0)
+CARRY_FORMS(add64, u64, a[l], b[l], 0)
+CARRY_FORMS(sub32, u32, a[l], ~b[l], 1)
+CARRY_FORMS(sub64, u64, a[l], ~b[l], 1)
+CARRY_FORMS(mad_lo32, u32, a[l] * b[l], c[l], 0)
+CARRY_FORMS(mad_lo64, u64, a[l] * b[l], c[l], 0)
+CARRY_FORMS(mad_hi_u32, u32, (u64)a[l] * b[l] >> 32, c[l], 0)
+CARRY_FORMS(mad_hi_s32, u32, ((s64)(s32)a[l] * (s32)b[l]) >> 32, c[l], 0)
+CARRY_FORMS(mad_hi_u64, u64, (u128)a[l] * b[l] >> 64, c[l], 0)
+CARRY_FORMS(mad_hi_s64, u64, ((s128)(s64)a[l] * (s64)b[l]) >> 64, c[l], 0)
 
 warp_fn ops_find_carry(const struct ptx_op *op, const struct warp_form *form)
 {

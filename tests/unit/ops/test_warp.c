@@ -365,8 +365,8 @@ static void check_carry(const struct warp_isa *isa, uint8_t family, uint8_t sub,
         const uint64_t a = rig_get(SLOT_A, bytes, lane), b = rig_get(SLOT_B, bytes, lane);
         const wide x = (is_mad ? product(&op, a, b, bits) : (wide)a) & all;
         const wide y = is_mad ? rig_get(SLOT_C, bytes, lane) : b;
-        const wide c = uses ? carry_in >> lane & 1 : 0;
-        const wide value = is_sub ? x - y - c : x + y + c;
+        const wide c = uses ? carry_in >> lane & 1 : is_sub; /* clear: something was borrowed */
+        const wide value = is_sub ? x + (~y & all) + c : x + y + c;
         const bool is_on = mask >> lane & 1;
 
         CHECK_EQ(rig_get(SLOT_D, bytes, lane), is_on ? (uint64_t)value & all : 0);
