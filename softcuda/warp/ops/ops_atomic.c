@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * softcuda/warp/ops/ops_atomic.c - atom and red. A general source.
+ * softcuda/warp/ops/ops_atomic.c - atom and red. A variant source (for the addresses).
  *
  * Shared memory is plain read-modify-write in lane order: a block is never on two threads at once.
  * Elsewhere each lane is one atomic operation of the processor, stronger than any order that the
@@ -7,6 +7,7 @@
  */
 #include "softcuda/warp/ops/ops_list.h"
 #include "softcuda/warp/ops/ops_memory.h"
+#include "softcuda/warp/ops/ops_rows.h"
 
 #define ORDER __ATOMIC_SEQ_CST
 
@@ -78,6 +79,13 @@ LANE_LOOP(add_f64, u64, add_f64_bits(old, y))
 
 /* ---- all lanes ------------------------------------------------------------------------------- */
 
+/* Out of line: one copy serves all handlers below. */
+static __attribute__((noinline)) bool resolve(struct warp *w, const struct warp_insn *in,
+                                              enum ops_window window, u32 bytes, u64 at[WARP_LANES])
+{
+    return ops_resolve_rows(w, in, window, bytes, true, at);
+}
+
 static bool all_equal(const struct warp *w, const u64 at[WARP_LANES])
 {
     const u64 first = at[__builtin_ctz(w->mask)];
@@ -98,7 +106,7 @@ static bool all_equal(const struct warp *w, const u64 at[WARP_LANES])
         const T *c = in->c == WARP_NO_OPERAND ? b : OPS_VECTOR(const T, w, in->c);                 \
         T waste[WARP_LANES];                                                                       \
         T *d = in->d == WARP_NO_OPERAND ? waste : OPS_VECTOR(T, w, in->d);                         \
-        if (!ops_resolve(w, in, in->a, window, sizeof(T), true, at))                               \
+        if (!resolve(w, in, window, sizeof(T), at))                                                \
             return WARP_STOP_FAULT;                                                                \
         for (u32 m = w->mask; m; m &= m - 1) {                                                     \
             const unsigned l = (unsigned)__builtin_ctz(m);                                         \
@@ -115,7 +123,7 @@ static bool all_equal(const struct warp *w, const u64 at[WARP_LANES])
         const T *b = OPS_VECTOR(const T, w, in->b);                                                \
         T waste[WARP_LANES], before[WARP_LANES], total = 0;                                        \
         T *d = in->d == WARP_NO_OPERAND ? waste : OPS_VECTOR(T, w, in->d);                         \
-        if (!ops_resolve(w, in, in->a, window, sizeof(T), true, at))                               \
+        if (!resolve(w, in, window, sizeof(T), at))                                                \
             return WARP_STOP_FAULT;                                                                \
         if (!all_equal(w, at)) {                                                                   \
             for (u32 m = w->mask; m; m &= m - 1) {                                                 \
@@ -201,7 +209,7 @@ static const struct {
     {PTX_SUB_DEC, PTX_U32, &rows_dec_u32},
 };
 
-warp_fn ops_find_atomic(const struct ptx_op *op, const struct warp_form *form)
+warp_fn OPS_SYM(ops_find_atomic)(const struct ptx_op *op, const struct warp_form *form)
 {
     enum ops_window window;
 

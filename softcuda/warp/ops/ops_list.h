@@ -17,14 +17,14 @@
     X(ops_find_compare)                                                                            \
     X(ops_find_convert)                                                                            \
     X(ops_find_memory)                                                                             \
-    X(ops_find_warp)
+    X(ops_find_warp)                                                                               \
+    X(ops_find_atomic)
 
 #define OPS_GENERAL_FINDERS(X)                                                                     \
     X(ops_find_general_memory)                                                                     \
     X(ops_find_general_convert)                                                                    \
     X(ops_find_carry)                                                                              \
     X(ops_find_space)                                                                              \
-    X(ops_find_atomic)                                                                             \
     X(ops_find_async)
 
 #ifdef OPS_VARIANT

@@ -9,76 +9,11 @@
 #include "softcuda/warp/ops/ops_list.h"
 #include "softcuda/warp/ops/ops_rows.h"
 
-/* ---- windows --------------------------------------------------------------------------------- */
-
-/* Valid bytes are those with address - lo < size; they are at host + address. */
-struct window {
-    u64 lo, size, host;
-};
-
-/* The window that `address` lies in, if it can be had without asking anybody. */
-OPS_INLINE bool window_open(const struct warp *w, enum ops_window kind, u64 address, bool write,
-                            struct window *window)
-{
-    if (kind == OPS_SHARED) {
-        *window = (struct window){0, w->block->shared_bytes, (u64)(uintptr_t)w->block->shared};
-        return true;
-    }
-    for (unsigned n = 0; n < WARP_TLB_ENTRIES; n++) {
-        const struct warp_range *range = &w->tlb->entry[n];
-        if (address - range->lo < range->hi - range->lo && (range->can_write || !write)) {
-            *window = (struct window){range->lo, range->hi - range->lo, 0};
-            return true;
-        }
-    }
-    if (kind == OPS_GENERIC) {
-        const u64 shared = (u64)(uintptr_t)w->block->shared;
-        *window = (struct window){shared, w->block->shared_bytes, 0};
-        return address - shared < w->block->shared_bytes;
-    }
-    return false;
-}
-
-/* Is [address, address + bytes) in the window, and the address a multiple of `align`? */
-OPS_INLINE bool window_holds(const struct window *window, u64 address, u64 bytes, u64 align)
-{
-    const u64 offset = address - window->lo;
-
-    return offset < window->size && window->size - offset >= bytes && !(address & (align - 1));
-}
-
 /* ---- rows ------------------------------------------------------------------------------------ */
-
-/* The addresses of a row, of 32 or 64 bits; imm is added to each. */
-OPS_INLINE u64 row_address(const struct warp_insn *in, const void *addresses, bool addr32,
-                           unsigned l)
-{
-    return addr32 ? (u32)(((const u32 *)addresses)[l] + (u32)in->imm)
-                  : ((const u64 *)addresses)[l] + (u64)in->imm;
-}
 
 OPS_INLINE enum ops_row_kind row_kind(const void *addresses, bool addr32, u32 step)
 {
     return addr32 ? ops_row_kind32(addresses, step) : ops_row_kind64(addresses, step);
-}
-
-/* Are the lanes `on` of a scattered row all in the window? */
-OPS_INLINE bool row_inside(const struct warp_insn *in, const void *addresses, bool addr32, u32 on,
-                           const struct window *window, u32 bytes)
-{
-    const ops_row64 on_bits = *(const ops_row64 *)ops_lane_bit64 & on;
-    ops_row64 address, bad;
-
-    if (window->size < bytes)
-        return false;
-    if (addr32)
-        address = __builtin_convertvector(*(const ops_row32 *)addresses + (u32)in->imm, ops_row64);
-    else
-        address = *(const ops_row64 *)addresses + (u64)in->imm;
-    bad = (ops_row64)(address - window->lo > window->size - bytes) |
-          (ops_row64)((address & (bytes - 1)) != 0);
-    bad &= (ops_row64)(on_bits != 0);
-    return ops_is_zero(&bad, sizeof(bad));
 }
 
 /* The general handler for one row only. The mask is put back before anybody else sees it. */
@@ -253,23 +188,23 @@ OPS_INLINE const struct warp_insn *move_lanes(struct warp *w, const struct warp_
 {
     const u8 *addresses = (const u8 *)warp_at(w, in->a);
     const u32 mask = w->mask, bytes = element_bytes(t.element) * t.count;
-    const u64 some = row_address(in, addresses, t.addr32, (unsigned)__builtin_ctz(mask));
+    const u64 some = ops_row_address(in, addresses, t.addr32, (unsigned)__builtin_ctz(mask));
     const unsigned form = ops_form(t.kind, t.element, t.count == 4 ? 2 : t.count - 1);
-    struct window window;
+    struct ops_place window;
     FAB_ALIGNED(64) u64 waste[WARP_LANES];
 
-    if (FAB_UNLIKELY(!window_open(w, t.kind, some, t.is_store, &window)))
+    if (FAB_UNLIKELY(!ops_place_open(w, t.kind, some, t.is_store, &window)))
         return t.is_store ? ops_store(w, in, form) : ops_load(w, in, form);
     take_registers(w, in, &t, waste);
     for (unsigned row = 0; row < 2; row++) {
         const u32 on = mask >> (row * OPS_ROW) & 0xffff;
 
-        if (on && !row_inside(in, addresses, t.addr32, on, &window, bytes)) {
+        if (on && !ops_row_inside(in, addresses, t.addr32, on, &window, bytes)) {
             if (row_general(w, in, row, t.is_store, form) == WARP_STOP_FAULT)
                 return WARP_STOP_FAULT;
         } else {
             FOR_LANES(on, l)
-            move_lane(&t, window.host + row_address(in, addresses, t.addr32, l), l);
+            move_lane(&t, window.host + ops_row_address(in, addresses, t.addr32, l), l);
         }
         addresses += OPS_ROW * (t.addr32 ? 4 : 8);
         next_row(&t);
@@ -278,14 +213,14 @@ OPS_INLINE const struct warp_insn *move_lanes(struct warp *w, const struct warp_
 }
 
 /* Is the row one piece of memory, or one element, inside the window? */
-OPS_INLINE bool row_is_easy(const struct transfer *t, const struct window *window, u64 first,
+OPS_INLINE bool row_is_easy(const struct transfer *t, const struct ops_place *window, u64 first,
                             enum ops_row_kind kind)
 {
     const u32 bytes = element_bytes(t->element) * t->count;
 
     return kind != OPS_ROW_SCATTERED &&
-           window_holds(window, first, kind == OPS_ROW_CONSECUTIVE ? OPS_ROW * bytes : bytes,
-                        bytes);
+           ops_place_holds(window, first, kind == OPS_ROW_CONSECUTIVE ? OPS_ROW * bytes : bytes,
+                           bytes);
 }
 
 OPS_INLINE void move_easy(const struct transfer *t, u64 host, enum ops_row_kind kind)
@@ -303,12 +238,12 @@ OPS_INLINE bool move_rows(struct warp *w, const struct warp_insn *in, struct tra
     const u8 *addresses = (const u8 *)warp_at(w, in->a);
     const u8 *others = addresses + OPS_ROW * (t.addr32 ? 4 : 8);
     const u32 bytes = element_bytes(t.element) * t.count;
-    const u64 first = row_address(in, addresses, t.addr32, 0);
-    const u64 second = row_address(in, others, t.addr32, 0);
+    const u64 first = ops_row_address(in, addresses, t.addr32, 0);
+    const u64 second = ops_row_address(in, others, t.addr32, 0);
     enum ops_row_kind kinds[2];
-    struct window window;
+    struct ops_place window;
 
-    if (!window_open(w, t.kind, first, t.is_store, &window))
+    if (!ops_place_open(w, t.kind, first, t.is_store, &window))
         return false;
     kinds[0] = row_kind(addresses, t.addr32, bytes);
     kinds[1] = row_kind(others, t.addr32, bytes);

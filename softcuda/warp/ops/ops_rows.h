@@ -12,7 +12,7 @@
 #include <immintrin.h>
 #endif
 
-#include "softcuda/warp/ops/ops_int.h"
+#include "softcuda/warp/ops/ops_memory.h"
 
 enum { OPS_ROW = WARP_LANES / 2 };
 
@@ -73,6 +73,106 @@ OPS_INLINE enum ops_row_kind ops_row_kind32(const u32 *addresses, u32 step)
     if (ops_is_zero(&differs, sizeof(differs)))
         return OPS_ROW_CONSECUTIVE;
     return ops_is_zero(&delta, sizeof(delta)) ? OPS_ROW_EQUAL : OPS_ROW_SCATTERED;
+}
+
+/* ---- places in memory ------------------------------------------------------------------------ */
+
+/* Valid bytes are those with address - lo < size; they are at host + address. */
+struct ops_place {
+    u64 lo, size, host;
+};
+
+/* The window that `address` lies in, if it can be had without asking anybody. */
+OPS_INLINE bool ops_place_open(const struct warp *w, enum ops_window kind, u64 address, bool write,
+                               struct ops_place *window)
+{
+    if (kind == OPS_SHARED) {
+        *window = (struct ops_place){0, w->block->shared_bytes, (u64)(uintptr_t)w->block->shared};
+        return true;
+    }
+    for (unsigned n = 0; n < WARP_TLB_ENTRIES; n++) {
+        const struct warp_range *range = &w->tlb->entry[n];
+        if (address - range->lo < range->hi - range->lo && (range->can_write || !write)) {
+            *window = (struct ops_place){range->lo, range->hi - range->lo, 0};
+            return true;
+        }
+    }
+    if (kind == OPS_GENERIC) {
+        const u64 shared = (u64)(uintptr_t)w->block->shared;
+        *window = (struct ops_place){shared, w->block->shared_bytes, 0};
+        return address - shared < w->block->shared_bytes;
+    }
+    return false;
+}
+
+/* Is [address, address + bytes) in the window, and the address a multiple of `align`? */
+OPS_INLINE bool ops_place_holds(const struct ops_place *window, u64 address, u64 bytes, u64 align)
+{
+    const u64 offset = address - window->lo;
+
+    return offset < window->size && window->size - offset >= bytes && !(address & (align - 1));
+}
+
+/* ---- rows of any addresses ------------------------------------------------------------------- */
+
+/* The addresses of a row, of 32 or 64 bits; imm is added to each. */
+OPS_INLINE u64 ops_row_address(const struct warp_insn *in, const void *addresses, bool addr32,
+                               unsigned l)
+{
+    return addr32 ? (u32)(((const u32 *)addresses)[l] + (u32)in->imm)
+                  : ((const u64 *)addresses)[l] + (u64)in->imm;
+}
+
+/* Are the lanes `on` of a row all in the place? (A loop and not vector types: those of more than
+ * the machine's width are compared element by element.) */
+OPS_INLINE bool ops_row_inside(const struct warp_insn *in, const void *addresses, bool addr32,
+                               u32 on, const struct ops_place *place, u32 bytes)
+{
+    const u64 limit = place->size - bytes, lo = place->lo, imm = (u64)in->imm;
+    FAB_ALIGNED(64) u64 bad[OPS_ROW];
+
+    if (place->size < bytes)
+        return false;
+    if (addr32) {
+        const u32 *a = addresses;
+        OPS_IVDEP for (unsigned l = 0; l < OPS_ROW; l++)
+        {
+            const u64 address = (u32)(a[l] + (u32)imm);
+            const u64 outside = address - lo > limit ? UINT64_MAX : address & (bytes - 1);
+            bad[l] = on & ops_lane_bit64[l] ? outside : 0;
+        }
+    } else {
+        const u64 *a = addresses;
+        OPS_IVDEP for (unsigned l = 0; l < OPS_ROW; l++)
+        {
+            const u64 address = a[l] + imm;
+            const u64 outside = address - lo > limit ? UINT64_MAX : address & (bytes - 1);
+            bad[l] = on & ops_lane_bit64[l] ? outside : 0;
+        }
+    }
+    return ops_is_zero(bad, sizeof(bad));
+}
+
+/* ops_resolve(), fast: all addresses in one place. */
+OPS_INLINE bool ops_resolve_rows(struct warp *w, const struct warp_insn *in, enum ops_window window,
+                                 u32 bytes, bool write, u64 at[WARP_LANES])
+{
+    const bool addr32 = (in->flags & WARP_I_ADDR32) != 0;
+    const u32 row_bytes = OPS_ROW * (addr32 ? 4 : 8), mask = w->mask;
+    const u8 *addresses;
+    struct ops_place place;
+
+    if (FAB_UNLIKELY(in->a == WARP_NO_OPERAND))
+        return ops_resolve(w, in, in->a, window, bytes, write, at);
+    addresses = (const u8 *)warp_at(w, in->a);
+    if (!ops_place_open(w, window, ops_row_address(in, addresses, addr32, (u32)__builtin_ctz(mask)),
+                        write, &place) ||
+        !ops_row_inside(in, addresses, addr32, mask & 0xffff, &place, bytes) ||
+        !ops_row_inside(in, addresses + row_bytes, addr32, mask >> OPS_ROW, &place, bytes))
+        return ops_resolve(w, in, in->a, window, bytes, write, at);
+    for (unsigned l = 0; l < WARP_LANES; l++)
+        at[l] = place.host + ops_row_address(in, addresses, addr32, l);
+    return true;
 }
 
 #endif /* SOFTCUDA_WARP_OPS_OPS_ROWS_H */
