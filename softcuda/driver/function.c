@@ -7,13 +7,14 @@
 #include "softcuda/driver/module.h"
 #include "softcuda/ptx/ptx.h"
 
-CUresult soft_function_get(CUfunction handle, struct soft_function **function_out)
+CUresult soft_function_get(CUfunction handle, struct soft_context *context,
+                           struct soft_function **function_out)
 {
     uint64_t value = (uint64_t)(uintptr_t)handle;
     struct soft_function *function;
 
     if (soft_handle_kind(value) == SOFT_KERNEL)
-        return soft_kernel_function((CUkernel)handle, function_out);
+        return soft_kernel_function((CUkernel)handle, context, function_out);
     function = (struct soft_function *)soft_object_get(value, SOFT_FUNCTION);
     if (!function)
         return CUDA_ERROR_INVALID_HANDLE;
@@ -145,7 +146,7 @@ CUresult soft_cuFuncGetAttribute(int *pi, CUfunction_attribute attrib, CUfunctio
 
     if (!pi)
         return CUDA_ERROR_INVALID_VALUE;
-    result = soft_function_get(hfunc, &function);
+    result = soft_function_get(hfunc, /* context */ NULL, &function);
     if (result != CUDA_SUCCESS)
         return result;
     result = soft_settings_get(&function->settings, function, attrib, pi);
@@ -157,7 +158,7 @@ CUresult soft_cuFuncSetAttribute(CUfunction hfunc, CUfunction_attribute attrib, 
 {
     struct soft_function *function;
     struct warp_program *program;
-    CUresult result = soft_function_get(hfunc, &function);
+    CUresult result = soft_function_get(hfunc, /* context */ NULL, &function);
 
     if (result != CUDA_SUCCESS)
         return result;
@@ -176,7 +177,7 @@ CUresult soft_cuFuncSetCacheConfig(CUfunction hfunc, CUfunc_cache config)
 
     if ((unsigned)config > CU_FUNC_CACHE_PREFER_EQUAL)
         return CUDA_ERROR_INVALID_VALUE;
-    result = soft_function_get(hfunc, &function);
+    result = soft_function_get(hfunc, /* context */ NULL, &function);
     if (result != CUDA_SUCCESS)
         return result;
     function->settings.cache_config = config;
@@ -191,7 +192,7 @@ CUresult soft_cuFuncSetSharedMemConfig(CUfunction hfunc, CUsharedconfig config)
 
     if ((unsigned)config > CU_SHARED_MEM_CONFIG_EIGHT_BYTE_BANK_SIZE)
         return CUDA_ERROR_INVALID_VALUE;
-    result = soft_function_get(hfunc, &function);
+    result = soft_function_get(hfunc, /* context */ NULL, &function);
     if (result == CUDA_SUCCESS)
         soft_function_put(function);
     return result;
@@ -204,7 +205,7 @@ CUresult soft_cuFuncGetModule(CUmodule *hmod, CUfunction hfunc)
 
     if (!hmod)
         return CUDA_ERROR_INVALID_VALUE;
-    result = soft_function_get(hfunc, &function);
+    result = soft_function_get(hfunc, /* context */ NULL, &function);
     if (result != CUDA_SUCCESS)
         return result;
     *hmod = (CUmodule)(uintptr_t)function->module->object.handle;
@@ -219,7 +220,7 @@ CUresult soft_cuFuncGetName(const char **name, CUfunction hfunc)
 
     if (!name)
         return CUDA_ERROR_INVALID_VALUE;
-    result = soft_function_get(hfunc, &function);
+    result = soft_function_get(hfunc, /* context */ NULL, &function);
     if (result != CUDA_SUCCESS)
         return result;
     *name = function->ptx->name;
@@ -231,7 +232,7 @@ CUresult soft_cuFuncGetParamInfo(CUfunction func, size_t paramIndex, size_t *par
                                  size_t *paramSize)
 {
     struct soft_function *function;
-    CUresult result = soft_function_get(func, &function);
+    CUresult result = soft_function_get(func, /* context */ NULL, &function);
 
     if (result != CUDA_SUCCESS)
         return result;
@@ -247,7 +248,7 @@ CUresult soft_cuFuncIsLoaded(CUfunctionLoadingState *state, CUfunction hfunc)
 
     if (!state)
         return CUDA_ERROR_INVALID_VALUE;
-    result = soft_function_get(hfunc, &function);
+    result = soft_function_get(hfunc, /* context */ NULL, &function);
     if (result != CUDA_SUCCESS)
         return result;
     *state = atomic_load_explicit(&function->program, memory_order_acquire)
@@ -261,7 +262,7 @@ CUresult soft_cuFuncLoad(CUfunction hfunc)
 {
     struct soft_function *function;
     struct warp_program *program;
-    CUresult result = soft_function_get(hfunc, &function);
+    CUresult result = soft_function_get(hfunc, /* context */ NULL, &function);
 
     if (result != CUDA_SUCCESS)
         return result;

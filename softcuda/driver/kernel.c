@@ -25,7 +25,7 @@ CUresult soft_cuKernelGetFunction(CUfunction *pFunc, CUkernel kernel)
 
     if (!pFunc)
         return CUDA_ERROR_INVALID_VALUE;
-    result = soft_kernel_function(kernel, &function);
+    result = soft_kernel_function(kernel, /* context */ NULL, &function);
     if (result != CUDA_SUCCESS)
         return result;
     *pFunc = soft_function_handle(function);
@@ -88,7 +88,7 @@ CUresult soft_cuKernelGetAttribute(int *pi, CUfunction_attribute attrib, CUkerne
         return CUDA_ERROR_INVALID_VALUE;
     if (!soft_device_at(dev))
         return CUDA_ERROR_INVALID_DEVICE;
-    result = soft_kernel_function(handle, &function);
+    result = soft_kernel_function(handle, /* context */ NULL, &function);
     if (result != CUDA_SUCCESS)
         return result;
     kernel = kernel_get(handle);
@@ -140,7 +140,7 @@ CUresult soft_cuKernelSetAttribute(CUfunction_attribute attrib, int val, CUkerne
 
     if (!device)
         return CUDA_ERROR_INVALID_DEVICE;
-    result = soft_kernel_function(handle, &function);
+    result = soft_kernel_function(handle, /* context */ NULL, &function);
     if (result != CUDA_SUCCESS)
         return result;
     result = soft_function_program(function, &program);

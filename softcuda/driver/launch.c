@@ -318,7 +318,8 @@ CUresult soft_launch(CUfunction handle, const struct soft_launch *request)
 
     if (result != CUDA_SUCCESS)
         return result;
-    result = soft_function_get(handle, &function);
+    /* A kernel of a library runs in the stream's context. */
+    result = soft_function_get(handle, stream->context, &function);
     if (result == CUDA_SUCCESS) {
         result = soft_function_program(function, &program);
         if (result == CUDA_SUCCESS)

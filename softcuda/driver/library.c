@@ -380,17 +380,18 @@ CUresult soft_cuLibraryGetUnifiedFunction(void **fptr, CUlibrary handle, const c
 
 /* ---- for kernels ---------------------------------------------------------------------------- */
 
-CUresult soft_kernel_function(CUkernel handle, struct soft_function **function_out)
+CUresult soft_kernel_function(CUkernel handle, struct soft_context *context,
+                              struct soft_function **function_out)
 {
     struct soft_kernel *kernel =
         (struct soft_kernel *)soft_object_get((uint64_t)(uintptr_t)handle, SOFT_KERNEL);
-    struct soft_context *context;
     struct soft_module *module;
-    CUresult result;
+    CUresult result = CUDA_SUCCESS;
 
     if (!kernel)
         return CUDA_ERROR_INVALID_HANDLE;
-    result = soft_context_current(&context);
+    if (!context)
+        result = soft_context_current(&context);
     if (result == CUDA_SUCCESS) {
         pthread_mutex_lock(&kernel->library->lock);
         result = instance_get_locked(kernel->library, context, &module);

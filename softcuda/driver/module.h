@@ -73,9 +73,11 @@ void soft_modules_close(struct soft_context *context);
 CUresult soft_module_variable(const struct soft_module *module, const char *name,
                               bool must_be_managed, uint64_t *address_out, size_t *bytes_out);
 
-/* A CUfunction, or a CUkernel where one is accepted (then the current context's function), with one
- * more reference on the function. CUDA_ERROR_INVALID_HANDLE, and what loading can return. */
-CUresult soft_function_get(CUfunction handle, struct soft_function **function_out);
+/* A CUfunction, or a CUkernel where one is accepted (then its function in `context`, NULL: the
+ * current one), with one more reference on the function. CUDA_ERROR_INVALID_HANDLE, and what
+ * loading can return. */
+CUresult soft_function_get(CUfunction handle, struct soft_context *context,
+                           struct soft_function **function_out);
 void soft_function_put(struct soft_function *function);
 CUfunction soft_function_handle(const struct soft_function *function);
 
@@ -94,8 +96,9 @@ uint32_t soft_device_capability(const struct soft_device *device);
 
 /* ---- libraries ------------------------------------------------------------------------------ */
 
-/* The instance of a kernel's library in the current context: loads it if needed. */
-CUresult soft_kernel_function(CUkernel handle, struct soft_function **function_out);
+/* A kernel's function in a context (NULL: the current one): loads its library there if needed. */
+CUresult soft_kernel_function(CUkernel handle, struct soft_context *context,
+                              struct soft_function **function_out);
 /* Called while a context closes: the library forgets its instance. */
 void soft_library_forget(struct soft_library *library, struct soft_module *module);
 

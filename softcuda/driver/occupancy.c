@@ -67,7 +67,7 @@ struct query {
 static CUresult query_open(CUfunction handle, struct query *query_out)
 {
     struct warp_program *program;
-    CUresult result = soft_function_get(handle, &query_out->function);
+    CUresult result = soft_function_get(handle, /* context */ NULL, &query_out->function);
 
     if (result != CUDA_SUCCESS)
         return result;

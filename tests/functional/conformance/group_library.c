@@ -115,6 +115,28 @@ static void contexts(CUlibrary library)
         CUDA_ERROR_NOT_FOUND, true);
 }
 
+/* A kernel belongs to no context: it runs in the stream's. */
+static void streams(CUlibrary library)
+{
+    CUkernel kernel = NULL;
+    CUcontext other = NULL;
+    CUdeviceptr memory = 0;
+    CUstream stream = NULL;
+    uint32_t value = 616, got = 0;
+    void *params[] = {&memory, &value};
+
+    ROW("a kernel", cu.cuLibraryGetKernel(&kernel, library, "store"), CUDA_SUCCESS, true);
+    ROW("another context", cu.cuCtxCreate(&other, NULL, 0, world.device), CUDA_SUCCESS, true);
+    ROW("its memory", cu.cuMemAlloc(&memory, 4), CUDA_SUCCESS, true);
+    ROW("its stream", cu.cuStreamCreate(&stream, 0), CUDA_SUCCESS, true);
+    ROW("back here", cu.cuCtxSetCurrent(world.context), CUDA_SUCCESS, true);
+    ROW("launch there",
+        cu.cuLaunchKernel((CUfunction)kernel, 1, 1, 1, 1, 1, 1, 0, stream, params, NULL),
+        CUDA_SUCCESS, cu.cuStreamSynchronize(stream) == CUDA_SUCCESS);
+    ROW("its result", cu.cuMemcpyDtoH(&got, memory, 4), CUDA_SUCCESS, got == 616);
+    ROW("destroy", cu.cuCtxDestroy(other), CUDA_SUCCESS, true);
+}
+
 void group_library(void)
 {
     CUlibrary library;
@@ -126,6 +148,7 @@ void group_library(void)
     kernels(library);
     attributes(library);
     contexts(library);
+    streams(library);
     ROW("a kernel", cu.cuLibraryGetKernel(&kernel, library, "empty"), CUDA_SUCCESS, true);
     ROW("unload", cu.cuLibraryUnload(library), CUDA_SUCCESS, true);
     ROW("unload again", cu.cuLibraryUnload(library), CUDA_ERROR_INVALID_HANDLE, true);

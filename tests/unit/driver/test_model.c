@@ -121,7 +121,7 @@ static void test_estimate(void)
     CUfunction handle = store_get(1);
 
     CHECK_EQ(soft_cuFuncLoad(handle), CUDA_SUCCESS);
-    CHECK_EQ(soft_function_get(handle, &function), CUDA_SUCCESS);
+    CHECK_EQ(soft_function_get(handle, /* context */ NULL, &function), CUDA_SUCCESS);
     CHECK_EQ(function->model_flops, 2 * 16); /* one fma in a loop */
     CHECK_EQ(function->model_bytes, 4);      /* one word behind it */
     soft_function_put(function);
