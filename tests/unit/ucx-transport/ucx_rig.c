@@ -1,0 +1,431 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * tests/unit/ucx-transport/ucx_rig.c - see ucx_rig.h.
+ */
+#include "ucx_rig.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "ucx-transport/xp_backend.h"
+
+enum { SESSION = 77, NS_PER_S = 1000000000, UP_LIMIT_S = 30 };
+
+/* ---------------------------------------------------------------- bytes */
+
+static uint64_t word(uint64_t seed, uint64_t index)
+{
+    uint64_t z = (seed + index) * UINT64_C(0x9e3779b97f4a7c15);
+
+    return z ^ (z >> 29);
+}
+
+void ucx_fill(uint8_t *bytes, uint64_t size_bytes, uint64_t seed)
+{
+    for (uint64_t at = 0; at < size_bytes; at += sizeof(uint64_t)) {
+        uint64_t value = word(seed, at), left = size_bytes - at;
+
+        memcpy(bytes + at, &value, left < sizeof(value) ? left : sizeof(value));
+    }
+}
+
+bool ucx_is_filled(const uint8_t *bytes, uint64_t size_bytes, uint64_t seed)
+{
+    for (uint64_t at = 0; at < size_bytes; at += sizeof(uint64_t)) {
+        uint64_t value = word(seed, at), left = size_bytes - at;
+
+        if (memcmp(bytes + at, &value, left < sizeof(value) ? left : sizeof(value)) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* ---------------------------------------------------------------- the node at either end */
+
+static bool open_node(const struct ucx_place *place, uint8_t id, struct xp_node **node_out,
+                      struct fab_err *err)
+{
+    struct xp_rail_config rails[XP_RAILS_MAX];
+    struct xp_node_config config = {
+        .rails = rails, .clock = fab_clock_real(), .spin_us = place->spin_us};
+
+    config.node_id[0] = id;
+    for (; config.rail_count < XP_RAILS_MAX && place->devices[config.rail_count];
+         config.rail_count++)
+        rails[config.rail_count] =
+            (struct xp_rail_config){.backend = &xp_backend_ucx,
+                                    .device = place->devices[config.rail_count],
+                                    .numa_node = -1};
+    return xp_node_create(&config, node_out, err) == FAB_OK;
+}
+
+static bool write_all(int fd, const void *bytes, size_t size)
+{
+    return send(fd, bytes, size, MSG_NOSIGNAL) == (ssize_t)size;
+}
+
+static bool read_all(int fd, void *bytes, size_t size)
+{
+    return recv(fd, bytes, size, MSG_WAITALL) == (ssize_t)size;
+}
+
+/* Each end tells the other its address, then opens its half. */
+static bool open_conn(struct xp_node *node, int fd, bool initiator, const struct ucx_place *place,
+                      const struct xp_handlers *handlers, void *user, struct xp_conn **conn_out,
+                      struct fab_err *err)
+{
+    uint8_t theirs[XP_ADDRESS_MAX_BYTES];
+    size_t size, their_size;
+    const uint8_t *mine = xp_node_address(node, &size);
+    struct xp_conn_config config = {.session_id = SESSION,
+                                    .key = "a key that only the test knows",
+                                    .initiator = initiator,
+                                    .peer_address = theirs,
+                                    .limits = place->limits,
+                                    .handlers = handlers,
+                                    .user = user};
+
+    if (!write_all(fd, &size, sizeof(size)) || !write_all(fd, mine, size) ||
+        !read_all(fd, &their_size, sizeof(their_size)) || their_size > sizeof(theirs) ||
+        !read_all(fd, theirs, their_size)) {
+        (void)fab_err_set(err, FAB_ERR_IO, "the exchange of addresses");
+        return false;
+    }
+    config.peer_address_bytes = their_size;
+    return xp_conn_open(node, &config, conn_out, err) == FAB_OK;
+}
+
+/* ---------------------------------------------------------------- the peer's process */
+
+struct server {
+    struct xp_node *node;
+    _Atomic(struct xp_conn *) conn;
+    uint64_t posts, in_order;
+};
+
+/* A transfer that a call asked for. */
+struct job {
+    struct server *server;
+    struct xp_conn *conn;
+    uint64_t call;
+    struct ucx_bulk_args args;
+    bool taking;
+    uint8_t *bytes;
+};
+
+static void job_done(void *user, enum fab_status status)
+{
+    struct job *job = user;
+    int32_t result = (int32_t)status;
+
+    if (status == FAB_OK && job->taking && job->args.seed &&
+        !ucx_is_filled(job->bytes, job->args.size_bytes, job->args.seed))
+        result = 1;
+    (void)!xp_reply(job->conn, job->call, result, NULL, 0, NULL);
+    free(job->bytes);
+    free(job);
+}
+
+static const struct xp_bulk_ops job_ops = {.done = job_done};
+
+static void start_job(struct server *server, struct xp_conn *conn, const struct xp_message *message)
+{
+    struct job *job = calloc(1, sizeof(*job));
+    struct xp_bulk bulk = {.ops = &job_ops, .user = job};
+    struct xp_transfer *transfer;
+    enum fab_status status = FAB_ERR_NOMEM;
+
+    if (job && message->args_bytes == sizeof(job->args)) {
+        job->server = server;
+        job->conn = conn;
+        job->call = message->number;
+        memcpy(&job->args, message->args, sizeof(job->args));
+        job->taking = message->op == UCX_OP_TAKE;
+        job->bytes = malloc(job->args.size_bytes);
+    }
+    if (job && job->bytes) {
+        if (!job->taking && job->args.seed)
+            ucx_fill(job->bytes, job->args.size_bytes, job->args.seed);
+        bulk.id = job->args.id;
+        bulk.size_bytes = job->args.size_bytes;
+        bulk.base = job->bytes;
+        status = job->taking ? xp_bulk_receive(conn, &bulk, &transfer, NULL)
+                             : xp_bulk_send(conn, &bulk, &transfer, NULL);
+    }
+    if (status == FAB_OK)
+        return;
+    (void)!xp_reply(conn, message->number, (int32_t)status, NULL, 0, NULL);
+    if (job)
+        free(job->bytes);
+    free(job);
+}
+
+static void serve(void *user, struct xp_conn *conn, const struct xp_message *message)
+{
+    struct server *server = user;
+    struct iovec part = {.iov_len = message->args_bytes};
+    uint64_t sequence;
+
+    memcpy(&part.iov_base, &message->args, sizeof(part.iov_base));
+    switch ((enum ucx_op)message->op) {
+    case UCX_OP_NOTHING:
+        if (message->args_bytes >= sizeof(sequence)) {
+            memcpy(&sequence, message->args, sizeof(sequence));
+            server->in_order += sequence == server->posts;
+        }
+        server->posts++;
+        break;
+    case UCX_OP_COUNT:
+        (void)!xp_reply(conn, message->number,
+                        (int32_t)(server->in_order == server->posts ? server->posts : 0), NULL, 0,
+                        NULL);
+        break;
+    case UCX_OP_ECHO:
+        (void)!xp_reply(conn, message->number, 0, &part, 1, NULL);
+        break;
+    case UCX_OP_TAKE:
+    case UCX_OP_GIVE:
+        start_job(server, conn, message);
+        break;
+    }
+}
+
+static int peer_main(int fd, const struct ucx_place *place)
+{
+    static const struct xp_handlers handlers = {.message = serve};
+    static struct server server;
+    struct xp_conn *conn = NULL;
+    struct fab_err err = {0};
+    char end;
+
+    if (place->netns) {
+        int ns = open(place->netns, O_RDONLY | O_CLOEXEC);
+
+        if (ns < 0 || setns(ns, CLONE_NEWNET) != 0) {
+            perror(place->netns);
+            return 1;
+        }
+        (void)close(ns);
+    }
+    if (!open_node(place, /* id */ 2, &server.node, &err) ||
+        !open_conn(server.node, fd, /* initiator */ false, place, &handlers, &server, &conn,
+                   &err)) {
+        (void)fprintf(stderr, "peer: %s\n", err.text);
+        return 1;
+    }
+    (void)!read(fd, &end, 1); /* until the other end closes it */
+    xp_node_destroy(server.node);
+    return 0;
+}
+
+const char *ucx_why_not(void)
+{
+    static char why[FAB_ERR_TEXT_BYTES];
+    struct fab_err err = {0};
+    struct xp_ucx_info info;
+    int fds[2];
+    pid_t pid;
+    ssize_t got;
+
+    if (pipe2(fds, O_CLOEXEC) != 0 || (pid = fork()) < 0)
+        return "no process for a try";
+    if (pid == 0) {
+        if (xp_ucx_load(&info, &err) != FAB_OK)
+            (void)!write(fds[1], err.text, strlen(err.text));
+        _exit(0);
+    }
+    (void)close(fds[1]);
+    got = read(fds[0], why, sizeof(why) - 1);
+    (void)close(fds[0]);
+    (void)waitpid(pid, NULL, 0);
+    return got > 0 ? why : NULL;
+}
+
+bool ucx_peer_start(struct ucx_peer *peer, const struct ucx_place *place)
+{
+    int fds[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0)
+        return false;
+    (void)fflush(NULL);
+    peer->pid = fork();
+    if (peer->pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        (void)close(fds[0]);
+        exit(peer_main(fds[1], place));
+    }
+    (void)close(fds[1]);
+    peer->fd = fds[0];
+    if (peer->pid < 0)
+        (void)close(fds[0]);
+    return peer->pid > 0;
+}
+
+static int reap(struct ucx_peer *peer)
+{
+    int status = 0;
+
+    if (peer->pid <= 0)
+        return 0;
+    (void)close(peer->fd);
+    while (waitpid(peer->pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    peer->pid = 0;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+void ucx_peer_kill(struct ucx_peer *peer)
+{
+    if (peer->pid > 0)
+        (void)kill(peer->pid, SIGKILL);
+    (void)reap(peer);
+}
+
+int ucx_peer_stop(struct ucx_peer *peer)
+{
+    if (peer->pid > 0)
+        (void)shutdown(peer->fd, SHUT_WR);
+    return reap(peer);
+}
+
+/* ---------------------------------------------------------------- our end */
+
+static void on_event(void *user, struct xp_conn *conn, const struct xp_event *event)
+{
+    struct ucx_link *link = user;
+    uint64_t now_ns = fab_clock_now_ns(fab_clock_real()), never = 0;
+
+    (void)conn;
+    switch (event->kind) {
+    case XP_EVENT_UP:
+        link->ups++;
+        break;
+    case XP_EVENT_SILENT:
+        link->silents++;
+        break;
+    case XP_EVENT_LOST:
+        link->lost_status = event->status;
+        link->lost_ns = now_ns;
+        link->losts++;
+        break;
+    case XP_EVENT_RAIL_UP:
+        link->rail_ups++;
+        break;
+    case XP_EVENT_RAIL_DOWN:
+        (void)atomic_compare_exchange_strong(&link->down_ns, &never, now_ns);
+        link->rail_downs++;
+        break;
+    case XP_EVENT_CLOSED:
+        link->closeds++;
+        break;
+    }
+}
+
+static void on_message(void *user, struct xp_conn *conn, const struct xp_message *message)
+{
+    (void)user;
+    (void)conn;
+    (void)message;
+}
+
+static uint32_t rails_up(struct ucx_link *link)
+{
+    struct xp_conn_stats stats;
+    uint32_t up = 0;
+
+    xp_conn_stats(link->conn, &stats);
+    for (uint32_t i = 0; i < stats.rail_count; i++)
+        up += stats.rails[i].up;
+    return up;
+}
+
+bool ucx_link_open(struct ucx_link *link, struct ucx_peer *peer, const struct ucx_place *place,
+                   struct fab_err *err)
+{
+    static const struct xp_handlers handlers = {.message = on_message, .event = on_event};
+    const struct fab_clock *clock = fab_clock_real();
+    uint64_t limit_ns = fab_clock_now_ns(clock) + (uint64_t)UP_LIMIT_S * NS_PER_S;
+    uint32_t rails = 0;
+
+    *link = (struct ucx_link){0};
+    if (!open_node(place, /* id */ 1, &link->node, err) ||
+        !open_conn(link->node, peer->fd, /* initiator */ true, place, &handlers, link, &link->conn,
+                   err) ||
+        xp_conn_wait_up(link->conn, limit_ns, err) != FAB_OK)
+        return false;
+    while (rails < XP_RAILS_MAX && place->devices[rails])
+        rails++;
+    while (rails_up(link) < rails) {
+        if (fab_clock_now_ns(clock) > limit_ns) {
+            (void)fab_err_set(err, FAB_ERR_TIMEOUT, "the bulk rails did not come up");
+            return false;
+        }
+        (void)sched_yield();
+    }
+    return true;
+}
+
+void ucx_link_close(struct ucx_link *link)
+{
+    xp_node_destroy(link->node);
+    link->node = NULL;
+    link->conn = NULL;
+}
+
+/* ---------------------------------------------------------------- a transfer */
+
+struct half {
+    sem_t done;
+    enum fab_status status;
+};
+
+static void half_done(void *user, enum fab_status status)
+{
+    struct half *half = user;
+
+    half->status = status;
+    (void)sem_post(&half->done);
+}
+
+bool ucx_bulk(struct ucx_link *link, bool to_peer, uint8_t *bytes, const struct ucx_bulk_args *args)
+{
+    static const struct xp_bulk_ops ops = {.done = half_done};
+    struct ucx_bulk_args sent = *args;
+    struct half half;
+    struct xp_bulk bulk = {
+        .id = args->id, .size_bytes = args->size_bytes, .ops = &ops, .user = &half, .base = bytes};
+    struct iovec part = {.iov_base = &sent, .iov_len = sizeof(sent)};
+    struct xp_transfer *transfer;
+    struct xp_reply reply = {0};
+    enum fab_status status;
+
+    (void)sem_init(&half.done, 0, 0);
+    if (to_peer && args->seed)
+        ucx_fill(bytes, args->size_bytes, args->seed);
+    status = to_peer ? xp_bulk_send(link->conn, &bulk, &transfer, NULL)
+                     : xp_bulk_receive(link->conn, &bulk, &transfer, NULL);
+    if (status == FAB_OK) {
+        status =
+            xp_call(link->conn, to_peer ? UCX_OP_TAKE : UCX_OP_GIVE, &part, 1, NULL, 0, &reply);
+        while (sem_wait(&half.done) != 0) {
+        }
+    }
+    (void)sem_destroy(&half.done);
+    if (status != FAB_OK || reply.result != 0 || half.status != FAB_OK) {
+        (void)fprintf(stderr, "transfer %llu: call %d, peer says %d, here %d\n",
+                      (unsigned long long)args->id, status, reply.result, half.status);
+        return false;
+    }
+    return to_peer || !args->seed || ucx_is_filled(bytes, args->size_bytes, args->seed);
+}

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * ucx-transport/xp_ucx.c - the backend over UCX: one context and one worker for each wire.
+ *
+ * Only active messages are asked for: without UCP's RMA and atomics no peer gets at our memory
+ * through it. A worker is bound to one device; UCX never spreads over rails, the core does. Peers
+ * add endpoints to the worker, no thread and no descriptor of ours (UCX's tcp has a socket or two
+ * for each). Endpoints are in xp_ucx_ep.c, loading in xp_ucx_lib.c.
+ */
+#include <fcntl.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/fault.h"
+#include "base/log.h"
+#include "ucx-transport/xp_ucx_int.h"
+
+/* ---------------------------------------------------------------- settings */
+
+/* Everything that a user's own UCX_ variables could spoil for us is said here. A name that this
+ * version does not know is harmless. Reasons: facts/transport.md sections 3, 5 and 8. */
+static const struct {
+    const char *name, *value;
+} settings[] = {
+    {"MAX_EAGER_RAILS", "1"},     {"MAX_RNDV_RAILS", "1"},    {"RNDV_SCHEME", "auto"},
+    {"RNDV_THRESH", "auto"}, /* each message says which protocol it wants */
+    {"KEEPALIVE_INTERVAL", "1s"}, {"TCP_CONN_NB", "y"}, /* opening an endpoint never blocks */
+    {"TCP_NODELAY", "y"},         {"TCP_TX_SEG_SIZE", "64k"}, {"TCP_RX_SEG_SIZE", "256k"},
+    {"TCP_KEEPIDLE", "1s"},       {"TCP_KEEPINTVL", "1s"},    {"TCP_KEEPCNT", "3"},
+    {"TCP_USER_TIMEOUT", "2s"}, /* 1.22 and later; before, only the core's probes see it */
+    {"TCP_PUT_ENABLE", "n"},    /* no peer writes where it likes */
+};
+
+static const char *transports_for(const char *device)
+{
+    return strchr(device, ':') ? "rc,ud" : "tcp"; /* "mlx5_0:1" is a port, "eth0" an interface */
+}
+
+static enum fab_status read_config(const struct xp_ucx_lib *lib, const char *device,
+                                   ucp_config_t **config_out, struct fab_err *err)
+{
+    ucp_config_t *config;
+    ucs_status_t result = lib->ucp_config_read("FABRIC", NULL, &config);
+
+    if (result != UCS_OK)
+        return xp_ucx_check(lib, result, err, "UCX's settings");
+    for (size_t i = 0; i < FAB_ARRAY_LEN(settings); i++)
+        (void)lib->ucp_config_modify(config, settings[i].name, settings[i].value);
+    result = lib->ucp_config_modify(config, "NET_DEVICES", device);
+    if (result == UCS_OK)
+        result = lib->ucp_config_modify(config, "TLS", transports_for(device));
+    if (result != UCS_OK) {
+        lib->ucp_config_release(config);
+        return xp_ucx_check(lib, result, err, "UCX's choice of device");
+    }
+    *config_out = config;
+    return FAB_OK;
+}
+
+/* ---------------------------------------------------------------- opening */
+
+static enum fab_status open_context(struct xp_wire *wire, struct fab_err *err)
+{
+    ucp_params_t params = {.field_mask = UCP_PARAM_FIELD_FEATURES | UCP_PARAM_FIELD_NAME |
+                                         UCP_PARAM_FIELD_MT_WORKERS_SHARED,
+                           .features = UCP_FEATURE_AM | UCP_FEATURE_WAKEUP,
+                           .name = wire->config.bulk ? "fabric-bulk" : "fabric-control",
+                           /* any thread may register memory */
+                           .mt_workers_shared = 1};
+    ucp_context_attr_t attributes = {.field_mask = UCP_ATTR_FIELD_MEMORY_TYPES};
+    ucp_config_t *config = NULL;
+    ucs_status_t result;
+    enum fab_status status = read_config(wire->lib, wire->config.device, &config, err);
+
+    if (status != FAB_OK)
+        return status;
+    result =
+        wire->lib->ucp_init_version(UCP_API_MAJOR, UCP_API_MINOR, &params, config, &wire->context);
+    wire->lib->ucp_config_release(config);
+    if (result != UCS_OK) {
+        wire->context = NULL;
+        return xp_ucx_check(wire->lib, result, err, "UCX on this device");
+    }
+    if (wire->lib->ucp_context_query(wire->context, &attributes) == UCS_OK)
+        wire->takes_device_memory = attributes.memory_types & (1u << UCS_MEMORY_TYPE_CUDA);
+    return FAB_OK;
+}
+
+static enum fab_status set_handler(struct xp_wire *wire, unsigned id, ucp_am_recv_callback_t cb,
+                                   struct fab_err *err)
+{
+    ucp_am_handler_param_t param = {
+        .field_mask = UCP_AM_HANDLER_PARAM_FIELD_ID | UCP_AM_HANDLER_PARAM_FIELD_FLAGS |
+                      UCP_AM_HANDLER_PARAM_FIELD_CB | UCP_AM_HANDLER_PARAM_FIELD_ARG,
+        .id = id,
+        .flags = UCP_AM_FLAG_WHOLE_MSG,
+        .cb = cb,
+        .arg = wire};
+
+    return xp_ucx_check(wire->lib, wire->lib->ucp_worker_set_am_recv_handler(wire->worker, &param),
+                        err, "UCX's message handler");
+}
+
+static enum fab_status keep_address(struct xp_wire *wire, struct fab_err *err)
+{
+    ucp_address_t *address;
+    size_t bytes;
+    ucs_status_t result = wire->lib->ucp_worker_get_address(wire->worker, &address, &bytes);
+
+    if (result != UCS_OK)
+        return xp_ucx_check(wire->lib, result, err, "the address of a UCX worker");
+    if (bytes <= sizeof(wire->address)) {
+        memcpy(wire->address, address, bytes);
+        wire->address_bytes = bytes;
+    }
+    wire->lib->ucp_worker_release_address(wire->worker, address);
+    if (wire->address_bytes == 0)
+        return fab_err_set(err, FAB_ERR_LIMIT, "a UCX address of %zu bytes", bytes);
+    return FAB_OK;
+}
+
+static enum fab_status open_worker(struct xp_wire *wire, struct fab_err *err)
+{
+    ucp_worker_params_t params = {.field_mask = UCP_WORKER_PARAM_FIELD_THREAD_MODE |
+                                                UCP_WORKER_PARAM_FIELD_AM_ALIGNMENT,
+                                  /* whoever holds the engine: one at a time */
+                                  .thread_mode = UCS_THREAD_MODE_SERIALIZED,
+                                  .am_alignment = sizeof(uint64_t)};
+    ucs_status_t result = wire->lib->ucp_worker_create(wire->context, &params, &wire->worker);
+    enum fab_status status;
+    int flags;
+
+    if (result != UCS_OK) {
+        wire->worker = NULL;
+        return xp_ucx_check(wire->lib, result, err, "a UCX worker");
+    }
+    status = set_handler(wire, XP_UCX_AM_FRAME, xp_ucx_on_frame, err);
+    if (status == FAB_OK)
+        status = set_handler(wire, XP_UCX_AM_CHUNK, xp_ucx_on_chunk, err);
+    if (status == FAB_OK)
+        status = keep_address(wire, err);
+    if (status != FAB_OK)
+        return status;
+    result = wire->lib->ucp_worker_get_efd(wire->worker, &wire->event_fd);
+    if (result != UCS_OK)
+        return xp_ucx_check(wire->lib, result, err, "UCX's event descriptor");
+    flags = fcntl(wire->event_fd, F_GETFD);
+    if (flags >= 0)
+        (void)fcntl(wire->event_fd, F_SETFD, flags | FD_CLOEXEC);
+    return FAB_OK;
+}
+
+static void wire_close(struct xp_wire *wire)
+{
+    xp_ucx_eps_drop(wire);
+    if (wire->worker)
+        wire->lib->ucp_worker_destroy(wire->worker);
+    if (wire->context)
+        wire->lib->ucp_cleanup(wire->context);
+    while (wire->free_sends) {
+        struct xp_ucx_send *send = wire->free_sends;
+
+        wire->free_sends = send->next_free;
+        free(send);
+    }
+    fab_map_fini(&wire->ids);
+    free(wire->aligned);
+    free(wire);
+}
+
+static enum fab_status wire_open(const struct xp_wire_config *config, struct xp_wire **wire_out,
+                                 struct fab_err *err)
+{
+    const struct xp_ucx_lib *lib;
+    enum fab_status status = xp_ucx_lib_get(&lib, err);
+    struct xp_wire *wire;
+
+    if (status != FAB_OK)
+        return status;
+    if (!config->device || config->device[0] == '\0' || strchr(config->device, ','))
+        return fab_err_set(err, FAB_ERR_INVALID, "a UCX rail needs the name of one device");
+    wire = fab_alloc_zeroed(1, sizeof(*wire));
+    if (!wire)
+        return fab_err_set(err, FAB_ERR_NOMEM, "wire");
+    wire->lib = lib;
+    wire->config = *config;
+    fab_map_init(&wire->ids);
+    fab_list_init(&wire->eps);
+    fab_list_init(&wire->news);
+    fab_list_init(&wire->firsts);
+    status = open_context(wire, err);
+    if (status == FAB_OK)
+        status = open_worker(wire, err);
+    if (status != FAB_OK) {
+        wire_close(wire);
+        return status;
+    }
+    wire->config.device = NULL; /* the caller's, for this call only */
+    fab_log_debug(config->log, "ucx wire open", "device %s bulk %d ucx %u.%u.%u foreign %d",
+                  config->device, config->bulk, lib->info.major, lib->info.minor, lib->info.release,
+                  lib->info.was_there);
+    *wire_out = wire;
+    return FAB_OK;
+}
+
+/* ---------------------------------------------------------------- the rest of the table */
+
+static const uint8_t *wire_address(const struct xp_wire *wire, size_t *size_bytes_out)
+{
+    *size_bytes_out = wire->address_bytes;
+    return wire->address;
+}
+
+static void wire_caps(const struct xp_wire *wire, struct xp_wire_caps *caps_out)
+{
+    *caps_out = (struct xp_wire_caps){.direct = 1u << XP_MEMORY_HOST};
+    if (wire->takes_device_memory)
+        caps_out->direct |= 1u << XP_MEMORY_DEVICE;
+}
+
+static bool progress(struct xp_wire *wire)
+{
+    enum { TURNS = 16 }; /* then others of the engine have their turn */
+    bool did = false;
+
+    for (int i = 0; i < TURNS && wire->lib->ucp_worker_progress(wire->worker) > 0; i++)
+        did = true;
+    return xp_ucx_tend(wire) || did;
+}
+
+static int event_fd(const struct xp_wire *wire)
+{
+    return wire->event_fd;
+}
+
+static enum fab_status arm(struct xp_wire *wire)
+{
+    if (!fab_list_is_empty(&wire->news) || !fab_list_is_empty(&wire->firsts))
+        return FAB_ERR_AGAIN;
+    return wire->lib->ucp_worker_arm(wire->worker) == UCS_OK ? FAB_OK : FAB_ERR_AGAIN;
+}
+
+static enum fab_status mem_register(struct xp_wire *wire, const struct xp_mem_config *config,
+                                    uint64_t mem_id, void **registration_out, struct fab_err *err)
+{
+    ucp_mem_map_params_t params = {
+        .field_mask = UCP_MEM_MAP_PARAM_FIELD_ADDRESS | UCP_MEM_MAP_PARAM_FIELD_LENGTH |
+                      UCP_MEM_MAP_PARAM_FIELD_MEMORY_TYPE,
+        .address = config->address,
+        .length = config->size_bytes,
+        .memory_type =
+            config->memory == XP_MEMORY_DEVICE ? UCS_MEMORY_TYPE_CUDA : UCS_MEMORY_TYPE_HOST};
+    ucp_mem_h memory;
+    ucs_status_t result;
+
+    (void)mem_id;
+    if (!wire->config.bulk || (config->memory == XP_MEMORY_DEVICE && !wire->takes_device_memory))
+        return fab_err_set(err, FAB_ERR_UNSUPPORTED, "this wire registers no such memory");
+    if (fab_fault("ucp_mem_map"))
+        return fab_err_set(err, FAB_ERR_LIMIT, "as the test wished");
+    result = wire->lib->ucp_mem_map(wire->context, &params, &memory);
+    if (result != UCS_OK)
+        return xp_ucx_check(wire->lib, result, err, "registering memory");
+    *registration_out = memory;
+    return FAB_OK;
+}
+
+static void mem_unregister(struct xp_wire *wire, void *registration)
+{
+    (void)wire->lib->ucp_mem_unmap(wire->context, registration); /* nobody is left to tell */
+}
+
+const struct xp_backend xp_backend_ucx = {
+    .name = "ucx",
+    .wire_open = wire_open,
+    .wire_close = wire_close,
+    .wire_address = wire_address,
+    .wire_caps = wire_caps,
+    .ep_open = xp_ucx_ep_open,
+    .ep_own = xp_ucx_ep_own,
+    .ep_close = xp_ucx_ep_close,
+    .send = xp_ucx_send,
+    .accept = xp_ucx_accept,
+    .refuse = xp_ucx_refuse,
+    .progress = progress,
+    .event_fd = event_fd,
+    .arm = arm,
+    .mem_register = mem_register,
+    .mem_unregister = mem_unregister,
+};

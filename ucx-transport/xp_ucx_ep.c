@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * ucx-transport/xp_ucx_ep.c - endpoints over UCX: frames, chunks, failure, closing by force.
+ *
+ * Frames are eager active messages, chunks rendezvous ones. A prefix of ours in front of the core's
+ * header names the endpoints at both ends, so what arrives belongs to one of ours, and closing that
+ * one waits for it. An initiator's first frame names none; it is put by and given to the core
+ * outside UCX's callback, and the endpoint that the core opens meanwhile answers it. Ids are
+ * random: who does not know one gets nothing delivered.
+ */
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "ucx-transport/xp_auth.h"
+#include "ucx-transport/xp_bytes.h"
+#include "ucx-transport/xp_ucx_int.h"
+
+static enum fab_status status_of(ucs_status_t result)
+{
+    if (result == UCS_OK)
+        return FAB_OK;
+    return result == UCS_ERR_CANCELED ? FAB_ERR_CANCELLED : FAB_ERR_LINK_LOST;
+}
+
+static ucs_memory_type_t memory_type(enum xp_memory memory)
+{
+    return memory == XP_MEMORY_DEVICE ? UCS_MEMORY_TYPE_CUDA : UCS_MEMORY_TYPE_HOST;
+}
+
+/* xp_ucx_tend() will look at it. */
+static void put_on_news(struct xp_ep *ep)
+{
+    fab_list_remove(&ep->news_link);
+    fab_list_append(&ep->wire->news, &ep->news_link);
+}
+
+/* ---------------------------------------------------------------- opening */
+
+static void on_error(void *argument, ucp_ep_h ucp, ucs_status_t result)
+{
+    struct xp_ep *ep = argument;
+
+    (void)ucp;
+    if (ep->failed || ep->closing)
+        return;
+    ep->failed = true;
+    ep->why = result;
+    put_on_news(ep);
+}
+
+static enum fab_status choose_id(struct xp_ep *ep, struct fab_err *err)
+{
+    if (xp_random(&ep->id, sizeof(ep->id)) != FAB_OK || ep->id == 0 ||
+        fab_map_find(&ep->wire->ids, ep->id))
+        return fab_err_set(err, FAB_ERR_IO, "no random numbers");
+    if (fab_map_put(&ep->wire->ids, ep->id, ep) != FAB_OK)
+        return fab_err_set(err, FAB_ERR_NOMEM, "endpoint");
+    return FAB_OK;
+}
+
+static enum fab_status create(struct xp_ep *ep, const uint8_t *address, struct fab_err *err)
+{
+    const struct xp_ucx_lib *lib = ep->wire->lib;
+    ucp_ep_params_t params = {.field_mask = UCP_EP_PARAM_FIELD_REMOTE_ADDRESS |
+                                            UCP_EP_PARAM_FIELD_ERR_HANDLING_MODE |
+                                            UCP_EP_PARAM_FIELD_ERR_HANDLER,
+                              .address = (const ucp_address_t *)address,
+                              .err_mode = UCP_ERR_HANDLING_MODE_PEER,
+                              .err_handler = {.cb = on_error, .arg = ep}};
+
+    return xp_ucx_check(lib, lib->ucp_ep_create(ep->wire->worker, &params, &ep->ucp), err,
+                        "a UCX endpoint");
+}
+
+enum fab_status xp_ucx_ep_open(struct xp_wire *wire, const uint8_t *address, size_t address_bytes,
+                               void *owner, struct xp_ep **ep_out, struct fab_err *err)
+{
+    struct xp_ep *ep;
+    enum fab_status status;
+
+    if (address_bytes == 0)
+        return fab_err_set(err, FAB_ERR_FORMAT, "an empty UCX address");
+    ep = fab_alloc_zeroed(1, sizeof(*ep));
+    if (!ep)
+        return fab_err_set(err, FAB_ERR_NOMEM, "endpoint");
+    ep->wire = wire;
+    ep->owner = owner;
+    fab_list_init(&ep->link);
+    fab_list_init(&ep->news_link);
+    if (wire->answering)
+        ep->peer_id = wire->answering->peer_id;
+    status = choose_id(ep, err);
+    if (status == FAB_OK)
+        status = create(ep, address, err);
+    if (status != FAB_OK) {
+        if (ep->id && fab_map_find(&wire->ids, ep->id) == ep)
+            (void)fab_map_remove(&wire->ids, ep->id);
+        free(ep);
+        return status;
+    }
+    fab_list_append(&wire->eps, &ep->link);
+    *ep_out = ep;
+    return FAB_OK;
+}
+
+void xp_ucx_ep_own(struct xp_ep *ep, void *owner)
+{
+    ep->owner = owner;
+}
+
+/* ---------------------------------------------------------------- closing */
+
+static void on_released(void *request, ucs_status_t result, void *user)
+{
+    struct xp_ep *ep = user;
+
+    (void)result; /* by force: there is no other end to this */
+    ep->wire->lib->ucp_request_free(request);
+    ep->released = true;
+    put_on_news(ep);
+}
+
+void xp_ucx_ep_close(struct xp_ep *ep)
+{
+    struct xp_wire *wire = ep->wire;
+    ucp_request_param_t param = {.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK |
+                                                 UCP_OP_ATTR_FIELD_USER_DATA |
+                                                 UCP_OP_ATTR_FIELD_FLAGS,
+                                 .flags = UCP_EP_CLOSE_FLAG_FORCE,
+                                 .cb.send = on_released,
+                                 .user_data = ep};
+    ucs_status_ptr_t request;
+
+    fab_assert(!ep->closing);
+    ep->closing = true;
+    (void)fab_map_remove(&wire->ids, ep->id);
+    request = wire->lib->ucp_ep_close_nbx(ep->ucp, &param);
+    ep->ucp = NULL;
+    if (!UCS_PTR_IS_PTR(request))
+        ep->released = true;
+    put_on_news(ep);
+}
+
+static void destroy(struct xp_ep *ep)
+{
+    fab_list_remove(&ep->link);
+    fab_list_remove(&ep->news_link);
+    free(ep);
+}
+
+void xp_ucx_eps_drop(struct xp_wire *wire)
+{
+    struct fab_list *node;
+
+    while ((node = fab_list_take(&wire->firsts)) != NULL)
+        free(fab_list_object(node, struct xp_ucx_first, link));
+    while (!fab_list_is_empty(&wire->eps))
+        destroy(fab_list_object(wire->eps.next, struct xp_ep, link));
+}
+
+/* ---------------------------------------------------------------- sending */
+
+static struct xp_ucx_send *take_send(struct xp_wire *wire)
+{
+    struct xp_ucx_send *record = wire->free_sends;
+
+    if (record)
+        wire->free_sends = record->next_free;
+    else
+        record = fab_alloc(sizeof(*record));
+    return record;
+}
+
+static void give_send(struct xp_wire *wire, struct xp_ucx_send *record)
+{
+    record->next_free = wire->free_sends;
+    wire->free_sends = record;
+}
+
+static void on_sent(void *request, ucs_status_t result, void *user)
+{
+    struct xp_ucx_send *record = user;
+    struct xp_ep *ep = record->ep;
+    struct xp_send *send = record->send;
+
+    ep->wire->lib->ucp_request_free(request);
+    give_send(ep->wire, record);
+    ep->send_count--;
+    if (ep->closing)
+        put_on_news(ep);
+    send->done(send, status_of(result));
+}
+
+static uint32_t send_flags(const struct xp_ep *ep, const struct xp_send *send)
+{
+    uint32_t flags = send->chunk ? UCP_AM_SEND_FLAG_RNDV : UCP_AM_SEND_FLAG_EAGER;
+
+    return ep->peer_id ? flags : flags | UCP_AM_SEND_FLAG_REPLY;
+}
+
+enum fab_status xp_ucx_send(struct xp_ep *ep, struct xp_send *send)
+{
+    struct xp_wire *wire = ep->wire;
+    struct xp_ucx_send *record;
+    ucs_status_ptr_t request;
+    ucp_request_param_t param = {.op_attr_mask =
+                                     UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA |
+                                     UCP_OP_ATTR_FIELD_FLAGS | UCP_OP_ATTR_FIELD_MEMORY_TYPE,
+                                 .flags = send_flags(ep, send),
+                                 .memory_type = memory_type(send->body.memory),
+                                 .cb.send = on_sent};
+
+    if (ep->failed || ep->closing)
+        return FAB_ERR_LINK_LOST;
+    record = take_send(wire);
+    if (!record)
+        return FAB_ERR_NOMEM;
+    record->ep = ep;
+    record->send = send;
+    xp_put64(record->header, ep->id);
+    xp_put64(record->header + 8, ep->peer_id);
+    memcpy(record->header + XP_UCX_PREFIX_BYTES, send->header, send->header_bytes);
+    param.user_data = record;
+    if (send->body.registration) {
+        param.op_attr_mask |= UCP_OP_ATTR_FIELD_MEMH;
+        param.memh = send->body.registration;
+    }
+    ep->send_count++;
+    request = wire->lib->ucp_am_send_nbx(ep->ucp, send->chunk ? XP_UCX_AM_CHUNK : XP_UCX_AM_FRAME,
+                                         record->header, XP_UCX_PREFIX_BYTES + send->header_bytes,
+                                         send->body.address, send->body.size_bytes, &param);
+    if (UCS_PTR_IS_PTR(request))
+        return FAB_OK;
+    ep->send_count--;
+    give_send(wire, record);
+    if (UCS_PTR_IS_ERR(request))
+        return status_of(UCS_PTR_STATUS(request));
+    send->done(send, FAB_OK);
+    return FAB_OK;
+}
+
+/* ---------------------------------------------------------------- hearing */
+
+/* The endpoint that a message is for; NULL: a stranger's, or one that is closed. */
+static struct xp_ep *find_ep(struct xp_wire *wire, const uint8_t *header)
+{
+    uint64_t from = xp_get64(header);
+    struct xp_ep *ep = fab_map_find(&wire->ids, xp_get64(header + 8));
+
+    if (!ep || from == 0)
+        return NULL;
+    if (ep->peer_id == 0)
+        ep->peer_id = from; /* the answer to our first frame; only its receiver knows our id */
+    return ep->peer_id == from ? ep : NULL;
+}
+
+static bool is_sound(const uint8_t *header, size_t header_bytes)
+{
+    (void)header;
+    return header_bytes > XP_UCX_PREFIX_BYTES &&
+           header_bytes <= XP_UCX_PREFIX_BYTES + XP_HEADER_MAX_BYTES;
+}
+
+static void put_by_first(struct xp_wire *wire, const uint8_t *header, size_t header_bytes,
+                         ucp_ep_h reply_ep)
+{
+    struct xp_ucx_first *first;
+
+    if (wire->first_count >= XP_UCX_FIRSTS_MAX || xp_get64(header) == 0)
+        return; /* its sender tries again */
+    first = fab_alloc(sizeof(*first));
+    if (!first)
+        return;
+    fab_list_init(&first->link);
+    first->reply_ep = reply_ep;
+    first->peer_id = xp_get64(header);
+    first->header_bytes = header_bytes - XP_UCX_PREFIX_BYTES;
+    memcpy(first->header, header + XP_UCX_PREFIX_BYTES, first->header_bytes);
+    fab_list_append(&wire->firsts, &first->link);
+    wire->first_count++;
+}
+
+/* The core wants bodies at multiples of 8. NULL: no memory. */
+static const uint8_t *align(struct xp_wire *wire, const void *body, size_t body_bytes)
+{
+    if ((uintptr_t)body % sizeof(uint64_t) == 0 || body_bytes == 0)
+        return body;
+    if (wire->aligned_bytes < body_bytes) {
+        uint8_t *grown = fab_alloc_resize(wire->aligned, body_bytes, 1);
+
+        if (!grown)
+            return NULL;
+        wire->aligned = grown;
+        wire->aligned_bytes = body_bytes;
+    }
+    memcpy(wire->aligned, body, body_bytes);
+    return wire->aligned;
+}
+
+ucs_status_t xp_ucx_on_frame(void *argument, const void *header, size_t header_bytes, void *body,
+                             size_t body_bytes, const ucp_am_recv_param_t *param)
+{
+    struct xp_wire *wire = argument;
+    const struct xp_wire_config *config = &wire->config;
+    const uint8_t *bytes = header;
+
+    if (!is_sound(bytes, header_bytes) || (param->recv_attr & UCP_AM_RECV_ATTR_FLAG_RNDV))
+        return UCS_OK; /* none of ours */
+    if (xp_get64(bytes + 8) == 0) {
+        if (body_bytes == 0 && (param->recv_attr & UCP_AM_RECV_ATTR_FIELD_REPLY_EP))
+            put_by_first(wire, bytes, header_bytes, param->reply_ep);
+        return UCS_OK;
+    }
+    if (find_ep(wire, bytes)) {
+        const uint8_t *aligned = align(wire, body, body_bytes);
+
+        if (aligned || body_bytes == 0)
+            config->events->frame(config->core, /* ep */ NULL, bytes + XP_UCX_PREFIX_BYTES,
+                                  header_bytes - XP_UCX_PREFIX_BYTES, aligned, body_bytes);
+    }
+    return UCS_OK;
+}
+
+ucs_status_t xp_ucx_on_chunk(void *argument, const void *header, size_t header_bytes, void *body,
+                             size_t body_bytes, const ucp_am_recv_param_t *param)
+{
+    struct xp_wire *wire = argument;
+    const uint8_t *bytes = header;
+    struct xp_offer offer = {.descriptor = body};
+
+    if (!is_sound(bytes, header_bytes) || !(param->recv_attr & UCP_AM_RECV_ATTR_FLAG_RNDV))
+        return UCS_OK;
+    offer.ep = find_ep(wire, bytes);
+    if (offer.ep) {
+        wire->config.events->offer(wire->config.core, offer.ep, bytes + XP_UCX_PREFIX_BYTES,
+                                   header_bytes - XP_UCX_PREFIX_BYTES, body_bytes, &offer);
+        fab_assert(offer.answered);
+    }
+    return UCS_OK; /* not received: UCX tells the sender that it is done with */
+}
+
+/* ---------------------------------------------------------------- offers */
+
+static void landed(struct xp_landing *landing, ucs_status_t result)
+{
+    struct xp_ep *ep = landing->backend_data;
+
+    ep->landing_count--;
+    if (ep->closing)
+        put_on_news(ep);
+    landing->done(landing, status_of(result));
+}
+
+static void on_landed(void *request, ucs_status_t result, size_t bytes, void *user)
+{
+    struct xp_landing *landing = user;
+    struct xp_ep *ep = landing->backend_data;
+
+    (void)bytes;
+    ep->wire->lib->ucp_request_free(request);
+    landed(landing, result);
+}
+
+enum fab_status xp_ucx_accept(struct xp_offer *offer, struct xp_landing *landing)
+{
+    struct xp_ep *ep = offer->ep;
+    ucp_request_param_t param = {.op_attr_mask =
+                                     UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA |
+                                     UCP_OP_ATTR_FIELD_MEMORY_TYPE | UCP_OP_ATTR_FLAG_NO_IMM_CMPL,
+                                 .memory_type = memory_type(landing->place.memory),
+                                 .cb.recv_am = on_landed,
+                                 .user_data = landing};
+    ucs_status_ptr_t request;
+
+    offer->answered = true;
+    if (ep->failed || ep->closing)
+        return FAB_ERR_LINK_LOST;
+    if (landing->place.registration) {
+        param.op_attr_mask |= UCP_OP_ATTR_FIELD_MEMH;
+        param.memh = landing->place.registration;
+    }
+    landing->backend_data = ep;
+    ep->landing_count++;
+    request = ep->wire->lib->ucp_am_recv_data_nbx(ep->wire->worker, offer->descriptor,
+                                                  landing->place.address, landing->place.size_bytes,
+                                                  &param);
+    if (UCS_PTR_IS_PTR(request))
+        return FAB_OK;
+    if (UCS_PTR_IS_ERR(request)) {
+        ep->landing_count--;
+        return status_of(UCS_PTR_STATUS(request));
+    }
+    landed(landing, UCS_OK);
+    return FAB_OK;
+}
+
+void xp_ucx_refuse(struct xp_offer *offer)
+{
+    offer->answered = true;
+}
+
+/* ---------------------------------------------------------------- outside UCX's callbacks */
+
+static bool tend_first(struct xp_wire *wire)
+{
+    struct fab_list *node = fab_list_take(&wire->firsts);
+    struct xp_ucx_first *first;
+
+    if (!node)
+        return false;
+    first = fab_list_object(node, struct xp_ucx_first, link);
+    wire->first_count--;
+    wire->answering = first;
+    wire->config.events->frame(wire->config.core, /* ep */ NULL, first->header, first->header_bytes,
+                               /* body */ NULL, /* body_bytes */ 0);
+    wire->answering = NULL;
+    free(first);
+    return true;
+}
+
+static bool tend_ep(struct xp_wire *wire)
+{
+    struct fab_list *node = fab_list_take(&wire->news);
+    struct xp_ep *ep;
+
+    if (!node)
+        return false;
+    ep = fab_list_object(node, struct xp_ep, news_link);
+    if (ep->closing) {
+        void *owner = ep->owner;
+
+        if (!ep->released || ep->send_count || ep->landing_count)
+            return true;
+        destroy(ep);
+        wire->config.events->ep_closed(owner);
+    } else if (ep->failed && !ep->told) {
+        ep->told = true;
+        wire->config.events->ep_failed(ep->owner, status_of(ep->why),
+                                       wire->lib->ucs_status_string(ep->why));
+    }
+    return true;
+}
+
+bool xp_ucx_tend(struct xp_wire *wire)
+{
+    bool did = false;
+
+    while (tend_ep(wire))
+        did = true;
+    while (tend_first(wire))
+        did = true;
+    return did;
+}

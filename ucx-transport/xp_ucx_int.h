@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * ucx-transport/xp_ucx_int.h - wires and endpoints over UCX. Private to xp_ucx*.c.
+ *
+ * Thread: the wire's engine, except memory registration.
+ */
+#ifndef UCX_TRANSPORT_XP_UCX_INT_H
+#define UCX_TRANSPORT_XP_UCX_INT_H
+
+#include "base/map.h"
+#include "ucx-transport/xp_backend.h"
+#include "ucx-transport/xp_ucx_lib.h"
+
+enum {
+    XP_UCX_AM_FRAME = 1, /* active message numbers; part of the wire protocol */
+    XP_UCX_AM_CHUNK = 2,
+    XP_UCX_PREFIX_BYTES = 16, /* in front of the core's header: id of the sender's endpoint, and of
+                                 the receiver's; 0: not known yet */
+    XP_UCX_FIRSTS_MAX = 256,  /* first frames between two turns; more are dropped */
+};
+
+/* A send in flight; from the wire's pool. */
+struct xp_ucx_send {
+    struct xp_ucx_send *next_free;
+    struct xp_ep *ep;
+    struct xp_send *send;
+    uint8_t header[XP_UCX_PREFIX_BYTES + XP_HEADER_MAX_BYTES];
+};
+
+/* The first frame from an endpoint that has none here: handled outside UCX's callback. */
+struct xp_ucx_first {
+    struct fab_list link;
+    ucp_ep_h reply_ep; /* UCX's own name for the other end */
+    uint64_t peer_id;
+    size_t header_bytes;
+    uint8_t header[XP_HEADER_MAX_BYTES];
+};
+
+struct xp_wire {
+    const struct xp_ucx_lib *lib;
+    struct xp_wire_config config;
+    ucp_context_h context;
+    ucp_worker_h worker;
+    uint8_t address[XP_WIRE_ADDRESS_MAX_BYTES];
+    size_t address_bytes;
+    int event_fd;
+    bool takes_device_memory;
+    struct fab_map ids;   /* own id -> struct xp_ep */
+    struct fab_list eps;  /* all */
+    struct fab_list news; /* endpoints that failed or are closed, by news_link */
+    struct fab_list firsts;
+    uint32_t first_count;
+    const struct xp_ucx_first *answering; /* set while its frame is with the core */
+    struct xp_ucx_send *free_sends;
+    uint8_t *aligned; /* a body that UCX gave at an odd address */
+    size_t aligned_bytes;
+};
+
+struct xp_ep {
+    struct fab_list link, news_link;
+    struct xp_wire *wire;
+    void *owner;
+    ucp_ep_h ucp; /* NULL: closed */
+    uint64_t id, peer_id;
+    bool failed, told, closing, released; /* released: UCX has let go of it */
+    ucs_status_t why;
+    uint32_t send_count, landing_count;
+};
+
+struct xp_offer {
+    struct xp_ep *ep;
+    void *descriptor;
+    bool answered;
+};
+
+/* xp_ucx_ep.c */
+enum fab_status xp_ucx_ep_open(struct xp_wire *wire, const uint8_t *address, size_t address_bytes,
+                               void *owner, struct xp_ep **ep_out, struct fab_err *err);
+void xp_ucx_ep_own(struct xp_ep *ep, void *owner);
+void xp_ucx_ep_close(struct xp_ep *ep);
+enum fab_status xp_ucx_send(struct xp_ep *ep, struct xp_send *send);
+enum fab_status xp_ucx_accept(struct xp_offer *offer, struct xp_landing *landing);
+void xp_ucx_refuse(struct xp_offer *offer);
+bool xp_ucx_tend(struct xp_wire *wire);     /* tells what happened inside UCX's callbacks */
+void xp_ucx_eps_drop(struct xp_wire *wire); /* at the wire's end: without a word */
+/* Handlers of UCX. */
+ucs_status_t xp_ucx_on_frame(void *wire, const void *header, size_t header_bytes, void *body,
+                             size_t body_bytes, const ucp_am_recv_param_t *param);
+ucs_status_t xp_ucx_on_chunk(void *wire, const void *header, size_t header_bytes, void *body,
+                             size_t body_bytes, const ucp_am_recv_param_t *param);
+
+#endif /* UCX_TRANSPORT_XP_UCX_INT_H */
