@@ -291,7 +291,9 @@ struct xp_chunk {
 struct xp_bulk_ops {
     /* Where the chunk's bytes are (sender) or shall go (receiver). FAB_ERR_AGAIN: not now; call
      * xp_bulk_resume() later. Another failure ends the transfer at both ends. NULL: base + offset.
-     */
+     * It may be asked again for a chunk (its rail died, the peer had no place, a digest was wrong):
+     * the sender then gives the same bytes, and keeps the earlier place until moved() all the same;
+     * the receiver's earlier place is free by then. */
     enum fab_status (*place)(void *user, struct xp_chunk *chunk);
     /* Receiver: the bytes are there. The chunk is acknowledged when xp_bulk_consumed() is called
      * (here or later). NULL: at once. Sender: the chunk is acknowledged, its place is free. */

@@ -24,9 +24,10 @@ static void kick_bulk_legs_locked(struct xp_conn *conn)
 
 static void activate_locked(struct xp_transfer *t)
 {
-    if (t->ended || t->held || t->starved || !fab_list_is_empty(&t->link))
+    if (t->ended || t->held || t->starved)
         return;
-    fab_list_append(&t->conn->active_sends, &t->link);
+    if (fab_list_is_empty(&t->link))
+        fab_list_append(&t->conn->active_sends, &t->link);
     kick_bulk_legs_locked(t->conn);
 }
 
@@ -61,6 +62,7 @@ void xp_transfer_end_locked(struct xp_transfer *t, enum fab_status status)
         if (t->chunks[i].state == XP_CHUNK_FLYING) {
             t->chunks[i].life->chunks_flying--; /* nobody will answer */
             t->chunks[i].state = XP_CHUNK_READY;
+            t->flying--;
         }
     }
     xp_transfer_settle_locked(t);
@@ -250,6 +252,41 @@ static uint32_t next_ready_locked(struct xp_transfer *t)
     return t->first_ready;
 }
 
+/* A rail that has chunks and hears nothing is at most as fast as that says. */
+static double present_rate(const struct xp_leg *leg, uint32_t chunk_bytes, uint64_t now_ns)
+{
+    double silent_ns = (double)(now_ns - leg->last_ack_ns), rate = leg->bytes_per_ns;
+
+    if (leg->current->chunks_flying > 0 && now_ns > leg->last_ack_ns &&
+        chunk_bytes / silent_ns < rate)
+        rate = chunk_bytes / silent_ns;
+    return rate;
+}
+
+/* Whether the other rails would be through with all that is left before this one with one more
+ * chunk. Then it does not pull, or the transfer would end by waiting for its slowest rail. Only for
+ * a transfer that is alone: with several there is always other work. */
+static bool is_better_left_locked(const struct xp_life *life, const struct xp_transfer *t,
+                                  uint64_t now_ns)
+{
+    const struct xp_conn *conn = life->leg->conn;
+    uint32_t others_flying = 0, left = t->plan.chunk_count - t->done_count - t->flying;
+    double others_rate = 0, own_rate = life->leg->bytes_per_ns;
+
+    if (own_rate <= 0 || conn->active_sends.next->next != &conn->active_sends)
+        return false;
+    for (uint32_t i = 1; i < conn->leg_count; i += 2) {
+        const struct xp_leg *leg = &conn->legs[i];
+
+        if (leg == life->leg || !leg->current || leg->current->state != XP_LIFE_UP)
+            continue;
+        others_rate += present_rate(leg, t->plan.later_bytes, now_ns);
+        others_flying += leg->current->chunks_flying;
+    }
+    return others_rate > 0 &&
+           (left + others_flying) / others_rate < (life->chunks_flying + 1) / own_rate;
+}
+
 bool xp_bulk_fill_locked(struct xp_life *life, struct xp_op *op, uint64_t now_ns)
 {
     struct xp_conn *conn = life->leg->conn;
@@ -264,6 +301,8 @@ bool xp_bulk_fill_locked(struct xp_life *life, struct xp_op *op, uint64_t now_ns
         if (!has_plan_locked(t))
             continue; /* it has left the list */
         index = next_ready_locked(t);
+        if (index < t->plan.chunk_count && is_better_left_locked(life, t, now_ns))
+            return false;
         fab_list_remove(&t->link);
         if (index == t->plan.chunk_count)
             continue;
@@ -276,7 +315,9 @@ bool xp_bulk_fill_locked(struct xp_life *life, struct xp_op *op, uint64_t now_ns
                                           .life = life,
                                           .sent_ns = now_ns,
                                           .sends = chunk->sends + 1};
-        life->chunks_flying++;
+        if (life->chunks_flying++ == 0)
+            life->leg->last_ack_ns = now_ns;
+        t->flying++;
         t->busy++;
         op->kind = XP_OP_CHUNK;
         op->transfer = t;
@@ -295,6 +336,7 @@ static void ground_locked(struct xp_transfer *t, uint32_t index)
     if (chunk->state == XP_CHUNK_FLYING) {
         chunk->life->chunks_flying--;
         chunk->state = XP_CHUNK_READY;
+        t->flying--;
     }
     if (index < t->first_ready)
         t->first_ready = index;
@@ -410,6 +452,18 @@ void xp_bulk_life_lost_locked(struct xp_life *life)
 
 /* ---------------------------------------------------------------- the receiver's answers */
 
+static void note_rate_locked(struct xp_leg *leg, uint32_t size_bytes, uint64_t now_ns)
+{
+    enum { SMOOTHING = 4 }; /* a sample counts a quarter: a rail's speed may change */
+    uint64_t took_ns = now_ns > leg->last_ack_ns ? now_ns - leg->last_ack_ns : 1;
+    double sample = (double)size_bytes / (double)took_ns;
+
+    leg->last_ack_ns = now_ns;
+    leg->bytes_per_ns = leg->bytes_per_ns > 0
+                            ? leg->bytes_per_ns + (sample - leg->bytes_per_ns) / SMOOTHING
+                            : sample;
+}
+
 static void acked_locked(struct xp_transfer *t, uint32_t index)
 {
     struct xp_chunk_record *chunk = &t->chunks[index];
@@ -422,8 +476,10 @@ static void acked_locked(struct xp_transfer *t, uint32_t index)
 
         xp_plan_chunk(&t->plan, index, &offset, &size_bytes);
         chunk->life->chunks_flying--;
+        t->flying--;
         chunk->life->heard_ns = now_ns;
         xp_leg_sample_locked(leg, now_ns - chunk->sent_ns);
+        note_rate_locked(leg, size_bytes, now_ns);
         leg->stats.sent_chunks++;
         leg->stats.sent_bytes += size_bytes;
         xp_leg_kick(leg);

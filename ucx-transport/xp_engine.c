@@ -124,7 +124,14 @@ static bool turn_slot(struct xp_slot *slot)
         xp_leg_pump(leg);
         (void)detach(leg);
     }
-    return slot->backend->progress(slot->wire) || did;
+    if (!slot->backend->progress(slot->wire))
+        return did;
+    if (slot->any_stalled) {
+        slot->any_stalled = false;
+        FAB_LIST_EACH(node, after, &slot->legs)
+        xp_leg_kick(fab_list_object(node, struct xp_leg, slot_link));
+    }
+    return true;
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b)

@@ -53,6 +53,7 @@ struct xp_slot {
     struct xp_wire_caps caps;
     uint32_t rail;
     bool bulk;
+    bool any_stalled;      /* engine: the backend had no room; kick all legs when it moves */
     struct fab_map tokens; /* engine: token -> struct xp_life */
     struct fab_list legs;  /* engine, but added to under ready_lock through `fresh` */
     struct fab_mutex ready_lock;
@@ -170,6 +171,8 @@ struct xp_leg {
     uint64_t last_epoch;        /* responder: highest seen */
     uint64_t retry_ns, retry_delay_ns;
     bool seen_up;            /* now counted as up in events and statistics */
+    double bytes_per_ns;     /* bulk: what it carries while busy; 0: unknown */
+    uint64_t last_ack_ns;    /* bulk: of a chunk, or when it became busy */
     uint64_t usual_ns;       /* of a chunk or landing (bulk), of a probe (control); 0: unknown */
     uint64_t probe_usual_ns; /* of a probe with nothing else to do */
     struct xp_rail_stats stats;
@@ -273,6 +276,7 @@ struct xp_transfer {
     struct xp_plan plan;
     struct xp_chunk_record *chunks; /* receiver: after the first header, which brings the unit */
     uint32_t done_count, first_ready;
+    uint32_t flying;  /* sender: chunks in that state */
     uint32_t busy;    /* sends and landings that may touch memory, place() running, unconsumed */
     bool held;        /* sender: the peer has no place; receiver: we said so */
     bool conflict;    /* receiver: held because an older landing is still open */

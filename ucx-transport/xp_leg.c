@@ -254,8 +254,8 @@ void xp_leg_pump(struct xp_leg *leg)
         if (status == FAB_OK)
             continue;
         if (status == FAB_ERR_AGAIN) {
-            life->stalled = op; /* the wire's next progress turns us again */
-            xp_leg_kick(leg);
+            life->stalled = op;
+            leg->slot->any_stalled = true; /* the wire's next progress turns us again */
             return;
         }
         op_drop(op, status);
@@ -300,7 +300,11 @@ static uint64_t watch_locked(struct xp_life *life, uint64_t now_ns)
 {
     const struct xp_limits *limits = &life->leg->conn->limits;
     bool busy = is_busy_locked(life);
+    bool waits = life->leg->bulk && !fab_list_is_empty(&life->leg->conn->active_sends);
     uint64_t due_ns;
+
+    if (waits) /* it left the rest to other rails: are they still that fast? */
+        xp_leg_kick(life->leg);
 
     if (life->probe_ns) {
         uint64_t since_ns = life->heard_ns > life->probe_ns ? life->heard_ns : life->probe_ns;
@@ -312,7 +316,8 @@ static uint64_t watch_locked(struct xp_life *life, uint64_t now_ns)
         }
         return due_ns;
     }
-    due_ns = fab_deadline_ns(life->heard_ns, busy ? limits->stall_ns / 4 : limits->idle_probe_ns);
+    due_ns = fab_deadline_ns(life->heard_ns,
+                             busy || waits ? limits->stall_ns / 4 : limits->idle_probe_ns);
     if (now_ns < due_ns)
         return due_ns;
     life->probe_ns = now_ns;

@@ -16,7 +16,6 @@ bool rig_init(struct rig *rig, uint32_t node_count, uint32_t rail_count,
     struct xp_rail_config rails[RIG_RAILS_MAX];
 
     *rig = (struct rig){.node_count = node_count, .rail_count = rail_count, .next_session = 1};
-    memset(rig->key, 7, sizeof(rig->key));
     fab_clock_fake_init(&rig->clock, UINT64_C(1000000000));
     if (xp_loop_create(&rig->clock.clock, script ? script : &plain, &rig->loop) != FAB_OK)
         return false;
@@ -111,6 +110,26 @@ const struct xp_handlers *rig_handlers(void)
 bool rig_connect(struct rig *rig, uint32_t i, uint32_t j, const struct xp_limits *limits,
                  struct rig_end *one, struct rig_end *other)
 {
+    return rig_connect_limits(rig, i, j, limits, limits, one, other);
+}
+
+bool rig_connect_keys(struct rig *rig, uint32_t i, uint32_t j, uint8_t key, uint8_t other_key,
+                      struct rig_end *one, struct rig_end *other)
+{
+    bool ok;
+
+    rig->key_byte[0] = key;
+    rig->key_byte[1] = other_key;
+    ok = rig_connect(rig, i, j, NULL, one, other);
+    rig->key_byte[0] = rig->key_byte[1] = 0;
+    return ok;
+}
+
+bool rig_connect_limits(struct rig *rig, uint32_t i, uint32_t j, const struct xp_limits *limits,
+                        const struct xp_limits *other_limits, struct rig_end *one,
+                        struct rig_end *other)
+{
+    const struct xp_limits *both[2] = {limits, other_limits};
     struct rig_end *ends[2] = {one, other};
     uint32_t at[2] = {i, j};
     uint64_t session = rig->next_session++;
@@ -118,11 +137,11 @@ bool rig_connect(struct rig *rig, uint32_t i, uint32_t j, const struct xp_limits
     for (int e = 0; e < 2; e++) {
         struct xp_conn_config config = {.session_id = session,
                                         .initiator = e == 0,
-                                        .limits = limits ? *limits : rig_limits(),
+                                        .limits = both[e] ? *both[e] : rig_limits(),
                                         .handlers = &handlers,
                                         .user = ends[e]};
 
-        memcpy(config.key, rig->key, sizeof(config.key));
+        memset(config.key, 7 + rig->key_byte[e], sizeof(config.key));
         config.peer_address = xp_node_address(rig->nodes[at[1 - e]], &config.peer_address_bytes);
         ends[e]->rig = rig;
         if (xp_conn_open(rig->nodes[at[e]], &config, &ends[e]->conn, /* err */ NULL) != FAB_OK)

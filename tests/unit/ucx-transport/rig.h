@@ -18,7 +18,7 @@ struct rig {
     struct xp_loop *loop;
     struct xp_node *nodes[RIG_NODES];
     uint32_t node_count, rail_count;
-    uint8_t key[XP_KEY_BYTES];
+    uint8_t key_byte[2]; /* of the two ends of the next connection */
     uint64_t next_session;
 };
 
@@ -44,6 +44,11 @@ void rig_fini(struct rig *rig);
 /* Connects nodes i (initiator) and j; both ends take these limits (NULL: small ones for tests). */
 bool rig_connect(struct rig *rig, uint32_t i, uint32_t j, const struct xp_limits *limits,
                  struct rig_end *one, struct rig_end *other);
+bool rig_connect_limits(struct rig *rig, uint32_t i, uint32_t j, const struct xp_limits *limits,
+                        const struct xp_limits *other_limits, struct rig_end *one,
+                        struct rig_end *other);
+bool rig_connect_keys(struct rig *rig, uint32_t i, uint32_t j, uint8_t key, uint8_t other_key,
+                      struct rig_end *one, struct rig_end *other);
 struct xp_limits rig_limits(void);
 const struct xp_handlers *rig_handlers(void); /* user is a struct rig_end */
 
