@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/fuzz/fatbin/fuzz_fatbin.c - fat binaries from anywhere: found, refused, never more read than
- * there is.
+ * tests/fuzz/fatbin/fuzz_fatbin.c - fat binaries from anywhere: found, refused, never more read
+ * than there is.
  */
 #include <stddef.h>
 #include <stdint.h>
