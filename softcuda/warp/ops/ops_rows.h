@@ -16,63 +16,62 @@
 
 enum { OPS_ROW = WARP_LANES / 2 };
 
-typedef u32 ops_row32 __attribute__((vector_size(OPS_ROW * 4), may_alias));
-typedef u64 ops_row64 __attribute__((vector_size(OPS_ROW * 8), may_alias));
-
-#define OPS_ROW_NUMBERS                                                                            \
-    {                                                                                              \
-        0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15                                       \
-    }
-
-/* Are all `bytes` bytes zero? A multiple of 64, aligned to 64. */
-OPS_INLINE bool ops_is_zero(const void *vector, unsigned bytes)
-{
+/* Vectors as wide as the machine's; wider ones would go through memory piece by piece. */
 #if defined(__AVX512F__)
-    __m512i any = _mm512_load_si512(vector);
-    for (unsigned n = 1; n < bytes / 64; n++)
-        any = _mm512_or_si512(any, _mm512_load_si512((const char *)vector + 64 * (size_t)n));
-    return _mm512_test_epi64_mask(any, any) == 0;
+enum { OPS_PART = 64 };
+#define OPS_NUMBERS_32 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+#define OPS_NUMBERS_64 0, 1, 2, 3, 4, 5, 6, 7
+#define OPS_IS_ZERO(v) (_mm512_test_epi64_mask((__m512i)(v), (__m512i)(v)) == 0)
 #elif defined(__AVX2__)
-    __m256i any = _mm256_load_si256((const __m256i *)vector);
-    for (unsigned n = 1; n < bytes / 32; n++)
-        any = _mm256_or_si256(any, _mm256_load_si256((const __m256i *)vector + n));
-    return _mm256_testz_si256(any, any);
+enum { OPS_PART = 32 };
+#define OPS_NUMBERS_32 0, 1, 2, 3, 4, 5, 6, 7
+#define OPS_NUMBERS_64 0, 1, 2, 3
+#define OPS_IS_ZERO(v) _mm256_testz_si256((__m256i)(v), (__m256i)(v))
 #elif defined(__SSE4_1__)
-    __m128i any = _mm_load_si128((const __m128i *)vector);
-    for (unsigned n = 1; n < bytes / 16; n++)
-        any = _mm_or_si128(any, _mm_load_si128((const __m128i *)vector + n));
-    return _mm_testz_si128(any, any);
+enum { OPS_PART = 16 };
+#define OPS_NUMBERS_32 0, 1, 2, 3
+#define OPS_NUMBERS_64 0, 1
+#define OPS_IS_ZERO(v) _mm_testz_si128((__m128i)(v), (__m128i)(v))
 #else
-    u64 any = 0;
-    for (unsigned n = 0; n < bytes / 8; n++)
-        any |= ((const u64 *)vector)[n];
-    return any == 0;
+enum { OPS_PART = 16 };
+#define OPS_NUMBERS_32 0, 1, 2, 3
+#define OPS_NUMBERS_64 0, 1
+#define OPS_IS_ZERO(v) ((((ops_part64)(v))[0] | ((ops_part64)(v))[1]) == 0)
 #endif
-}
+typedef u32 ops_part32 __attribute__((vector_size(OPS_PART), may_alias));
+typedef u64 ops_part64 __attribute__((vector_size(OPS_PART), may_alias));
 
 enum ops_row_kind { OPS_ROW_SCATTERED, OPS_ROW_CONSECUTIVE, OPS_ROW_EQUAL };
 
 /* What 16 active lanes' addresses are like, `step` bytes apart if consecutive. */
 OPS_INLINE enum ops_row_kind ops_row_kind64(const u64 *addresses, u64 step)
 {
-    static const ops_row64 numbers = OPS_ROW_NUMBERS;
-    const ops_row64 delta = *(const ops_row64 *)addresses - addresses[0];
-    const ops_row64 differs = delta ^ (numbers * step);
+    const ops_part64 numbers = {OPS_NUMBERS_64};
+    ops_part64 delta = {0}, differs = {0};
 
-    if (ops_is_zero(&differs, sizeof(differs)))
+    for (unsigned n = 0; n < OPS_ROW * 8 / OPS_PART; n++) {
+        const ops_part64 apart = ((const ops_part64 *)addresses)[n] - addresses[0];
+        delta |= apart;
+        differs |= apart ^ ((numbers + n * (OPS_PART / 8)) * step);
+    }
+    if (OPS_IS_ZERO(differs))
         return OPS_ROW_CONSECUTIVE;
-    return ops_is_zero(&delta, sizeof(delta)) ? OPS_ROW_EQUAL : OPS_ROW_SCATTERED;
+    return OPS_IS_ZERO(delta) ? OPS_ROW_EQUAL : OPS_ROW_SCATTERED;
 }
 
 OPS_INLINE enum ops_row_kind ops_row_kind32(const u32 *addresses, u32 step)
 {
-    static const ops_row32 numbers = OPS_ROW_NUMBERS;
-    const ops_row32 delta = *(const ops_row32 *)addresses - addresses[0];
-    const ops_row32 differs = delta ^ (numbers * step);
+    const ops_part32 numbers = {OPS_NUMBERS_32};
+    ops_part32 delta = {0}, differs = {0};
 
-    if (ops_is_zero(&differs, sizeof(differs)))
+    for (unsigned n = 0; n < OPS_ROW * 4 / OPS_PART; n++) {
+        const ops_part32 apart = ((const ops_part32 *)addresses)[n] - addresses[0];
+        delta |= apart;
+        differs |= apart ^ ((numbers + n * (OPS_PART / 4)) * step);
+    }
+    if (OPS_IS_ZERO(differs))
         return OPS_ROW_CONSECUTIVE;
-    return ops_is_zero(&delta, sizeof(delta)) ? OPS_ROW_EQUAL : OPS_ROW_SCATTERED;
+    return OPS_IS_ZERO(delta) ? OPS_ROW_EQUAL : OPS_ROW_SCATTERED;
 }
 
 /* ---- places in memory ------------------------------------------------------------------------ */
@@ -129,7 +128,7 @@ OPS_INLINE bool ops_row_inside(const struct warp_insn *in, const void *addresses
                                u32 on, const struct ops_place *place, u32 bytes)
 {
     const u64 limit = place->size - bytes, lo = place->lo, imm = (u64)in->imm;
-    FAB_ALIGNED(64) u64 bad[OPS_ROW];
+    u64 bad = 0;
 
     if (place->size < bytes)
         return false;
@@ -139,7 +138,7 @@ OPS_INLINE bool ops_row_inside(const struct warp_insn *in, const void *addresses
         {
             const u64 address = (u32)(a[l] + (u32)imm);
             const u64 outside = address - lo > limit ? UINT64_MAX : address & (bytes - 1);
-            bad[l] = on & ops_lane_bit64[l] ? outside : 0;
+            bad |= on & ops_lane_bit64[l] ? outside : 0;
         }
     } else {
         const u64 *a = addresses;
@@ -147,10 +146,10 @@ OPS_INLINE bool ops_row_inside(const struct warp_insn *in, const void *addresses
         {
             const u64 address = a[l] + imm;
             const u64 outside = address - lo > limit ? UINT64_MAX : address & (bytes - 1);
-            bad[l] = on & ops_lane_bit64[l] ? outside : 0;
+            bad |= on & ops_lane_bit64[l] ? outside : 0;
         }
     }
-    return ops_is_zero(bad, sizeof(bad));
+    return bad == 0;
 }
 
 /* ops_resolve(), fast: all addresses in one place. */
