@@ -22,6 +22,8 @@ static bool can_group(const struct lower_insn *in)
 /* A load may move up past it. */
 static bool can_pass(const struct lower_insn *in)
 {
+    if (in->fn == warp_op_load_group)
+        return true; /* an earlier group, or the place that one of its members left */
     if (in->kind != LOWER_PLAIN || in->fn)
         return false;
     if (in->op.family == PTX_LD)
@@ -95,7 +97,12 @@ static void make_group(struct lower *l, const uint32_t *members, uint32_t count)
         parts[i] = *in;
         ext[i] = in->d;
         if (i > 0)
-            *in = (struct lower_insn){.kind = LOWER_PLAIN, .fn = warp_op_load_group};
+            *in = (struct lower_insn){.fn = warp_op_load_group,
+                                      .d = WARP_NO_OPERAND,
+                                      .e = WARP_NO_OPERAND,
+                                      .a = WARP_NO_OPERAND,
+                                      .b = WARP_NO_OPERAND,
+                                      .c = WARP_NO_OPERAND};
     }
     head->fn = warp_op_load_group;
     head->d = WARP_NO_OPERAND;
