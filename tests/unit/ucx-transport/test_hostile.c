@@ -147,8 +147,12 @@ static void tell_lie(void *user, const char *to_device, bool bulk_wire, uint8_t 
     struct lie *lie = user;
 
     (void)bulk_wire;
-    if (lie->told || header[1] != lie->kind || to_device[0] != 'a' || lie->countdown-- > 0)
+    if (lie->told || header[1] != lie->kind || to_device[0] != 'a')
         return;
+    if (lie->countdown > 0) {
+        lie->countdown--;
+        return;
+    }
     if (lie->at < header_bytes)
         header[lie->at] ^= lie->change;
     else if (lie->at - header_bytes < body_bytes)
@@ -191,6 +195,8 @@ static void live_with(struct lie *lie)
     bulk.user = &bulks[0];
     CHECK_EQ(xp_bulk_send(one.conn, &bulk, &bulks[0].transfer, NULL), FAB_OK);
     (void)rig_run(&rig, is_settled, bulks, UINT64_C(40000) * RIG_MS);
+    if (lie->kind == XP_FRAME_PROBE)
+        rig_wait(&rig, UINT64_C(3000) * RIG_MS); /* idle: probes go */
     CHECK_EQ(xp_post(third.conn, 1, NULL, 0, NULL), FAB_OK);
     rig_wait(&rig, 20 * RIG_MS);
     /* It may have ended well (the byte meant nothing, or was sent again) or in a lost session. */
@@ -200,6 +206,7 @@ static void live_with(struct lie *lie)
     CHECK_EQ(target[sizeof(source)], 0);
     CHECK_EQ(third.losts + fourth.losts, 0);
     CHECK_EQ(fourth.message_count, 1);
+    CHECK(lie->told);
     rig_fini(&rig);
 }
 

@@ -6,12 +6,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
-#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -201,6 +201,20 @@ static void serve(void *user, struct xp_conn *conn, const struct xp_message *mes
     }
 }
 
+/* UCX reads /sys/class/net, so the namespace needs a /sys of its own. */
+static bool move_to(const char *netns)
+{
+    int space = open(netns, O_RDONLY | O_CLOEXEC);
+    bool moved = space >= 0 && setns(space, CLONE_NEWNET) == 0 && unshare(CLONE_NEWNS) == 0 &&
+                 mount("sysfs", "/sys", "sysfs", 0, NULL) == 0;
+
+    if (!moved)
+        perror(netns);
+    if (space >= 0)
+        (void)close(space);
+    return moved;
+}
+
 static int peer_main(int fd, const struct ucx_place *place)
 {
     static const struct xp_handlers handlers = {.message = serve};
@@ -209,15 +223,8 @@ static int peer_main(int fd, const struct ucx_place *place)
     struct fab_err err = {0};
     char end;
 
-    if (place->netns) {
-        int ns = open(place->netns, O_RDONLY | O_CLOEXEC);
-
-        if (ns < 0 || setns(ns, CLONE_NEWNET) != 0) {
-            perror(place->netns);
-            return 1;
-        }
-        (void)close(ns);
-    }
+    if (place->netns && !move_to(place->netns))
+        return 1;
     if (!open_node(place, /* id */ 2, &server.node, &err) ||
         !open_conn(server.node, fd, /* initiator */ false, place, &handlers, &server, &conn,
                    &err)) {
@@ -385,47 +392,72 @@ void ucx_link_close(struct ucx_link *link)
 
 /* ---------------------------------------------------------------- a transfer */
 
-struct half {
-    sem_t done;
-    enum fab_status status;
-};
-
 static void half_done(void *user, enum fab_status status)
 {
-    struct half *half = user;
+    struct ucx_flight *flight = user;
 
-    half->status = status;
-    (void)sem_post(&half->done);
+    flight->here = status;
+    (void)sem_post(&flight->done);
 }
 
-bool ucx_bulk(struct ucx_link *link, bool to_peer, uint8_t *bytes, const struct ucx_bulk_args *args)
+static void call_done(struct xp_call *call, const struct xp_reply *reply)
+{
+    struct ucx_flight *flight = call->user;
+
+    flight->called = reply->carried;
+    flight->there = reply->result;
+    (void)sem_post(&flight->done);
+}
+
+void ucx_bulk_start(struct ucx_flight *flight, struct ucx_link *link, bool to_peer, uint8_t *bytes,
+                    const struct ucx_bulk_args *args)
 {
     static const struct xp_bulk_ops ops = {.done = half_done};
-    struct ucx_bulk_args sent = *args;
-    struct half half;
     struct xp_bulk bulk = {
-        .id = args->id, .size_bytes = args->size_bytes, .ops = &ops, .user = &half, .base = bytes};
-    struct iovec part = {.iov_base = &sent, .iov_len = sizeof(sent)};
+        .id = args->id, .size_bytes = args->size_bytes, .ops = &ops, .user = flight, .base = bytes};
+    struct iovec part = {.iov_base = &flight->args, .iov_len = sizeof(flight->args)};
     struct xp_transfer *transfer;
-    struct xp_reply reply = {0};
     enum fab_status status;
 
-    (void)sem_init(&half.done, 0, 0);
+    *flight = (struct ucx_flight){.link = link,
+                                  .to_peer = to_peer,
+                                  .bytes = bytes,
+                                  .args = *args,
+                                  .call = {.done = call_done, .user = flight}};
+    (void)sem_init(&flight->done, 0, 0);
     if (to_peer && args->seed)
         ucx_fill(bytes, args->size_bytes, args->seed);
     status = to_peer ? xp_bulk_send(link->conn, &bulk, &transfer, NULL)
                      : xp_bulk_receive(link->conn, &bulk, &transfer, NULL);
-    if (status == FAB_OK) {
-        status =
-            xp_call(link->conn, to_peer ? UCX_OP_TAKE : UCX_OP_GIVE, &part, 1, NULL, 0, &reply);
-        while (sem_wait(&half.done) != 0) {
-        }
+    if (status != FAB_OK)
+        half_done(flight, status);
+    status =
+        xp_call_start(link->conn, to_peer ? UCX_OP_TAKE : UCX_OP_GIVE, &part, 1, &flight->call);
+    if (status != FAB_OK) {
+        flight->called = status;
+        (void)sem_post(&flight->done);
     }
-    (void)sem_destroy(&half.done);
-    if (status != FAB_OK || reply.result != 0 || half.status != FAB_OK) {
+}
+
+bool ucx_bulk_wait(struct ucx_flight *flight)
+{
+    for (int halves = 0; halves < 2;)
+        halves += sem_wait(&flight->done) == 0;
+    (void)sem_destroy(&flight->done);
+    if (flight->called != FAB_OK || flight->there != 0 || flight->here != FAB_OK) {
         (void)fprintf(stderr, "transfer %llu: call %d, peer says %d, here %d\n",
-                      (unsigned long long)args->id, status, reply.result, half.status);
+                      (unsigned long long)flight->args.id, flight->called, flight->there,
+                      flight->here);
         return false;
     }
-    return to_peer || !args->seed || ucx_is_filled(bytes, args->size_bytes, args->seed);
+    return flight->to_peer || !flight->args.seed ||
+           ucx_is_filled(flight->bytes, flight->args.size_bytes, flight->args.seed);
+}
+
+bool ucx_bulk(struct ucx_link *link, bool to_peer, uint8_t *bytes, const struct ucx_bulk_args *args)
+{
+    struct ucx_flight flight;
+
+    ucx_bulk_start(&flight, link, to_peer, bytes, args);
+    return ucx_bulk_wait(&flight);
 }

@@ -8,6 +8,7 @@
 #ifndef TESTS_UNIT_UCX_TRANSPORT_UCX_RIG_H
 #define TESTS_UNIT_UCX_TRANSPORT_UCX_RIG_H
 
+#include <semaphore.h>
 #include <sys/types.h>
 
 #include "ucx-transport/xp.h"
@@ -31,7 +32,7 @@ const char *ucx_why_not(void);
 
 struct ucx_place {
     const char *devices[XP_RAILS_MAX]; /* up to NULL */
-    const char *netns;                 /* a file to setns() to; NULL: here */
+    const char *netns;                 /* peers: a file to setns() to; NULL: here */
     uint32_t spin_us;
     struct xp_limits limits;
 };
@@ -60,8 +61,23 @@ bool ucx_link_open(struct ucx_link *link, struct ucx_peer *peer, const struct uc
                    struct fab_err *err);
 void ucx_link_close(struct ucx_link *link); /* takes one that is not open */
 
-/* A whole transfer with the peer. False unless both ends say it went well and the bytes are right.
- * `bytes` is filled (to_peer) or checked here unless seed is 0. */
+/* A transfer with the peer, under way. */
+struct ucx_flight {
+    struct ucx_link *link;
+    bool to_peer;
+    uint8_t *bytes;
+    struct ucx_bulk_args args;
+    struct xp_call call;
+    sem_t done; /* posted by both halves */
+    enum fab_status called, here;
+    int32_t there;
+};
+
+/* `bytes` is filled (to_peer) or checked at the end unless seed is 0. Kept until ucx_bulk_wait(),
+ * which is false unless both ends say it went well and the bytes are right. */
+void ucx_bulk_start(struct ucx_flight *flight, struct ucx_link *link, bool to_peer, uint8_t *bytes,
+                    const struct ucx_bulk_args *args);
+bool ucx_bulk_wait(struct ucx_flight *flight);
 bool ucx_bulk(struct ucx_link *link, bool to_peer, uint8_t *bytes,
               const struct ucx_bulk_args *args);
 
