@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/err.h"
 #include "base/parse.h"
@@ -25,7 +26,7 @@ enum { WORKERS_MAX = 1024 };
 static struct {
     pthread_mutex_t lock;
     _Atomic bool is_done, is_forked;
-    bool has_fork_hook;
+    bool has_fork_hook, launch_blocking;
     _Atomic(struct warp_pool *) engine;
 } driver = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -37,6 +38,11 @@ bool soft_is_initialized(void)
 bool soft_is_forked(void)
 {
     return atomic_load_explicit(&driver.is_forked, memory_order_relaxed);
+}
+
+bool soft_launch_is_blocking(void)
+{
+    return driver.launch_blocking;
 }
 
 static void after_fork_in_child(void)
@@ -54,10 +60,12 @@ static CUresult result_of(enum fab_status status)
 
 static CUresult init_locked(void)
 {
+    const char *blocking = getenv("CUDA_LAUNCH_BLOCKING");
     struct fab_err err = {.status = FAB_OK};
     enum fab_status status;
 
     soft_trace_init();
+    driver.launch_blocking = blocking && strcmp(blocking, "1") == 0;
     if (!driver.has_fork_hook)
         driver.has_fork_hook = pthread_atfork(NULL, NULL, after_fork_in_child) == 0;
     status = soft_devices_load(&err);

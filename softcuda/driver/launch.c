@@ -14,6 +14,7 @@
 #include "generated/cuda-api/softcuda_impl.h"
 #include "softcuda/driver/context_int.h"
 #include "softcuda/driver/device.h"
+#include "softcuda/driver/init.h"
 #include "softcuda/driver/limits.h"
 #include "softcuda/driver/model.h"
 #include "softcuda/driver/module.h"
@@ -282,6 +283,7 @@ static CUresult launch_submit(const struct soft_launch *request, struct soft_str
 
     if (function->module->context != stream->context)
         return CUDA_ERROR_INVALID_HANDLE;
+    soft_text_flush(&stream->context->text); /* of kernels that are done, as CUDA documents */
     result = launch_check(request, function, info);
     if (result != CUDA_SUCCESS)
         return result;
@@ -324,6 +326,8 @@ CUresult soft_launch(CUfunction handle, const struct soft_launch *request)
         result = soft_function_program(function, &program);
         if (result == CUDA_SUCCESS)
             result = launch_submit(request, stream, function, program);
+        if (result == CUDA_SUCCESS && FAB_UNLIKELY(soft_launch_is_blocking()))
+            result = soft_stream_wait(stream);
         soft_function_put(function);
     }
     soft_stream_put(stream);
