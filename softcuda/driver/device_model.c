@@ -25,10 +25,10 @@ const char *device_uuid_format(const uint8_t uuid[DEVICE_UUID_BYTES],
                                char text[DEVICE_UUID_TEXT_BYTES])
 {
     static const uint8_t dash_before[DEVICE_UUID_BYTES] = {[4] = 1, [6] = 1, [8] = 1, [10] = 1};
-    char *at = text;
+    static const char head[] = "GPU-";
+    char *at = text + sizeof(head) - 1;
 
-    memcpy(at, "GPU-", 4);
-    at += 4;
+    memcpy(text, head, sizeof(head));
     for (size_t i = 0; i < DEVICE_UUID_BYTES; i++) {
         if (dash_before[i])
             *at++ = '-';

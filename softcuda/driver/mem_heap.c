@@ -302,14 +302,17 @@ void mem_heap_access(struct mem_heap *heap)
 
 void mem_heap_clear(struct mem_heap *heap)
 {
-    while (heap->blocks) {
-        struct mem_block *block = heap->blocks;
+    struct mem_block *block;
+
+    while ((block = heap->blocks) != NULL) {
         struct mem_alloc *alloc;
 
         while (block->live > 0 && (alloc = mem_alloc_next(block->lo)) != NULL) {
             mem_alloc_remove(alloc);
             block->live--;
         }
-        block_destroy(block);
+        heap->blocks = block->next;
+        heap->reserved_bytes -= block->bytes;
+        block_drop(block);
     }
 }

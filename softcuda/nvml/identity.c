@@ -176,10 +176,12 @@ nvmlReturn_t nvmlDeviceGetPciInfo(nvmlDevice_t device, nvmlPciInfoLegacy_t *pci)
 
 nvmlReturn_t nvmlDeviceGetCudaComputeCapability(nvmlDevice_t device, int *major, int *minor)
 {
-    nvmlReturn_t result = nvml_check(device, major && minor ? major : NULL);
+    nvmlReturn_t result = nvml_check(device, major);
 
     if (result != NVML_SUCCESS)
         return result;
+    if (!major || !minor)
+        return NVML_ERROR_INVALID_ARGUMENT;
     *major = (int)device->model->compute_major;
     *minor = (int)device->model->compute_minor;
     return NVML_SUCCESS;

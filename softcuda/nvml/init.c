@@ -48,7 +48,7 @@ static void sort_places(uint32_t *places)
 static nvmlReturn_t open_devices(void)
 {
     const char *path = getenv("SOFTCUDA_CONFIG");
-    uint32_t places[DEVICE_COUNT_MAX];
+    uint32_t places[DEVICE_COUNT_MAX] = {0};
 
     if (device_models_read(path && *path ? path : NULL, &models, NULL) != FAB_OK)
         return NVML_ERROR_DRIVER_NOT_LOADED;

@@ -112,10 +112,12 @@ nvmlReturn_t nvmlDeviceGetUtilizationRates(nvmlDevice_t device, nvmlUtilization_
 /* There are no video engines: they are never busy. */
 static nvmlReturn_t video_idle(nvmlDevice_t device, unsigned int *percent, unsigned int *period_us)
 {
-    nvmlReturn_t result = nvml_check(device, percent && period_us ? percent : NULL);
+    nvmlReturn_t result = nvml_check(device, percent);
 
     if (result != NVML_SUCCESS)
         return result;
+    if (!percent || !period_us)
+        return NVML_ERROR_INVALID_ARGUMENT;
     *percent = 0;
     *period_us = SAMPLE_US;
     return NVML_SUCCESS;

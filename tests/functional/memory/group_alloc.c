@@ -5,10 +5,21 @@
 
 static struct memory_world world;
 
+static void ranges(CUdeviceptr a, CUdeviceptr b)
+{
+    CUdeviceptr base = 0;
+    size_t bytes = 0;
+
+    ROW("range", cu.cuMemGetAddressRange(&base, &bytes, b + 5), CUDA_SUCCESS,
+        base == b && bytes == 40 * MIB);
+    ROW("only the base", cu.cuMemGetAddressRange(&base, NULL, a + 5), CUDA_SUCCESS, base == a);
+    ROW("range of nothing", cu.cuMemGetAddressRange(&base, &bytes, 64), CUDA_ERROR_NOT_FOUND, true);
+}
+
 static void plain(void)
 {
-    CUdeviceptr a = 0, b = 0, base = 0;
-    size_t before = memory_free_bytes(), bytes = 0;
+    CUdeviceptr a = 0, b = 0;
+    size_t before = memory_free_bytes();
     uint32_t word = 0;
 
     ROW("nothing", cu.cuMemAlloc(&a, 0), CUDA_ERROR_INVALID_VALUE, a == 0);
@@ -23,10 +34,7 @@ static void plain(void)
     ROW("a kernel writes the last word", memory_poke(&world, 0, b + 40 * MIB - 4, 8), CUDA_SUCCESS,
         memory_read(b + 40 * MIB - 4) == 8);
     ROW("a kernel reads", memory_peek(&world, 0, b, &word), CUDA_SUCCESS, word == 7);
-    ROW("range", cu.cuMemGetAddressRange(&base, &bytes, b + 5), CUDA_SUCCESS,
-        base == b && bytes == 40 * MIB);
-    ROW("only the base", cu.cuMemGetAddressRange(&base, NULL, a + 5), CUDA_SUCCESS, base == a);
-    ROW("range of nothing", cu.cuMemGetAddressRange(&base, &bytes, 64), CUDA_ERROR_NOT_FOUND, true);
+    ranges(a, b);
     ROW("free in the middle", cu.cuMemFree(b + 512), CUDA_ERROR_INVALID_VALUE, true);
     ROW("free", cu.cuMemFree(b), CUDA_SUCCESS, true);
     ROW("twice", cu.cuMemFree(b), CUDA_ERROR_INVALID_VALUE, true);

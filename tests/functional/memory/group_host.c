@@ -16,6 +16,8 @@ static void pinned(void)
     ROW("unknown flag", cu.cuMemHostAlloc(&none, 4, 64), CUDA_ERROR_INVALID_VALUE, none == NULL);
     ROW("mapped", cu.cuMemHostAlloc((void **)&words, 8192, CU_MEMHOSTALLOC_DEVICEMAP), CUDA_SUCCESS,
         words != NULL);
+    if (!words)
+        return;
     ROW("device address", cu.cuMemHostGetDevicePointer(&on_device, words, 0), CUDA_SUCCESS,
         on_device != 0);
     ROW("flags of that call", cu.cuMemHostGetDevicePointer(&on_device, words, 1),

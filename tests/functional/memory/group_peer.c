@@ -5,6 +5,17 @@
 
 static struct memory_world world;
 
+static void accesses(CUdeviceptr other, CUdeviceptr *later)
+{
+    uint32_t word = 0;
+
+    ROW("a kernel here writes there", memory_poke(&world, 0, other, 11), CUDA_SUCCESS, true);
+    ROW("a kernel there reads it", memory_peek(&world, 1, other, &word), CUDA_SUCCESS, word == 11);
+    ROW("memory made later", cu.cuMemAlloc(later, 40 * MIB), CUDA_SUCCESS, true);
+    ROW("a kernel here writes there", memory_poke(&world, 0, *later + 39 * MIB, 12), CUDA_SUCCESS,
+        memory_peek(&world, 1, *later + 39 * MIB, &word) == CUDA_SUCCESS && word == 12);
+}
+
 void group_peer(void)
 {
     CUdeviceptr other = 0, later = 0;
@@ -26,11 +37,7 @@ void group_peer(void)
     ROW("enable", cu.cuCtxEnablePeerAccess(world.context[1], 0), CUDA_SUCCESS, true);
     ROW("twice", cu.cuCtxEnablePeerAccess(world.context[1], 0),
         CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED, true);
-    ROW("a kernel here writes there", memory_poke(&world, 0, other, 11), CUDA_SUCCESS, true);
-    ROW("a kernel there reads it", memory_peek(&world, 1, other, &word), CUDA_SUCCESS, word == 11);
-    ROW("memory made later", cu.cuMemAlloc(&later, 40 * MIB), CUDA_SUCCESS, true);
-    ROW("a kernel here writes there", memory_poke(&world, 0, later + 39 * MIB, 12), CUDA_SUCCESS,
-        memory_peek(&world, 1, later + 39 * MIB, &word) == CUDA_SUCCESS && word == 12);
+    accesses(other, &later);
     ROW("freed from here", cu.cuMemFree(later), CUDA_SUCCESS, true);
     ROW("back", cu.cuCtxSetCurrent(world.context[0]), CUDA_SUCCESS, true);
     ROW("disable", cu.cuCtxDisablePeerAccess(world.context[1]), CUDA_SUCCESS, true);

@@ -42,15 +42,33 @@ static void ranges(void)
     ROW("free it", cu.cuMemAddressFree(again, 4 * step), CUDA_SUCCESS, true);
 }
 
+/* The mapping outlives its handles. */
+static void outlive(CUmemGenericAllocationHandle handle, CUdeviceptr at, size_t before)
+{
+    CUmemGenericAllocationHandle retained = 0;
+    uint32_t word = 0;
+
+    ROW("retain", cu.cuMemRetainAllocationHandle(&retained, (void *)(uintptr_t)(at + 8)),
+        CUDA_SUCCESS, retained == handle);
+    ROW("release", cu.cuMemRelease(handle), CUDA_SUCCESS, true);
+    ROW("release the other", cu.cuMemRelease(retained), CUDA_SUCCESS,
+        before - memory_free_bytes() >= 2 * step);
+    ROW("a kernel still reads", memory_peek(&world, 0, at + 2 * step - 4, &word), CUDA_SUCCESS,
+        word == 5);
+    ROW("free the range too early", cu.cuMemAddressFree(at, 4 * step), CUDA_ERROR_INVALID_VALUE,
+        true);
+    ROW("unmap half", cu.cuMemUnmap(at, step), CUDA_ERROR_INVALID_VALUE, true);
+    ROW("unmap", cu.cuMemUnmap(at, 2 * step), CUDA_SUCCESS, memory_free_bytes() == before);
+}
+
 static void mapping(void)
 {
     CUmemAllocationProp prop = properties(CU_MEM_HANDLE_TYPE_NONE);
     CUmemAccessDesc desc = access_of(0, CU_MEM_ACCESS_FLAGS_PROT_READWRITE);
-    CUmemGenericAllocationHandle handle = 0, retained = 0;
+    CUmemGenericAllocationHandle handle = 0;
     size_t before = memory_free_bytes();
     unsigned long long flags = 0;
     CUdeviceptr at = 0;
-    uint32_t word = 0;
 
     ROW("not a multiple", cu.cuMemCreate(&handle, step + 1, &prop, 0), CUDA_ERROR_INVALID_VALUE,
         handle == 0);
@@ -68,17 +86,7 @@ static void mapping(void)
         flags == CU_MEM_ACCESS_FLAGS_PROT_READWRITE);
     ROW("a kernel writes", memory_poke(&world, 0, at + 2 * step - 4, 5), CUDA_SUCCESS,
         memory_read(at + 2 * step - 4) == 5);
-    ROW("retain", cu.cuMemRetainAllocationHandle(&retained, (void *)(uintptr_t)(at + 8)),
-        CUDA_SUCCESS, retained == handle);
-    ROW("release", cu.cuMemRelease(handle), CUDA_SUCCESS, true);
-    ROW("release the other", cu.cuMemRelease(retained), CUDA_SUCCESS,
-        before - memory_free_bytes() >= 2 * step);
-    ROW("a kernel still reads", memory_peek(&world, 0, at + 2 * step - 4, &word), CUDA_SUCCESS,
-        word == 5);
-    ROW("free the range too early", cu.cuMemAddressFree(at, 4 * step), CUDA_ERROR_INVALID_VALUE,
-        true);
-    ROW("unmap half", cu.cuMemUnmap(at, step), CUDA_ERROR_INVALID_VALUE, true);
-    ROW("unmap", cu.cuMemUnmap(at, 2 * step), CUDA_SUCCESS, memory_free_bytes() == before);
+    outlive(handle, at, before);
     ROW("free the range", cu.cuMemAddressFree(at, 4 * step), CUDA_SUCCESS, true);
 }
 

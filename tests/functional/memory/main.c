@@ -63,6 +63,16 @@ void memory_row(const char *label, CUresult status, CUresult expected, bool effe
         (void)printf("%s:%d: %s: does not hold: %s\n", file, line, label, effect_text);
 }
 
+/* Each name and where its address goes: every field of the driver's table is one pointer. */
+static const char *const names[] = {
+#define MEMORY_TEXT(name) #name,
+#define MEMORY_NAME(name) MEMORY_TEXT(name)
+    MEMORY_FUNCTIONS(MEMORY_NAME)
+#undef MEMORY_NAME
+#undef MEMORY_TEXT
+};
+_Static_assert(sizeof(cu) == sizeof(names), "a name for each field");
+
 static bool driver_open(const char *path)
 {
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
@@ -71,11 +81,8 @@ static bool driver_open(const char *path)
         (void)printf("skipped: %s\n", dlerror());
         return false;
     }
-#define MEMORY_TEXT(name) #name
-#define MEMORY_LOAD(name) *(void **)&cu.name = dlsym(library, MEMORY_TEXT(name));
-    MEMORY_FUNCTIONS(MEMORY_LOAD)
-#undef MEMORY_LOAD
-#undef MEMORY_TEXT
+    for (size_t i = 0; i < FAB_ARRAY_LEN(names); i++)
+        ((void **)&cu)[i] = dlsym(library, names[i]);
     return true;
 }
 

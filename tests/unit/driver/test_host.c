@@ -49,12 +49,14 @@ static void test_pinned(void)
     CHECK_EQ(soft_cuMemFreeHost(second), CUDA_SUCCESS);
 }
 
+enum { HOLE_BYTES = 3 * 4096 };
+
 static void test_registered(void)
 {
     static char text[10000];
     CUdeviceptr on_device = 0;
     struct warp_range range;
-    char *hole = mmap(NULL, 3 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *hole = mmap(NULL, HOLE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     CHECK(!soft_mem_find_range(inner, (uintptr_t)text, &range));
     CHECK_EQ(soft_cuMemHostRegister_v2(text, 5000, CU_MEMHOSTREGISTER_DEVICEMAP), CUDA_SUCCESS);
@@ -83,8 +85,8 @@ static void test_registered(void)
     CHECK_EQ(soft_cuMemHostRegister_v2(text, 5, CU_MEMHOSTREGISTER_IOMEMORY),
              CUDA_ERROR_NOT_SUPPORTED);
     CHECK(hole != MAP_FAILED && munmap(hole + 4096, 4096) == 0);
-    CHECK_EQ(soft_cuMemHostRegister_v2(hole, 3 * 4096, 0), CUDA_ERROR_INVALID_VALUE);
-    (void)munmap(hole, 3 * 4096);
+    CHECK_EQ(soft_cuMemHostRegister_v2(hole, HOLE_BYTES, 0), CUDA_ERROR_INVALID_VALUE);
+    (void)munmap(hole, HOLE_BYTES);
 }
 
 /* ---- managed memory
@@ -254,6 +256,50 @@ static int64_t ask(CUpointer_attribute attribute, CUdeviceptr address)
     return (int64_t)value;
 }
 
+static void inside(CUdeviceptr device, CUdeviceptr managed, CUdeviceptr pooled,
+                   CUdeviceptr reserved, CUdeviceptr other)
+{
+    CHECK_CASE("inside");
+    CHECK_EQ(ask(CU_POINTER_ATTRIBUTE_RANGE_START_ADDR, device + 999), device);
+    CHECK_EQ(ask(CU_POINTER_ATTRIBUTE_DEVICE_POINTER, device + 999), device + 999);
+    CHECK_EQ(ask(CU_POINTER_ATTRIBUTE_CONTEXT, device), (uintptr_t)contexts[0]);
+    CHECK_EQ(ask(CU_POINTER_ATTRIBUTE_CONTEXT, other), (uintptr_t)contexts[1]);
+    CHECK_EQ(ask(CU_POINTER_ATTRIBUTE_MAPPED, reserved), 0);
+    CHECK_EQ(ask(CU_POINTER_ATTRIBUTE_MAPPED, device), 1);
+    CHECK_EQ(ask(CU_POINTER_ATTRIBUTE_MAPPING_SIZE, device), 2 * MIB);
+    CHECK(ask(CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE, pooled) != 0);
+    CHECK(ask(CU_POINTER_ATTRIBUTE_BUFFER_ID, device) !=
+          ask(CU_POINTER_ATTRIBUTE_BUFFER_ID, managed));
+    CHECK_EQ(ask(CU_POINTER_ATTRIBUTE_SYNC_MEMOPS, device), 0);
+    CHECK_EQ(soft_cuPointerSetAttribute(&(unsigned){1}, CU_POINTER_ATTRIBUTE_SYNC_MEMOPS, device),
+             CUDA_SUCCESS);
+    CHECK_EQ(ask(CU_POINTER_ATTRIBUTE_SYNC_MEMOPS, device), 1);
+    CHECK_EQ(soft_cuPointerSetAttribute(&(unsigned){1}, CU_POINTER_ATTRIBUTE_MAPPED, device),
+             CUDA_ERROR_INVALID_VALUE);
+}
+
+static void several(CUdeviceptr device)
+{
+    CHECK_CASE("several at once, of nothing");
+    CUpointer_attribute attributes[] = {CU_POINTER_ATTRIBUTE_MEMORY_TYPE,
+                                        CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL,
+                                        CU_POINTER_ATTRIBUTE_CONTEXT};
+    unsigned type = 7;
+    int ordinal = 7;
+    CUcontext context = contexts[0];
+    void *data[] = {&type, &ordinal, &context};
+
+    CHECK_EQ(soft_cuPointerGetAttributes(3, attributes, data, (uintptr_t)&type), CUDA_SUCCESS);
+    CHECK_EQ(type, 0);
+    CHECK_EQ(ordinal, CU_DEVICE_INVALID);
+    CHECK_EQ(context, NULL);
+    CHECK_EQ(soft_cuPointerGetAttributes(3, attributes, data, device), CUDA_SUCCESS);
+    CHECK_EQ(type, CU_MEMORYTYPE_DEVICE);
+    CHECK_EQ(ordinal, 0);
+    CHECK_EQ(context, contexts[0]);
+    CHECK_EQ(soft_cuPointerGetAttributes(0, attributes, data, device), CUDA_ERROR_INVALID_VALUE);
+}
+
 static void test_pointers(void)
 {
     static char text[64];
@@ -302,43 +348,8 @@ static void test_pointers(void)
         CHECK_EQ(ask((CUpointer_attribute)99, address), NONE);
     }
 
-    CHECK_CASE("inside");
-    CHECK_EQ(ask(CU_POINTER_ATTRIBUTE_RANGE_START_ADDR, device + 999), device);
-    CHECK_EQ(ask(CU_POINTER_ATTRIBUTE_DEVICE_POINTER, device + 999), device + 999);
-    CHECK_EQ(ask(CU_POINTER_ATTRIBUTE_CONTEXT, device), (uintptr_t)contexts[0]);
-    CHECK_EQ(ask(CU_POINTER_ATTRIBUTE_CONTEXT, other), (uintptr_t)contexts[1]);
-    CHECK_EQ(ask(CU_POINTER_ATTRIBUTE_MAPPED, reserved), 0);
-    CHECK_EQ(ask(CU_POINTER_ATTRIBUTE_MAPPED, device), 1);
-    CHECK_EQ(ask(CU_POINTER_ATTRIBUTE_MAPPING_SIZE, device), 2 * MIB);
-    CHECK(ask(CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE, pooled) != 0);
-    CHECK(ask(CU_POINTER_ATTRIBUTE_BUFFER_ID, device) !=
-          ask(CU_POINTER_ATTRIBUTE_BUFFER_ID, managed));
-    CHECK_EQ(ask(CU_POINTER_ATTRIBUTE_SYNC_MEMOPS, device), 0);
-    CHECK_EQ(soft_cuPointerSetAttribute(&(unsigned){1}, CU_POINTER_ATTRIBUTE_SYNC_MEMOPS, device),
-             CUDA_SUCCESS);
-    CHECK_EQ(ask(CU_POINTER_ATTRIBUTE_SYNC_MEMOPS, device), 1);
-    CHECK_EQ(soft_cuPointerSetAttribute(&(unsigned){1}, CU_POINTER_ATTRIBUTE_MAPPED, device),
-             CUDA_ERROR_INVALID_VALUE);
-
-    CHECK_CASE("several at once, of nothing");
-    CUpointer_attribute attributes[] = {CU_POINTER_ATTRIBUTE_MEMORY_TYPE,
-                                        CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL,
-                                        CU_POINTER_ATTRIBUTE_CONTEXT};
-    unsigned type = 7;
-    int ordinal = 7;
-    CUcontext context = contexts[0];
-    void *data[] = {&type, &ordinal, &context};
-
-    CHECK_EQ(soft_cuPointerGetAttributes(3, attributes, data, (uintptr_t)&type), CUDA_SUCCESS);
-    CHECK_EQ(type, 0);
-    CHECK_EQ(ordinal, CU_DEVICE_INVALID);
-    CHECK_EQ(context, NULL);
-    CHECK_EQ(soft_cuPointerGetAttributes(3, attributes, data, device), CUDA_SUCCESS);
-    CHECK_EQ(type, CU_MEMORYTYPE_DEVICE);
-    CHECK_EQ(ordinal, 0);
-    CHECK_EQ(context, contexts[0]);
-    CHECK_EQ(soft_cuPointerGetAttributes(0, attributes, data, device), CUDA_ERROR_INVALID_VALUE);
-
+    inside(device, managed, pooled, reserved, other);
+    several(device);
     CHECK_EQ(soft_cuMemAddressFree(reserved, 2 * MIB), CUDA_SUCCESS);
     CHECK_EQ(soft_cuMemFree_v2(device), CUDA_SUCCESS);
     CHECK_EQ(soft_cuMemFree_v2(managed), CUDA_SUCCESS);

@@ -14,7 +14,7 @@
 #include "softcuda/driver/state.h"
 #include "tests/unit/driver/support.h"
 
-enum { TOTAL = 1000 };
+#define TOTAL UINT64_C(1000)
 
 static struct device_model model = {.uuid = {1, 2, 3}, .memory_bytes = TOTAL};
 static struct fab_err err;

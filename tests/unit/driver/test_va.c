@@ -4,6 +4,7 @@
 #include "tests/support/check.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 
@@ -114,13 +115,13 @@ static void test_taken(void)
 /* Address space in use, which under a sanitizer is terabytes. */
 static uint64_t used_bytes(void)
 {
-    unsigned long long pages = 0;
+    char text[128] = "";
     FILE *file = fopen("/proc/self/statm", "r");
 
-    CHECK(file && fscanf(file, "%llu", &pages) == 1);
+    CHECK(file && fgets(text, sizeof(text), file));
     if (file)
         (void)fclose(file);
-    return pages * 4096;
+    return strtoull(text, NULL, 10) * 4096;
 }
 
 /* Only what is in use counts against a limit of the address space. */
