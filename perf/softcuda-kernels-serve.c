@@ -31,8 +31,9 @@ extern const char bench_ptx[];
 #define DRIVER_LIST(X)                                                                             \
     X(cuInit)                                                                                      \
     X(cuDeviceGet)                                                                                 \
-    X(cuDevicePrimaryCtxRetain) X(cuCtxSetCurrent) X(cuModuleLoadData) X(cuModuleGetFunction)      \
-        X(cuMemAlloc_v2) X(cuMemcpyHtoD_v2) X(cuMemcpyDtoH_v2) X(cuMemsetD8_v2) X(cuLaunchKernel)  \
+    X(cuDevicePrimaryCtxRetain)                                                                    \
+    X(cuCtxSetCurrent) X(cuModuleLoadData) X(cuModuleGetFunction) X(cuMemAlloc_v2)                 \
+        X(cuMemcpyHtoD_v2) X(cuMemcpyDtoH_v2) X(cuMemsetD8_v2) X(cuLaunchKernel)                   \
             X(cuCtxSynchronize)
 
 static struct {

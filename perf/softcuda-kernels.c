@@ -2,12 +2,13 @@
  * perf/softcuda-kernels.c - what softcuda costs: its kernels against plain loops, one core against
  * two, an empty launch, and the start of a process.
  *
- *     softcuda-kernels [--quick] [--json] [--library PATH]
+ *     softcuda-kernels [--quick] [--json] [--rounds N] [--library PATH]
  *
  * A round times each kernel on one core of softcuda, on two, and the plain loop, one after the
  * other; the ratio of a row is the median over the rounds, with its 90 % interval. CPU time counts
  * for the comparison with the loops (other programs on the machine do not enter), wall time for
- * the rest. Exit status: 0 measured, 1 failed, 2 misused; a missed budget is reported, not failed.
+ * the rest. Exit status: 0 measured, 1 failed or wrong results, 2 misused; a missed budget is only
+ * reported.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -33,7 +34,8 @@ extern char **environ;
 enum { ROUNDS = 41, ROUNDS_QUICK = 11, ROUNDS_MAX = 64 };
 
 static struct {
-    bool quick, json;
+    bool json;
+    unsigned rounds;
     char library[PATH_MAX], self[PATH_MAX];
 } options;
 
@@ -348,8 +350,8 @@ static void measure_start(void)
 static int run(void)
 {
     const struct warp_isa *isa = warp_isa_select(NULL);
-    const unsigned rounds = options.quick ? ROUNDS_QUICK : ROUNDS;
     struct server servers[2];
+    bool right = true;
 
     if (!isa) {
         (void)fprintf(stderr, "softcuda-kernels: SOFTCUDA_ISA names no variant of this machine\n");
@@ -359,7 +361,7 @@ static int run(void)
     server_start(&servers[0], 1);
     server_start(&servers[1], 2);
     plain_prepare();
-    for (unsigned i = 0; i < rounds; i++) {
+    for (unsigned i = 0; i < options.rounds; i++) {
         one_round(servers);
         measure_launch(&servers[1]);
         measure_start();
@@ -367,14 +369,16 @@ static int run(void)
     server_stop(&servers[0]);
     server_stop(&servers[1]);
     printf(options.json ? "[\n" : "softcuda with %s; limit: plain loops; %u rounds\n", isa->name,
-           rounds);
-    for (int i = 0; i < BENCH_COUNT; i++)
+           options.rounds);
+    for (int i = 0; i < BENCH_COUNT; i++) {
         row_print(&single[i], isa->name, false);
+        right = right && single[i].is_right;
+    }
     row_print(&scaling, isa->name, false);
     row_print(&start, isa->name, true);
     if (options.json)
         printf("]\n");
-    return 0;
+    return right ? 0 : 1;
 }
 
 /* ---- command line ---------------------------------------------------------------------------- */
@@ -392,6 +396,14 @@ static void find_self(void)
                    dirname(folder));
 }
 
+static int usage(void)
+{
+    (void)fprintf(stderr,
+                  "usage: softcuda-kernels [--quick] [--json] [--rounds 1..%d] [--library PATH]\n",
+                  ROUNDS_MAX);
+    return 2;
+}
+
 int main(int argc, char **argv)
 {
     find_self();
@@ -401,17 +413,21 @@ int main(int argc, char **argv)
         return bench_start(argv[2]);
     if (argc == 4 && strcmp(argv[1], "--start-plain") == 0)
         return 0;
+    options.rounds = ROUNDS;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--quick") == 0) {
-            options.quick = true;
+            options.rounds = ROUNDS_QUICK;
+        } else if (strcmp(argv[i], "--rounds") == 0 && i + 1 < argc) {
+            options.rounds = (unsigned)strtoul(argv[++i], NULL, 10);
         } else if (strcmp(argv[i], "--json") == 0) {
             options.json = true;
         } else if (strcmp(argv[i], "--library") == 0 && i + 1 < argc) {
             (void)snprintf(options.library, sizeof(options.library), "%s", argv[++i]);
         } else {
-            (void)fprintf(stderr, "usage: softcuda-kernels [--quick] [--json] [--library PATH]\n");
-            return 2;
+            return usage();
         }
     }
+    if (options.rounds == 0 || options.rounds > ROUNDS_MAX)
+        return usage();
     return run();
 }
