@@ -16,23 +16,42 @@
 
 /* ---------------------------------------------------------------- settings */
 
-/* Everything that a user's own UCX_ variables could spoil for us is said here. A name that this
- * version does not know is harmless. Reasons: facts/transport.md sections 3, 5 and 8. */
-static const struct {
+/* Everything that a user's own UCX_ variables could spoil for us is said here. Reasons:
+ * facts/transport.md sections 3, 5 and 8. */
+struct setting {
     const char *name, *value;
-} settings[] = {
-    {"MAX_EAGER_RAILS", "1"},     {"MAX_RNDV_RAILS", "1"},    {"RNDV_SCHEME", "auto"},
-    {"RNDV_THRESH", "auto"}, /* each message says which protocol it wants */
-    {"KEEPALIVE_INTERVAL", "1s"}, {"TCP_CONN_NB", "y"}, /* opening an endpoint never blocks */
-    {"TCP_NODELAY", "y"},         {"TCP_TX_SEG_SIZE", "64k"}, {"TCP_RX_SEG_SIZE", "256k"},
-    {"TCP_KEEPIDLE", "1s"},       {"TCP_KEEPINTVL", "1s"},    {"TCP_KEEPCNT", "3"},
-    {"TCP_USER_TIMEOUT", "2s"}, /* 1.22 and later; before, only the core's probes see it */
-    {"TCP_PUT_ENABLE", "n"},    /* no peer writes where it likes */
 };
 
-static const char *transports_for(const char *device)
+static const struct setting settings[] = {
+    {"MAX_EAGER_RAILS", "1"},     {"MAX_RNDV_RAILS", "1"}, {"RNDV_SCHEME", "auto"},
+    {"RNDV_THRESH", "auto"}, /* each message says which protocol it wants */
+    {"KEEPALIVE_INTERVAL", "1s"},
+};
+
+static const struct setting tcp_settings[] = {
+    {"TCP_CONN_NB", "y"}, /* opening an endpoint never blocks */
+    {"TCP_NODELAY", "y"},       {"TCP_TX_SEG_SIZE", "64k"}, {"TCP_RX_SEG_SIZE", "256k"},
+    {"TCP_KEEPIDLE", "1s"},     {"TCP_KEEPINTVL", "1s"},    {"TCP_KEEPCNT", "3"},
+    {"TCP_PUT_ENABLE", "n"},    /* no peer writes where it likes */
+    {"TCP_USER_TIMEOUT", "2s"}, /* last: 1.22 has it; before, only the core's probes see such a
+                                   loss */
+};
+
+/* Settings of a transport go by another name before 1.15: without the transport's. What UCX does
+ * not know it complains about on stdout, if it is somebody else's UCX that may. */
+static void set_for_tcp(const struct xp_ucx_lib *lib, ucp_config_t *config)
 {
-    return strchr(device, ':') ? "rc,ud" : "tcp"; /* "mlx5_0:1" is a port, "eth0" an interface */
+    enum { PREFIXED_SINCE = 15, USER_TIMEOUT_SINCE = 22 };
+    size_t count = FAB_ARRAY_LEN(tcp_settings) - (lib->info.minor < USER_TIMEOUT_SINCE ? 1 : 0);
+    size_t skip = lib->info.minor < PREFIXED_SINCE ? strlen("TCP_") : 0;
+
+    for (size_t i = 0; i < count; i++)
+        (void)lib->ucp_config_modify(config, tcp_settings[i].name + skip, tcp_settings[i].value);
+}
+
+static bool is_port(const char *device)
+{
+    return strchr(device, ':') != NULL; /* "mlx5_0:1" is a port, "eth0" an interface */
 }
 
 static enum fab_status read_config(const struct xp_ucx_lib *lib, const char *device,
@@ -45,9 +64,11 @@ static enum fab_status read_config(const struct xp_ucx_lib *lib, const char *dev
         return xp_ucx_check(lib, result, err, "UCX's settings");
     for (size_t i = 0; i < FAB_ARRAY_LEN(settings); i++)
         (void)lib->ucp_config_modify(config, settings[i].name, settings[i].value);
+    if (!is_port(device))
+        set_for_tcp(lib, config);
     result = lib->ucp_config_modify(config, "NET_DEVICES", device);
     if (result == UCS_OK)
-        result = lib->ucp_config_modify(config, "TLS", transports_for(device));
+        result = lib->ucp_config_modify(config, "TLS", is_port(device) ? "rc,ud" : "tcp");
     if (result != UCS_OK) {
         lib->ucp_config_release(config);
         return xp_ucx_check(lib, result, err, "UCX's choice of device");
