@@ -51,8 +51,6 @@ static const struct row fixed[ATTRIBUTE_END] = {
     IS(MANAGED_MEMORY, 1),
     IS(MULTI_GPU_BOARD, 0),
     IS(HOST_NATIVE_ATOMIC_SUPPORTED, 1),
-    IS(PAGEABLE_MEMORY_ACCESS, 0), /* accesses outside known memory are faults */
-    IS(PAGEABLE_MEMORY_ACCESS_USES_HOST_PAGE_TABLES, 0),
     IS(CONCURRENT_MANAGED_ACCESS, 1),
     IS(DIRECT_MANAGED_MEM_ACCESS_FROM_HOST, 1),
     IS(COMPUTE_PREEMPTION_SUPPORTED, 1),
@@ -232,6 +230,10 @@ static bool from_model(const struct device_model *model, int ordinal, CUdevice_a
         return true;
     case CU_DEVICE_ATTRIBUTE_PCI_DEVICE_ID:
         *value_out = pci_field(model, 2);
+        return true;
+    case CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS:
+    case CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS_USES_HOST_PAGE_TABLES:
+        *value_out = soft_device_models()->pageable_access;
         return true;
     case CU_DEVICE_ATTRIBUTE_HOST_NUMA_ID:
         *value_out = model->numa_node;

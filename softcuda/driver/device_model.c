@@ -287,6 +287,7 @@ static enum fab_status build(const struct device_file *file, struct device_model
 
     memset(models, 0, sizeof(*models));
     models->check_allocations = file->check_allocations;
+    models->pageable_access = file->pageable_access;
     if (is_set(file->state))
         (void)snprintf(models->state_dir, sizeof(models->state_dir), "%s", file->state);
     else

@@ -56,6 +56,7 @@ struct device_models {
     struct device_model device[DEVICE_COUNT_MAX];
     uint32_t count;
     char state_dir[DEVICE_STATE_DIR_BYTES]; /* SOFTCUDA_STATE or the default */
+    bool pageable_access;                   /* kernels may touch all memory of the process */
     bool check_allocations; /* kernels may touch live allocations only, not whole blocks */
 };
 

@@ -120,6 +120,11 @@ static const struct fab_setting file_rows[] = {
      .env = "SOFTCUDA_CHECK_ALLOCATIONS",
      .help = "Kernels may access live allocations only, not the whole of the 2MiB blocks that "
              "hold them. Finds more mistakes than a GPU does."},
+    {FILE_ROW("pageable_access", FAB_SETTING_BOOL, pageable_access), .fallback = "false",
+     .env = "SOFTCUDA_PAGEABLE_ACCESS",
+     .help = "Kernels may access all memory of the process, as on machines where devices use the "
+             "host's page tables, and the device attributes say so. Without it such an access is "
+             "an error, which finds host pointers that were passed to kernels by mistake."},
 };
 static const struct fab_schema file_schema = FAB_SCHEMA("softcuda", file_rows, struct device_file);
 

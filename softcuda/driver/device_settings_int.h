@@ -47,7 +47,7 @@ struct device_file {
     char *node, *state;
     int64_t default_count;
     int peers;
-    bool check_allocations;
+    bool check_allocations, pageable_access;
 };
 
 const struct fab_schema *device_row_schema(void);

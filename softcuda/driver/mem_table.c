@@ -7,6 +7,7 @@
  */
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "base/alloc.h"
 #include "softcuda/driver/device.h"
@@ -14,7 +15,10 @@
 #include "softcuda/driver/pool.h"
 #include "softcuda/warp/warp_int.h"
 
-enum { MERGE_MAX = 4096 }; /* neighbours that one answer joins, each way */
+enum {
+    MERGE_MAX = 4096, /* neighbours that one answer joins, each way */
+    PAGES_ASKED = 16, /* of memory in no table, at once */
+};
 
 pthread_mutex_t mem_lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -229,6 +233,25 @@ static bool narrow(uint64_t address, struct warp_range *range)
     return true;
 }
 
+/* With pageable_access: the mapped pages around an address that is in no table. What lies in one is
+ * known, and was refused for a reason. */
+static bool pages_around(uint64_t address, struct warp_range *range_out)
+{
+    unsigned char seen[PAGES_ASKED];
+    uint64_t bytes = PAGES_ASKED * MEM_PAGE;
+
+    for (int tries = 0; tries < 2; tries++, bytes = MEM_PAGE) {
+        uint64_t lo = address & ~(bytes - 1);
+
+        if (lo == 0 || mem_ranges_hit(&extents, lo, lo + bytes) ||
+            mincore(mem_pointer(lo), bytes, seen) != 0)
+            continue;
+        *range_out = (struct warp_range){.lo = lo, .hi = lo + bytes, .can_write = true};
+        return true;
+    }
+    return false;
+}
+
 bool soft_mem_find_range(void *context, uint64_t address, struct warp_range *range_out)
 {
     mem_table_read();
@@ -237,6 +260,8 @@ bool soft_mem_find_range(void *context, uint64_t address, struct warp_range *ran
 
     if (found && soft_device_models()->check_allocations)
         found = narrow(address, range_out);
+    if (!found && reader && soft_device_models()->pageable_access)
+        found = pages_around(address, range_out);
     mem_table_unlock();
     return found;
 }
