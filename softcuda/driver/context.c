@@ -220,18 +220,23 @@ bool soft_context_pop(struct soft_context **context_out)
     context = stack->entry[--stack->depth];
     soft_thread.current = stack->depth > 0 ? stack->entry[stack->depth - 1] : NULL;
     *context_out = context;
+    return true;
+}
+
+static void entry_put(struct soft_context *context)
+{
     if (context)
         soft_object_put(&context->object);
-    return true;
 }
 
 void soft_context_set_top(struct soft_context *context)
 {
-    struct soft_context *old;
+    struct soft_context *old = NULL;
 
     if (soft_thread.current == context)
         return;
-    (void)soft_context_pop(&old);
+    if (soft_context_pop(&old))
+        entry_put(old);
     if (context)
         (void)soft_context_push(context);
 }
@@ -249,7 +254,7 @@ void soft_context_thread_exit(void)
         free(entry);
     }
     while (soft_context_pop(&context))
-        ;
+        entry_put(context);
     free(soft_thread.stack);
     soft_thread.stack = NULL;
     soft_thread.has_exit_hook = false;

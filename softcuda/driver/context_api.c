@@ -89,8 +89,8 @@ CUresult soft_cuCtxDestroy_v2(CUcontext ctx)
         soft_object_put(&context->object);
         return CUDA_ERROR_INVALID_CONTEXT;
     }
-    if (soft_context_peek() == context)
-        (void)soft_context_pop(&popped);
+    if (soft_context_peek() == context && soft_context_pop(&popped))
+        soft_object_put(&popped->object);
     soft_context_close(context);
     soft_object_put(&context->object); /* the handle's */
     soft_object_put(&context->object);
@@ -135,6 +135,8 @@ CUresult soft_cuCtxPopCurrent_v2(CUcontext *pctx)
         return CUDA_ERROR_INVALID_CONTEXT;
     if (pctx)
         *pctx = context ? soft_context_handle(context) : NULL;
+    if (context)
+        soft_object_put(&context->object);
     return CUDA_SUCCESS;
 }
 

@@ -52,7 +52,8 @@ void soft_context_close(struct soft_context *context);
 
 /* The current context whatever its state; NULL for none. */
 struct soft_context *soft_context_peek(void);
-/* Replaces the top of this thread's stack, pushes, pops (returns false on an empty stack). */
+/* Replaces the top of this thread's stack; pushes; pops, which gives the stack's reference to the
+ * caller (NULL entry: none) and returns false on an empty stack. */
 void soft_context_set_top(struct soft_context *context);
 bool soft_context_push(struct soft_context *context);
 bool soft_context_pop(struct soft_context **context_out);

@@ -27,7 +27,7 @@ static void lines(void)
     ROW("to no device memory", cu.cuMemcpyHtoD(64, source, 4), CUDA_ERROR_INVALID_VALUE, true);
     ROW("from no device memory", cu.cuMemcpyDtoH(target, 64, 4), CUDA_ERROR_INVALID_VALUE, true);
     ROW("from far behind the end",
-        cu.cuMemcpyDtoH(target, world.memory + ((CUdeviceptr)1 << 38), 4), CUDA_ERROR_INVALID_VALUE,
+        cu.cuMemcpyDtoH(target, world.memory + ((CUdeviceptr)1 << 32), 4), CUDA_ERROR_INVALID_VALUE,
         true);
     memset(target, 0, sizeof(target));
     ROW("by address, to the host",

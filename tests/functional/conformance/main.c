@@ -75,6 +75,7 @@ void conformance_world_open(struct conformance_world *world)
     need(cu.cuModuleLoadData(&world->module, kernels_ptx), "cuModuleLoadData");
     need(cu.cuMemAlloc(&world->memory, CONFORMANCE_BYTES), "cuMemAlloc");
     need(cu.cuMemsetD8(world->memory, 0, CONFORMANCE_BYTES), "cuMemsetD8");
+    need(cu.cuCtxSynchronize(), "cuCtxSynchronize"); /* streams that wait for nothing come next */
     need(cu.cuMemHostAlloc(&pinned, 4096, CU_MEMHOSTALLOC_DEVICEMAP), "cuMemHostAlloc");
     world->pinned = memset(pinned, 0, 4096);
 }
