@@ -104,7 +104,8 @@ static uint64_t arithmetic(const struct ptx_op *op, uint64_t a, uint64_t b, uint
         value = (wide)((uwide)x * (uwide)y);
         if (op->sub == PTX_SUB_HI)
             value = s ? value >> bits : (wide)((uwide)value >> bits);
-        value += op->family == PTX_MAD ? z : 0;
+        if (op->family == PTX_MAD)
+            value = (wide)((uwide)value + (uwide)z);
         break;
     default:
         break;
