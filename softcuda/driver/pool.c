@@ -4,7 +4,8 @@
  * An allocation is made at the call, so its address can be passed on at once. Memory comes, in this
  * order, from a pending free of the same stream, from what the pool holds, from the device. A free
  * takes effect when its command runs in the stream. What then exceeds the release threshold goes
- * back to the device.
+ * back to the device. So where an allocation lies may depend on whether an earlier free has run:
+ * a program that waits for its streams in between gets the same addresses every time.
  */
 #include "softcuda/driver/pool.h"
 

@@ -255,6 +255,17 @@ nvmlReturn_t nvmlDeviceGetNvLinkRemotePciInfo_v2(nvmlDevice_t device, unsigned i
     return NVML_SUCCESS;
 }
 
+nvmlReturn_t nvmlDeviceGetNvLinkRemotePciInfo(nvmlDevice_t device, unsigned int link,
+                                              nvmlPciInfoLegacy_t *pci)
+{
+    struct nvmlDevice_st *end;
+    nvmlReturn_t result = check_link(device, link, pci, &end);
+
+    if (result != NVML_SUCCESS)
+        return result;
+    return end ? nvmlDeviceGetPciInfo_v2(end, pci) : NVML_ERROR_NOT_SUPPORTED;
+}
+
 nvmlReturn_t nvmlDeviceGetNvLinkRemoteDeviceType(nvmlDevice_t device, unsigned int link, int *type)
 {
     struct nvmlDevice_st *end;

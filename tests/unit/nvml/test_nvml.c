@@ -203,6 +203,7 @@ static void test_links(void)
     };
     nvmlDevice_t near[3];
     nvmlPciInfo_t pci;
+    nvmlPciInfoLegacy_t legacy;
     unsigned long cpus[16];
     unsigned count = 3, answer = 7;
     int active = 7;
@@ -233,6 +234,9 @@ static void test_links(void)
     CHECK_EQ(nvmlDeviceGetNvLinkState(device[2], 0, &active), NVML_ERROR_NOT_SUPPORTED);
     CHECK_EQ(nvmlDeviceGetNvLinkRemotePciInfo_v2(device[1], 0, &pci), NVML_SUCCESS);
     CHECK_STR(pci.busId, "00000000:1A:00.0");
+    CHECK_EQ(nvmlDeviceGetNvLinkRemotePciInfo(device[1], 1, &legacy), NVML_SUCCESS);
+    CHECK_STR(legacy.busId, "0000:1A:00.0");
+    CHECK_EQ(nvmlDeviceGetNvLinkRemotePciInfo(device[1], 2, &legacy), NVML_ERROR_NOT_SUPPORTED);
     CHECK_EQ(nvmlDeviceGetNvLinkCapability(device[1], 0, NVML_NVLINK_CAP_P2P_SUPPORTED, &answer),
              NVML_SUCCESS);
     CHECK_EQ(answer, 1);
