@@ -342,8 +342,7 @@ void warp_exec_init(struct warp_exec *x, struct warp_run *run, uint32_t warp_ind
     x->w.base[WARP_BASE_CONST] = (uint8_t *)(uintptr_t)program->consts;
     x->w.base[WARP_BASE_SHAPE] = launch->shapes + (size_t)warp_index * program->shape_bytes;
     x->w.base[WARP_BASE_BLOCK] = run->page;
-    x->w.mask = 0;
-    x->w.live = mask;
+    x->w.live = mask; /* mask and lanes stay as they are, together, until a fragment starts */
     x->w.budget = launch->pool->budget_full - 1;
     x->w.warp_index = warp_index;
     x->w.block = &run->b;

@@ -98,6 +98,8 @@ static void run_adapt(struct warp_run *run, struct warp_launch *launch)
     run->b.shared_bytes = launch->shared_bytes;
     run->warp_count = launch->warp_count;
     run->warps = (struct warp_exec *)(void *)at;
+    for (uint32_t i = 0; i < launch->warp_count; i++)
+        warp_set_mask(&run->warps[i].w, WARP_FULL);
     at += align64(launch->warp_count * sizeof(struct warp_exec));
     run->page = at;
     at += align64(program->page_bytes);

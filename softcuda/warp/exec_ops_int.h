@@ -41,6 +41,10 @@ const struct warp_insn *warp_op_nanosleep(struct warp *w, const struct warp_insn
 const struct warp_insn *warp_op_load_group(struct warp *w, const struct warp_insn *in);
 warp_fn warp_load_group_for(const char *isa); /* the same, for an instruction set */
 
+/* exec_chain.c: fma after fma; c: first addend; d: last result; aux: struct warp_chain. NULL when
+ * the instruction set has no fused multiply-add. */
+warp_fn warp_fma_chain_for(const char *isa);
+
 /* devrt.c: built-in functions; aux: struct warp_call. */
 const struct warp_insn *warp_op_vprintf(struct warp *w, const struct warp_insn *in);
 const struct warp_insn *warp_op_assertfail(struct warp *w, const struct warp_insn *in);

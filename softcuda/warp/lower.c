@@ -82,7 +82,7 @@ static void lower_function(struct lower *l, struct warp_code *code)
 {
     static void (*const passes[])(struct lower *) = {
         lower_frame_layout, lower_select, lower_uniform, lower_flow,
-        lower_group,        lower_slots,  lower_emit,
+        lower_group,        lower_chain,  lower_slots,   lower_emit,
     };
 
     reset_function(l);

@@ -148,6 +148,14 @@ static void emit_one(struct lower *l, struct lower_insn *in, struct warp_insn *o
         out->fn = warp_load_group_for(l->isa->name);
         out->aux = emit_group(l, in);
     }
+    if (in->is_chain) {
+        struct warp_chain *chain = lower_alloc(l, 1, sizeof(*chain));
+
+        if (!chain)
+            return;
+        *chain = (struct warp_chain){.operands = in->ext, .count = in->ext_count / 2u};
+        out->aux = chain;
+    }
     if (in->op.family == PTX_CALL) {
         /* The record belongs to this instruction alone; it was made for it. */
         struct warp_call *call = lower_alloc(l, 1, sizeof(*call));

@@ -29,6 +29,7 @@ struct lower_insn {
     warp_fn fn; /* a handler of exec*.c; NULL: the instruction set's, by op */
     uint8_t kind;
     bool negate;
+    bool is_chain;    /* of fma instructions: ext holds the factors */
     uint8_t ext_defs; /* the first so many of ext are destinations, the others sources */
     uint8_t dst_bytes, src_bytes; /* these five: struct warp_form */
     uint8_t dst_elems, src_elems;
@@ -180,6 +181,7 @@ void lower_uniform(struct lower *l);           /* lower_uniform.c */
 bool lower_is_pure(const struct ptx_op *op);   /* reads and writes registers only */
 void lower_flow(struct lower *l);              /* lower_flow.c */
 void lower_group(struct lower *l);             /* lower_group.c */
+void lower_chain(struct lower *l);             /* lower_chain.c */
 void lower_slots(struct lower *l);             /* lower_slots.c */
 void lower_emit(struct lower *l);              /* lower_emit.c */
 void lower_emit_hoisted(struct lower *l);      /* after all functions */

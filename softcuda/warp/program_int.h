@@ -91,6 +91,11 @@ struct warp_group {
     int64_t imm_min, imm_max;
 };
 
+struct warp_chain {
+    const uint32_t *operands; /* two factors a step */
+    uint32_t count;
+};
+
 struct warp_program {
     struct ptx_module *module;
     struct ptx_function *function;

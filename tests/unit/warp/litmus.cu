@@ -316,6 +316,32 @@ extern "C" __global__ void local_array(int *out, int n)
     out[t] = box[t & 15] + box[(t + 5) & 15];
 }
 
+/* Chains of fma on grouped loads, with some lanes away, rows read by half warps or by all. */
+extern "C" __global__ void dot_products(float *out, int stride)
+{
+    __shared__ float a[32 * 9], b[256];
+    int t = threadIdx.x;
+    float sum = 0.5f, again = 0;
+
+    for (int i = t; i < 32 * 9; i += blockDim.x)
+        a[i] = 0.1f * i;
+    for (int i = t; i < 256; i += blockDim.x)
+        b[i] = 1.0f / (i + 1);
+    __syncthreads();
+    if (t % 3 != stride) {
+#pragma unroll
+        for (int k = 0; k < 8; k++)
+            sum = fmaf(a[t * 9 + k], b[k * 16 + (t & 15)], sum);
+    }
+#pragma unroll
+    for (int k = 0; k < 20; k++)
+        again = fmaf(b[k * 4], a[(t / 16) * 9 + k], again);
+    __syncthreads();
+    a[t] = sum;
+    __syncthreads();
+    out[t] = a[t ^ 1] + again;
+}
+
 extern "C" __global__ void globals(int *out)
 {
     if (threadIdx.x % 2 == 0)

@@ -4,6 +4,7 @@
  * Each test knows its result; the table of policies (order of fragments, budgets, no slot sharing,
  * no hoisting, poisoned memory) is the scheduler fuzz.
  */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -330,6 +331,32 @@ static void local_array(struct harness *h)
     }
 }
 
+static void dot_products(struct harness *h)
+{
+    enum { N = 29 };
+    float *out = harness_alloc(h, N * sizeof(float)), a[32 * 9], b[256], sums[32] = {0};
+    struct warp_outcome outcome = harness_run(h, "dot_products", HARNESS_GRID(.block = {N}),
+                                              HARNESS_PTR(out), HARNESS_I32(1), HARNESS_END);
+
+    expect_done(&outcome);
+    for (int i = 0; i < 32 * 9; i++)
+        a[i] = 0.1f * (float)i;
+    for (int i = 0; i < 256; i++)
+        b[i] = 1.0f / (float)(i + 1);
+    for (int t = 0; t < N; t++) {
+        sums[t] = 0.5f;
+        for (int k = 0; t % 3 != 1 && k < 8; k++)
+            sums[t] = fmaf(a[t * 9 + k], b[k * 16 + (t & 15)], sums[t]);
+    }
+    for (int t = 0; t < N; t++) {
+        float again = 0, beside = (t ^ 1) < N ? sums[t ^ 1] : a[t ^ 1];
+
+        for (int k = 0; k < 20; k++)
+            again = fmaf(b[k * 4], a[(t / 16) * 9 + k], again);
+        CHECK_NEAR(out[t], beside + again, 0);
+    }
+}
+
 static void globals(struct harness *h)
 {
     int *out = harness_alloc(h, 32 * sizeof(int));
@@ -419,6 +446,7 @@ LITMUS(structs)
 LITMUS(switches)
 LITMUS(nested_loops)
 LITMUS(local_array)
+LITMUS(dot_products)
 LITMUS(globals)
 LITMUS(guarded)
 LITMUS(print)
@@ -447,6 +475,7 @@ int main(void)
         CHECK_TEST(test_switches),
         CHECK_TEST(test_nested_loops),
         CHECK_TEST(test_local_array),
+        CHECK_TEST(test_dot_products),
         CHECK_TEST(test_globals),
         CHECK_TEST(test_guarded),
         CHECK_TEST(test_print),
