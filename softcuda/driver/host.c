@@ -47,15 +47,16 @@ static CUresult enter(const struct mem_alloc *values)
 static CUresult host_alloc(struct soft_context *context, uint64_t bytes, uint32_t flags,
                            uint64_t *address_out)
 {
+    bool huge = bytes >= MEM_GRANULE;
+    uint64_t step = huge ? MEM_GRANULE : MEM_PAGE; /* no gaps: neighbours are one range */
     struct mem_alloc values = {.bytes = bytes,
-                               .span_bytes = mem_round_up(bytes, MEM_PAGE),
+                               .span_bytes = mem_round_up(bytes, step),
                                .kind = MEM_HOST,
                                .context = context,
                                .host_flags = flags};
-    bool huge = bytes >= MEM_GRANULE;
 
-    if (bytes > UINT64_MAX - MEM_PAGE || !mem_host_fits(bytes) ||
-        !va_reserve(VA_PINNED, 0, values.span_bytes, huge ? MEM_GRANULE : MEM_PAGE, &values.base))
+    if (bytes > UINT64_MAX - MEM_GRANULE || !mem_host_fits(bytes) ||
+        !va_reserve(VA_PINNED, 0, values.span_bytes, step, &values.base))
         return CUDA_ERROR_OUT_OF_MEMORY;
     if (!va_open(values.base, values.span_bytes, huge) || enter(&values) != CUDA_SUCCESS) {
         va_release(values.base, values.span_bytes);

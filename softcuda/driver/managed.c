@@ -65,12 +65,13 @@ CUresult mem_managed_alloc(struct soft_context *context, uint64_t bytes, uint32_
     struct mem_extent extent = {
         .kind = MEM_MANAGED, .read_mask = MEM_ALL_DEVICES, .write_mask = MEM_ALL_DEVICES};
     struct mem_alloc values = {.bytes = bytes, .kind = MEM_MANAGED, .context = context};
+    uint64_t step = bytes >= MANAGED_LARGE ? MEM_GRANULE : MANAGED_UNIT;
 
     if (!mem_host_fits(bytes))
         return CUDA_ERROR_OUT_OF_MEMORY;
-    values.span_bytes = mem_round_up(bytes, MANAGED_UNIT);
-    if (!va_reserve(VA_MANAGED, 0, values.span_bytes,
-                    bytes >= MANAGED_LARGE ? MEM_GRANULE : MANAGED_UNIT, &values.base))
+    /* Whole steps leave no gaps: neighbours are one range for the kernels' look-ups. */
+    values.span_bytes = mem_round_up(bytes, step);
+    if (!va_reserve(VA_MANAGED, 0, values.span_bytes, step, &values.base))
         return CUDA_ERROR_OUT_OF_MEMORY;
     values.managed = record_new(values.base, values.span_bytes, flags);
     if (!values.managed || !va_open(values.base, values.span_bytes, bytes >= MANAGED_LARGE) ||
@@ -155,7 +156,11 @@ bool mem_managed_covers(uint64_t address, uint64_t bytes)
 
         if (!alloc || alloc->kind != MEM_MANAGED)
             return false;
+        uint64_t asked_end = alloc->base + mem_round_up(alloc->bytes, MEM_PAGE);
+
         address = alloc->base + alloc->span_bytes;
+        if (asked_end < end && asked_end < address)
+            return false; /* what was rounded up is nobody's */
     }
     return true;
 }

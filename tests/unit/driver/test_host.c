@@ -105,12 +105,18 @@ static void test_advice(void)
 {
     CUmemLocation device_1 = {.type = CU_MEM_LOCATION_TYPE_DEVICE, .id = 1};
     CUmemLocation numa = {.type = CU_MEM_LOCATION_TYPE_HOST_NUMA, .id = 3};
-    CUdeviceptr address;
+    CUdeviceptr address, next;
+    struct warp_range range;
     int32_t list[4];
 
     CHECK_EQ(soft_cuMemAllocManaged(&address, 3 * MIB, CU_MEM_ATTACH_GLOBAL), CUDA_SUCCESS);
     CHECK_EQ(address, va_base(VA_MANAGED, 0));
     memset(driver_pointer(address), 1, 3 * MIB);
+    CHECK_CASE("neighbours are one range for kernels");
+    CHECK_EQ(soft_cuMemAllocManaged(&next, 2 * MIB, CU_MEM_ATTACH_GLOBAL), CUDA_SUCCESS);
+    CHECK(soft_mem_find_range(inner, address, &range));
+    CHECK_EQ(range.hi, next + 2 * MIB);
+    CHECK_EQ(soft_cuMemFree_v2(next), CUDA_SUCCESS);
     CHECK_CASE("nothing is known at first");
     CHECK_EQ(range_attribute(address, 3 * MIB, CU_MEM_RANGE_ATTRIBUTE_READ_MOSTLY), 0);
     CHECK_EQ(range_attribute(address, 3 * MIB, CU_MEM_RANGE_ATTRIBUTE_PREFERRED_LOCATION),
