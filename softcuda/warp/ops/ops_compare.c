@@ -125,21 +125,24 @@ static const struct warp_insn *finish_set(struct warp *w, const struct warp_insn
     COMPARE(gt_##T, T, x > y)                                                                      \
     COMPARE(ge_##T, T, x >= y)
 /* Of floats: the plain ones are false when a source is not a number, those in ...u true. */
+/* Both sides are looked at: a branch would keep the loop scalar. */
+#define EITHER(p, q) ((int)(p) | (int)(q))
+#define BOTH(p, q) ((int)(p) & (int)(q))
 #define COMPARE_FLOAT(T, F)                                                                        \
     COMPARE(eq_##T, F, LOAD_##T(x) == LOAD_##T(y))                                                 \
-    COMPARE(ne_##T, F, (LOAD_##T(x) < LOAD_##T(y)) | (LOAD_##T(x) > LOAD_##T(y)))                  \
+    COMPARE(ne_##T, F, EITHER(LOAD_##T(x) < LOAD_##T(y), LOAD_##T(x) > LOAD_##T(y)))               \
     COMPARE(lt_##T, F, LOAD_##T(x) < LOAD_##T(y))                                                  \
     COMPARE(le_##T, F, LOAD_##T(x) <= LOAD_##T(y))                                                 \
     COMPARE(gt_##T, F, LOAD_##T(x) > LOAD_##T(y))                                                  \
     COMPARE(ge_##T, F, LOAD_##T(x) >= LOAD_##T(y))                                                 \
-    COMPARE(equ_##T, F, !((LOAD_##T(x) < LOAD_##T(y)) | (LOAD_##T(x) > LOAD_##T(y))))              \
+    COMPARE(equ_##T, F, !EITHER(LOAD_##T(x) < LOAD_##T(y), LOAD_##T(x) > LOAD_##T(y)))             \
     COMPARE(neu_##T, F, !(LOAD_##T(x) == LOAD_##T(y)))                                             \
     COMPARE(ltu_##T, F, !(LOAD_##T(x) >= LOAD_##T(y)))                                             \
     COMPARE(leu_##T, F, !(LOAD_##T(x) > LOAD_##T(y)))                                              \
     COMPARE(gtu_##T, F, !(LOAD_##T(x) <= LOAD_##T(y)))                                             \
     COMPARE(geu_##T, F, !(LOAD_##T(x) < LOAD_##T(y)))                                              \
-    COMPARE(num_##T, F, (x == x) & (y == y))                                                       \
-    COMPARE(nan_##T, F, (x != x) | (y != y))
+    COMPARE(num_##T, F, BOTH(x == x, y == y))                                                      \
+    COMPARE(nan_##T, F, EITHER(x != x, y != y))
 #define LOAD_f32(x) (x)
 #define LOAD_f64(x) (x)
 #define LOAD_ftz(x) ops_flush(x)

@@ -29,7 +29,7 @@ static void FAB_PRINTF(2, 3) add(struct text *text, const char *format, ...)
     if (length > 0 && text->length + (size_t)length < TEXT_BYTES)
         text->length += (size_t)length;
     else
-        CHECK(!"the document is longer than its buffer");
+        CHECK_EQ(length, 0); /* the document is longer than its buffer */
 }
 
 /* ---- what is asked --------------------------------------------------------------------------- */
