@@ -127,7 +127,7 @@ static bool launch_range(const struct warp_launch *launch, uint64_t address,
 
     if (address - params < launch->program->info.param_bytes) {
         *range_out = (struct warp_range){
-            .lo = params, .hi = params + launch->program->info.param_bytes, .can_write = true};
+            .lo = params, .hi = params + launch->program->info.param_bytes, .can_write = false};
         return true;
     }
     if (launch->cooperative && address - workspace < WARP_WORKSPACE_BYTES) {
