@@ -45,8 +45,9 @@ static const struct {
     const char *name;
     void (*run)(void);
 } groups[] = {
-    {"alloc", group_alloc}, {"host", group_host}, {"managed", group_managed}, {"vmm", group_vmm},
-    {"pool", group_pool},   {"peer", group_peer}, {"pointer", group_pointer},
+    {"alloc", group_alloc},     {"host", group_host},     {"managed", group_managed},
+    {"vmm", group_vmm},         {"pool", group_pool},     {"peer", group_peer},
+    {"pointer", group_pointer}, {"killed", group_killed},
 };
 
 void memory_row(const char *label, CUresult status, CUresult expected, bool effect,

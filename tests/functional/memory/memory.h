@@ -87,5 +87,6 @@ void group_vmm(void);
 void group_pool(void);
 void group_peer(void);
 void group_pointer(void);
+void group_killed(void);
 
 #endif /* TESTS_FUNCTIONAL_MEMORY_MEMORY_H */
