@@ -91,9 +91,9 @@ struct warp_pool {
     unsigned worker_count;
     int32_t budget_full, budget_split;
 
-    atomic_uint sequence; /* changes when there may be work; workers sleep on it */
-    atomic_uint sleepers;
-    atomic_uint active; /* launches in the ring */
+    atomic_uint sequence;           /* changes when there may be work; workers sleep on it */
+    atomic_uint spinners, sleepers; /* workers without work: awake, asleep */
+    atomic_uint active;             /* launches in the ring */
     atomic_uint pending_tasks;
     atomic_bool closing;
 

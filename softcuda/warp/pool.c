@@ -33,23 +33,40 @@ static uint64_t now_ns(void)
 
 void warp_pool_notify(struct warp_pool *pool, unsigned count)
 {
+    unsigned spinning;
+
     atomic_fetch_add(&pool->sequence, 1);
-    if (atomic_load(&pool->sleepers) > 0)
-        (void)syscall(SYS_futex, &pool->sequence, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
+    /* Who spins sees the new number, even if it is just about to sleep (wait_for_work). */
+    spinning = atomic_load(&pool->spinners);
+    if (count > spinning && atomic_load(&pool->sleepers) > 0)
+        (void)syscall(SYS_futex, &pool->sequence, FUTEX_WAKE_PRIVATE,
+                      count == INT_MAX ? INT_MAX : count - spinning, NULL, NULL, 0);
 }
 
-/* Until the sequence is not `seen` any more. */
-static void wait_for_work(struct warp_pool *pool, unsigned seen)
+static bool spin_for_work(struct warp_pool *pool, unsigned seen)
 {
     uint64_t until = now_ns() + WARP_IDLE_SPIN_NS;
 
     do {
         for (unsigned i = 0; i < 64; i++) {
             if (atomic_load_explicit(&pool->sequence, memory_order_acquire) != seen)
-                return;
+                return true;
             warp_relax();
         }
     } while (now_ns() < until);
+    return false;
+}
+
+/* Until the sequence is not `seen` any more. */
+static void wait_for_work(struct warp_pool *pool, unsigned seen)
+{
+    bool found;
+
+    atomic_fetch_add(&pool->spinners, 1);
+    found = spin_for_work(pool, seen);
+    atomic_fetch_sub(&pool->spinners, 1);
+    if (found)
+        return;
     atomic_fetch_add(&pool->sleepers, 1);
     if (atomic_load(&pool->sequence) == seen)
         (void)syscall(SYS_futex, &pool->sequence, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0);
