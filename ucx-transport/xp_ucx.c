@@ -154,7 +154,9 @@ static enum fab_status open_worker(struct xp_wire *wire, struct fab_err *err)
         wire->worker = NULL;
         return xp_ucx_check(wire->lib, result, err, "a UCX worker");
     }
-    status = set_handler(wire, XP_UCX_AM_FRAME, xp_ucx_on_frame, err);
+    status = set_handler(wire, XP_UCX_AM_FIRST, xp_ucx_on_first, err);
+    if (status == FAB_OK)
+        status = set_handler(wire, XP_UCX_AM_FRAME, xp_ucx_on_frame, err);
     if (status == FAB_OK)
         status = set_handler(wire, XP_UCX_AM_CHUNK, xp_ucx_on_chunk, err);
     if (status == FAB_OK)
@@ -184,6 +186,7 @@ static void wire_close(struct xp_wire *wire)
         free(send);
     }
     fab_map_fini(&wire->ids);
+    fab_map_fini(&wire->dials);
     free(wire->aligned);
     free(wire);
 }
@@ -205,6 +208,7 @@ static enum fab_status wire_open(const struct xp_wire_config *config, struct xp_
     wire->lib = lib;
     wire->config = *config;
     fab_map_init(&wire->ids);
+    fab_map_init(&wire->dials);
     fab_list_init(&wire->eps);
     fab_list_init(&wire->news);
     fab_list_init(&wire->firsts);

@@ -41,7 +41,7 @@ static void on_error(void *argument, ucp_ep_h ucp, ucs_status_t result)
     struct xp_ep *ep = argument;
 
     (void)ucp;
-    if (ep->failed || ep->closing)
+    if (!ep || ep->failed || ep->closing)
         return;
     ep->failed = true;
     ep->why = result;
@@ -58,9 +58,22 @@ static enum fab_status choose_id(struct xp_ep *ep, struct fab_err *err)
     return FAB_OK;
 }
 
-static enum fab_status create(struct xp_ep *ep, const uint8_t *address, struct fab_err *err)
+/* FNV-1a; two peers with one hash would only lose their pairing. */
+static uint64_t hash(const uint8_t *bytes, size_t size_bytes)
 {
-    const struct xp_ucx_lib *lib = ep->wire->lib;
+    uint64_t sum = UINT64_C(0xcbf29ce484222325);
+
+    for (size_t i = 0; i < size_bytes; i++)
+        sum = (sum ^ bytes[i]) * UINT64_C(0x100000001b3);
+    return sum;
+}
+
+/* One more UCX endpoint to that address; counts. */
+static enum fab_status create(struct xp_wire *wire, const uint8_t *address, size_t address_bytes,
+                              struct xp_ep *ep, ucp_ep_h *ucp_out, struct fab_err *err)
+{
+    uint64_t key = hash(address, address_bytes);
+    uintptr_t count = (uintptr_t)fab_map_find(&wire->dials, key) + 1;
     ucp_ep_params_t params = {.field_mask = UCP_EP_PARAM_FIELD_REMOTE_ADDRESS |
                                             UCP_EP_PARAM_FIELD_ERR_HANDLING_MODE |
                                             UCP_EP_PARAM_FIELD_ERR_HANDLER,
@@ -68,8 +81,42 @@ static enum fab_status create(struct xp_ep *ep, const uint8_t *address, struct f
                               .err_mode = UCP_ERR_HANDLING_MODE_PEER,
                               .err_handler = {.cb = on_error, .arg = ep}};
 
-    return xp_ucx_check(lib, lib->ucp_ep_create(ep->wire->worker, &params, &ep->ucp), err,
+    if (fab_map_put(&wire->dials, key, (void *)count) != FAB_OK)
+        return fab_err_set(err, FAB_ERR_NOMEM, "endpoint");
+    return xp_ucx_check(wire->lib, wire->lib->ucp_ep_create(wire->worker, &params, ucp_out), err,
                         "a UCX endpoint");
+}
+
+static void on_skipped(void *request, ucs_status_t result, void *user)
+{
+    struct xp_wire *wire = user;
+
+    (void)result;
+    wire->lib->ucp_request_free(request);
+}
+
+/* Makes our next endpoint to that address the `dial`-th, if it is not too late for that. */
+static void skip_to(struct xp_wire *wire, const uint8_t *address, size_t address_bytes,
+                    uint64_t dial)
+{
+    uint64_t key = hash(address, address_bytes);
+    uint64_t count = (uintptr_t)fab_map_find(&wire->dials, key);
+    ucp_request_param_t close = {.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK |
+                                                 UCP_OP_ATTR_FIELD_USER_DATA |
+                                                 UCP_OP_ATTR_FIELD_FLAGS,
+                                 .flags = UCP_EP_CLOSE_FLAG_FORCE,
+                                 .cb.send = on_skipped,
+                                 .user_data = wire};
+
+    if (dial > count + XP_UCX_SKIPS_MAX)
+        return;
+    for (; count + 1 < dial; count++) {
+        ucp_ep_h ucp;
+
+        if (create(wire, address, address_bytes, /* ep */ NULL, &ucp, /* err */ NULL) != FAB_OK)
+            return; /* not paired then */
+        (void)wire->lib->ucp_ep_close_nbx(ucp, &close);
+    }
 }
 
 enum fab_status xp_ucx_ep_open(struct xp_wire *wire, const uint8_t *address, size_t address_bytes,
@@ -87,17 +134,20 @@ enum fab_status xp_ucx_ep_open(struct xp_wire *wire, const uint8_t *address, siz
     ep->owner = owner;
     fab_list_init(&ep->link);
     fab_list_init(&ep->news_link);
-    if (wire->answering)
-        ep->peer_id = wire->answering->peer_id;
     status = choose_id(ep, err);
+    if (status == FAB_OK && wire->answering) {
+        ep->peer_id = wire->answering->peer_id;
+        skip_to(wire, address, address_bytes, wire->answering->dial);
+    }
     if (status == FAB_OK)
-        status = create(ep, address, err);
+        status = create(wire, address, address_bytes, ep, &ep->ucp, err);
     if (status != FAB_OK) {
         if (ep->id && fab_map_find(&wire->ids, ep->id) == ep)
             (void)fab_map_remove(&wire->ids, ep->id);
         free(ep);
         return status;
     }
+    ep->dial = (uintptr_t)fab_map_find(&wire->dials, hash(address, address_bytes));
     fab_list_append(&wire->eps, &ep->link);
     *ep_out = ep;
     return FAB_OK;
@@ -191,11 +241,11 @@ static void on_sent(void *request, ucs_status_t result, void *user)
     send->done(send, status_of(result));
 }
 
-static uint32_t send_flags(const struct xp_ep *ep, const struct xp_send *send)
+static unsigned message_id(const struct xp_ep *ep, const struct xp_send *send)
 {
-    uint32_t flags = send->chunk ? UCP_AM_SEND_FLAG_RNDV : UCP_AM_SEND_FLAG_EAGER;
-
-    return ep->peer_id ? flags : flags | UCP_AM_SEND_FLAG_REPLY;
+    if (send->chunk)
+        return XP_UCX_AM_CHUNK;
+    return ep->peer_id ? XP_UCX_AM_FRAME : XP_UCX_AM_FIRST;
 }
 
 enum fab_status xp_ucx_send(struct xp_ep *ep, struct xp_send *send)
@@ -203,14 +253,14 @@ enum fab_status xp_ucx_send(struct xp_ep *ep, struct xp_send *send)
     struct xp_wire *wire = ep->wire;
     struct xp_ucx_send *record;
     ucs_status_ptr_t request;
-    ucp_request_param_t param = {.op_attr_mask =
-                                     UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA |
-                                     UCP_OP_ATTR_FIELD_FLAGS | UCP_OP_ATTR_FIELD_MEMORY_TYPE,
-                                 .flags = send_flags(ep, send),
-                                 .memory_type = memory_type(send->body.memory),
-                                 .cb.send = on_sent};
+    ucp_request_param_t param = {
+        .op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA |
+                        UCP_OP_ATTR_FIELD_FLAGS | UCP_OP_ATTR_FIELD_MEMORY_TYPE,
+        .flags = send->chunk ? UCP_AM_SEND_FLAG_RNDV : UCP_AM_SEND_FLAG_EAGER,
+        .memory_type = memory_type(send->body.memory),
+        .cb.send = on_sent};
 
-    if (ep->failed || ep->closing)
+    if (ep->failed || ep->closing || (send->chunk && !ep->peer_id))
         return FAB_ERR_LINK_LOST;
     record = take_send(wire);
     if (!record)
@@ -218,7 +268,7 @@ enum fab_status xp_ucx_send(struct xp_ep *ep, struct xp_send *send)
     record->ep = ep;
     record->send = send;
     xp_put64(record->header, ep->id);
-    xp_put64(record->header + 8, ep->peer_id);
+    xp_put64(record->header + 8, ep->peer_id ? ep->peer_id : ep->dial);
     memcpy(record->header + XP_UCX_PREFIX_BYTES, send->header, send->header_bytes);
     param.user_data = record;
     if (send->body.registration) {
@@ -226,8 +276,8 @@ enum fab_status xp_ucx_send(struct xp_ep *ep, struct xp_send *send)
         param.memh = send->body.registration;
     }
     ep->send_count++;
-    request = wire->lib->ucp_am_send_nbx(ep->ucp, send->chunk ? XP_UCX_AM_CHUNK : XP_UCX_AM_FRAME,
-                                         record->header, XP_UCX_PREFIX_BYTES + send->header_bytes,
+    request = wire->lib->ucp_am_send_nbx(ep->ucp, message_id(ep, send), record->header,
+                                         XP_UCX_PREFIX_BYTES + send->header_bytes,
                                          send->body.address, send->body.size_bytes, &param);
     if (UCS_PTR_IS_PTR(request))
         return FAB_OK;
@@ -254,30 +304,35 @@ static struct xp_ep *find_ep(struct xp_wire *wire, const uint8_t *header)
     return ep->peer_id == from ? ep : NULL;
 }
 
-static bool is_sound(const uint8_t *header, size_t header_bytes)
+static bool is_sound(size_t header_bytes)
 {
-    (void)header;
     return header_bytes > XP_UCX_PREFIX_BYTES &&
            header_bytes <= XP_UCX_PREFIX_BYTES + XP_HEADER_MAX_BYTES;
 }
 
-static void put_by_first(struct xp_wire *wire, const uint8_t *header, size_t header_bytes,
-                         ucp_ep_h reply_ep)
+ucs_status_t xp_ucx_on_first(void *argument, const void *header, size_t header_bytes, void *body,
+                             size_t body_bytes, const ucp_am_recv_param_t *param)
 {
+    struct xp_wire *wire = argument;
+    const uint8_t *bytes = header;
     struct xp_ucx_first *first;
 
-    if (wire->first_count >= XP_UCX_FIRSTS_MAX || xp_get64(header) == 0)
-        return; /* its sender tries again */
+    (void)body;
+    (void)param;
+    if (!is_sound(header_bytes) || body_bytes > 0 || xp_get64(bytes) == 0 ||
+        wire->first_count >= XP_UCX_FIRSTS_MAX)
+        return UCS_OK; /* an honest sender tries again */
     first = fab_alloc(sizeof(*first));
     if (!first)
-        return;
+        return UCS_OK;
     fab_list_init(&first->link);
-    first->reply_ep = reply_ep;
-    first->peer_id = xp_get64(header);
+    first->peer_id = xp_get64(bytes);
+    first->dial = xp_get64(bytes + 8);
     first->header_bytes = header_bytes - XP_UCX_PREFIX_BYTES;
-    memcpy(first->header, header + XP_UCX_PREFIX_BYTES, first->header_bytes);
+    memcpy(first->header, bytes + XP_UCX_PREFIX_BYTES, first->header_bytes);
     fab_list_append(&wire->firsts, &first->link);
     wire->first_count++;
+    return UCS_OK;
 }
 
 /* The core wants bodies at multiples of 8. NULL: no memory. */
@@ -304,13 +359,8 @@ ucs_status_t xp_ucx_on_frame(void *argument, const void *header, size_t header_b
     const struct xp_wire_config *config = &wire->config;
     const uint8_t *bytes = header;
 
-    if (!is_sound(bytes, header_bytes) || (param->recv_attr & UCP_AM_RECV_ATTR_FLAG_RNDV))
+    if (!is_sound(header_bytes) || (param->recv_attr & UCP_AM_RECV_ATTR_FLAG_RNDV))
         return UCS_OK; /* none of ours */
-    if (xp_get64(bytes + 8) == 0) {
-        if (body_bytes == 0 && (param->recv_attr & UCP_AM_RECV_ATTR_FIELD_REPLY_EP))
-            put_by_first(wire, bytes, header_bytes, param->reply_ep);
-        return UCS_OK;
-    }
     if (find_ep(wire, bytes)) {
         const uint8_t *aligned = align(wire, body, body_bytes);
 
@@ -328,7 +378,7 @@ ucs_status_t xp_ucx_on_chunk(void *argument, const void *header, size_t header_b
     const uint8_t *bytes = header;
     struct xp_offer offer = {.descriptor = body};
 
-    if (!is_sound(bytes, header_bytes) || !(param->recv_attr & UCP_AM_RECV_ATTR_FLAG_RNDV))
+    if (!is_sound(header_bytes) || !(param->recv_attr & UCP_AM_RECV_ATTR_FLAG_RNDV))
         return UCS_OK;
     offer.ep = find_ep(wire, bytes);
     if (offer.ep) {

@@ -11,10 +11,12 @@
 #include "ucx-transport/xp_ucx_lib.h"
 
 enum {
-    XP_UCX_AM_FRAME = 1, /* active message numbers; part of the wire protocol */
-    XP_UCX_AM_CHUNK = 2,
-    XP_UCX_PREFIX_BYTES = 16, /* in front of the core's header: id of the sender's endpoint, and of
-                                 the receiver's; 0: not known yet */
+    XP_UCX_AM_FIRST = 1, /* active message numbers; part of the wire protocol */
+    XP_UCX_AM_FRAME,
+    XP_UCX_AM_CHUNK,
+    XP_UCX_PREFIX_BYTES = 16, /* in front of the core's header: id of the sender's endpoint; that of
+                                 the receiver's, or in a first frame the dial's number */
+    XP_UCX_SKIPS_MAX = 4096,  /* dials that never arrived */
     XP_UCX_FIRSTS_MAX = 256,  /* first frames between two turns; more are dropped */
 };
 
@@ -29,8 +31,7 @@ struct xp_ucx_send {
 /* The first frame from an endpoint that has none here: handled outside UCX's callback. */
 struct xp_ucx_first {
     struct fab_list link;
-    ucp_ep_h reply_ep; /* UCX's own name for the other end */
-    uint64_t peer_id;
+    uint64_t peer_id, dial;
     size_t header_bytes;
     uint8_t header[XP_HEADER_MAX_BYTES];
 };
@@ -45,6 +46,7 @@ struct xp_wire {
     int event_fd;
     bool takes_device_memory;
     struct fab_map ids;   /* own id -> struct xp_ep */
+    struct fab_map dials; /* hash of a peer's address -> how many endpoints UCX made to it, ever */
     struct fab_list eps;  /* all */
     struct fab_list news; /* endpoints that failed or are closed, by news_link */
     struct fab_list firsts;
@@ -59,8 +61,9 @@ struct xp_ep {
     struct fab_list link, news_link;
     struct xp_wire *wire;
     void *owner;
-    ucp_ep_h ucp; /* NULL: closed */
-    uint64_t id, peer_id;
+    ucp_ep_h ucp;                         /* NULL: closed */
+    uint64_t id, peer_id;                 /* peer_id 0: not known yet */
+    uint64_t dial;                        /* this is the n-th endpoint to that address */
     bool failed, told, closing, released; /* released: UCX has let go of it */
     ucs_status_t why;
     uint32_t send_count, landing_count;
@@ -83,6 +86,8 @@ void xp_ucx_refuse(struct xp_offer *offer);
 bool xp_ucx_tend(struct xp_wire *wire);     /* tells what happened inside UCX's callbacks */
 void xp_ucx_eps_drop(struct xp_wire *wire); /* at the wire's end: without a word */
 /* Handlers of UCX. */
+ucs_status_t xp_ucx_on_first(void *wire, const void *header, size_t header_bytes, void *body,
+                             size_t body_bytes, const ucp_am_recv_param_t *param);
 ucs_status_t xp_ucx_on_frame(void *wire, const void *header, size_t header_bytes, void *body,
                              size_t body_bytes, const ucp_am_recv_param_t *param);
 ucs_status_t xp_ucx_on_chunk(void *wire, const void *header, size_t header_bytes, void *body,
