@@ -130,6 +130,7 @@ struct xp_backend {
     enum fab_status (*mem_register)(struct xp_wire *wire, const struct xp_mem_config *config,
                                     uint64_t mem_id, void **registration_out, struct fab_err *err);
     void (*mem_unregister)(struct xp_wire *wire, void *registration);
+    void (*ep_proved)(struct xp_ep *ep); /* the peer has proved the session's key */
     void *(*view)(struct xp_ep *ep, uint64_t mem_id, uint64_t offset, size_t size_bytes,
                   bool write);
     /* Time before which progress() has nothing to do unless a peer acts; for wires that keep time

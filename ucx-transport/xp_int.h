@@ -145,6 +145,7 @@ struct xp_life {
     uint64_t probe_ns; /* when the open probe was sent; 0: none */
     uint64_t probe_cookie, answer_cookie;
     bool hello_due, welcome_due, probe_due, answer_due;
+    bool told_proved; /* engine: the backend knows that the peer proved the key */
     uint32_t chunks_flying;
     struct xp_op *stalled; /* the backend had no room for it */
     struct xp_op *free_ops;

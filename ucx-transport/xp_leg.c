@@ -240,14 +240,19 @@ void xp_leg_pump(struct xp_leg *leg)
     struct xp_conn *conn = leg->conn;
     struct xp_life *life;
     struct xp_op *op;
+    bool is_up;
 
     reap(leg);
     fab_mutex_lock(&conn->lock);
     life = leg->current;
+    is_up = life && life->state == XP_LIFE_UP;
     fab_mutex_unlock(&conn->lock);
     /* Only this engine replaces `current` by another life or frees one, so it stays valid here. */
     if (!life || !life->ep)
         return;
+    if (is_up && !life->told_proved && backend_of(leg)->ep_proved)
+        backend_of(leg)->ep_proved(life->ep);
+    life->told_proved = is_up;
     while ((op = next_op(life, leg->slot->engine->now_ns)) != NULL) {
         enum fab_status status = backend_of(leg)->send(life->ep, &op->send);
 

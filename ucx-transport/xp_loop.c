@@ -631,8 +631,13 @@ static enum fab_status send_any(struct xp_ep *ep, struct xp_send *send)
 
     fab_list_init(&send->link);
     fab_mutex_lock(&loop->lock);
-    if (!ep->pipe->failed && !ep->closing && ep->pipe->wires[1 - ep->side])
+    if (ep->pipe->failed && ep->pipe->link && ep->pipe->link->fate == XP_LOOP_SILENT) {
+        status = FAB_OK; /* into the void */
+        if (send->chunk)
+            fab_list_append(&ep->sends, &send->link);
+    } else if (!ep->pipe->failed && !ep->closing && ep->pipe->wires[1 - ep->side]) {
         status = send->chunk ? send_chunk(loop, ep, send) : send_frame(loop, ep, send);
+    }
     fab_mutex_unlock(&loop->lock);
     if (status == FAB_OK && !send->chunk)
         send->done(send, FAB_OK); /* it was copied */
@@ -830,6 +835,12 @@ static bool deliver_one(struct xp_wire *wire)
     return true;
 }
 
+/* Over a silent link not even the end of a connection is heard. */
+static bool knows_of_failure(const struct xp_ep *ep)
+{
+    return ep->pipe->failed && (!ep->pipe->link || ep->pipe->link->fate != XP_LOOP_SILENT);
+}
+
 /* One endpoint that failed or is to be closed; false: none. */
 static bool tend_one(struct xp_wire *wire)
 {
@@ -842,7 +853,7 @@ static bool tend_one(struct xp_wire *wire)
         struct xp_ep *ep = fab_list_object(node, struct xp_ep, link);
 
         if (ep->closing || !fab_list_is_empty(&ep->read) ||
-            (ep->pipe->failed && !ep->told_failed)) {
+            (knows_of_failure(ep) && !ep->told_failed)) {
             found = ep;
             break;
         }

@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The same-host backend with real threads and sockets: two nodes in this process, then a second
+ * process that is killed while a forked child of it lives on; windows; liars in the ring.
+ */
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "tests/support/check.h"
+#include "ucx-transport/xp_backend.h"
+#include "ucx-transport/xp_ring.h"
+
+enum { SESSION = 7, OP_ECHO = 1, OP_COUNT, BIG_BYTES = 20 << 20, WINDOW_BYTES = 1 << 20 };
+
+/* One end: its node, connection and what happened to it. */
+struct end {
+    struct xp_node *node;
+    struct xp_conn *conn;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    uint32_t posts, ups, losts, closeds, transfers_done, transfers_failed;
+    enum fab_status lost_status;
+    bool in_order;
+};
+
+static void on_message(void *user, struct xp_conn *conn, const struct xp_message *message)
+{
+    struct end *end = user;
+    struct iovec part = {.iov_base = (void *)(uintptr_t)message->args,
+                         .iov_len = message->args_bytes};
+
+    if (message->kind == XP_CALL) {
+        (void)!xp_reply(conn, message->number, (int32_t)end->posts, &part, 1, NULL);
+        return;
+    }
+    end->in_order = end->in_order && message->op == end->posts;
+    end->posts++;
+}
+
+static void on_event(void *user, struct xp_conn *conn, const struct xp_event *event)
+{
+    struct end *end = user;
+
+    (void)conn;
+    (void)pthread_mutex_lock(&end->lock);
+    end->ups += event->kind == XP_EVENT_UP;
+    end->closeds += event->kind == XP_EVENT_CLOSED;
+    if (event->kind == XP_EVENT_LOST) {
+        end->losts++;
+        end->lost_status = event->status;
+    }
+    (void)pthread_cond_broadcast(&end->changed);
+    (void)pthread_mutex_unlock(&end->lock);
+}
+
+static const struct xp_handlers handlers = {.message = on_message, .event = on_event};
+
+static void wait_for(struct end *end, const uint32_t *counter, uint32_t wanted)
+{
+    (void)pthread_mutex_lock(&end->lock);
+    while (*counter < wanted)
+        (void)pthread_cond_wait(&end->changed, &end->lock);
+    (void)pthread_mutex_unlock(&end->lock);
+}
+
+static bool open_node(struct end *end, const char *folder)
+{
+    struct xp_rail_config rail = {.backend = &xp_backend_shm, .device = folder, .numa_node = -1};
+    struct xp_node_config config = {
+        .node_id = {1}, .rails = &rail, .rail_count = 1, .clock = fab_clock_real(), .spin_us = 20};
+
+    *end = (struct end){.in_order = true};
+    (void)pthread_mutex_init(&end->lock, NULL);
+    (void)pthread_cond_init(&end->changed, NULL);
+    return CHECK_EQ(xp_node_create(&config, &end->node, NULL), FAB_OK);
+}
+
+static bool open_conn(struct end *end, bool initiator, const uint8_t *peer, size_t peer_bytes)
+{
+    struct xp_conn_config config = {
+        .session_id = SESSION,
+        .key = {5},
+        .initiator = initiator,
+        .peer_address = peer,
+        .peer_address_bytes = peer_bytes,
+        .limits = {.grace_ns = UINT64_C(2000000000)},
+        .handlers = &handlers,
+        .user = end,
+    };
+
+    return CHECK_EQ(xp_conn_open(end->node, &config, &end->conn, NULL), FAB_OK);
+}
+
+static void close_end(struct end *end)
+{
+    xp_conn_close(end->conn);
+    wait_for(end, &end->closeds, 1);
+    xp_node_destroy(end->node);
+    (void)pthread_cond_destroy(&end->changed);
+    (void)pthread_mutex_destroy(&end->lock);
+}
+
+/* ---------------------------------------------------------------- two nodes here */
+
+static void transfer_done(void *user, enum fab_status status)
+{
+    struct end *end = user;
+
+    (void)pthread_mutex_lock(&end->lock);
+    end->transfers_done++;
+    end->transfers_failed += status != FAB_OK;
+    (void)pthread_cond_broadcast(&end->changed);
+    (void)pthread_mutex_unlock(&end->lock);
+}
+
+static const struct xp_bulk_ops bulk_ops = {.done = transfer_done};
+
+static void copy(struct end *from, struct end *to, uint64_t id, size_t size_bytes)
+{
+    uint8_t *source = malloc(size_bytes), *target = calloc(1, size_bytes);
+    struct xp_bulk bulk = {.id = id, .size_bytes = size_bytes, .ops = &bulk_ops};
+    struct xp_transfer *transfer;
+    uint32_t before[2] = {from->transfers_done, to->transfers_done};
+
+    CHECK_CASE("%zu bytes", size_bytes);
+    if (CHECK(source && target)) {
+        for (size_t i = 0; i < size_bytes; i++)
+            source[i] = (uint8_t)(i * 31 + i / 4096 + id);
+        bulk.base = target;
+        bulk.user = to;
+        CHECK_EQ(xp_bulk_receive(to->conn, &bulk, &transfer, NULL), FAB_OK);
+        bulk.base = source;
+        bulk.user = from;
+        CHECK_EQ(xp_bulk_send(from->conn, &bulk, &transfer, NULL), FAB_OK);
+        wait_for(from, &from->transfers_done, before[0] + 1);
+        wait_for(to, &to->transfers_done, before[1] + 1);
+        CHECK_EQ(from->transfers_failed + to->transfers_failed, 0);
+        CHECK_MEM(target, source, size_bytes);
+    }
+    free(source);
+    free(target);
+}
+
+static void window(struct end *owner, struct end *peer, bool writable)
+{
+    int fd = memfd_create("test-window", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    struct xp_mem_config config = {.size_bytes = WINDOW_BYTES, .fd = fd, .peer_writable = writable};
+    struct xp_mem *mem = NULL;
+    struct xp_reply reply;
+    char *view;
+
+    CHECK_CASE("window, %s", writable ? "writable" : "read-only");
+    CHECK_EQ(ftruncate(fd, WINDOW_BYTES), 0);
+    CHECK_EQ(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK), 0);
+    config.address = mmap(NULL, WINDOW_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    memcpy((char *)config.address + 100, "hello", 6);
+    if (!CHECK_EQ(xp_mem_register(owner->node, &config, &mem, NULL), FAB_OK))
+        return;
+    /* A reply that comes after the registration proves that its message was heard. */
+    do {
+        CHECK_EQ(xp_call(owner->conn, OP_ECHO, NULL, 0, NULL, 0, &reply), FAB_OK);
+        view = xp_mem_view(peer->conn, xp_mem_id(mem), 100, 6, writable);
+    } while (!view);
+    CHECK_STR(view, "hello");
+    CHECK(xp_mem_view(peer->conn, xp_mem_id(mem), WINDOW_BYTES - 1, 2, false) == NULL);
+    CHECK(xp_mem_view(peer->conn, xp_mem_id(mem), UINT64_MAX, 2, false) == NULL);
+    CHECK(xp_mem_view(peer->conn, xp_mem_id(mem) + 1, 0, 1, false) == NULL);
+    CHECK_EQ(xp_mem_view(peer->conn, xp_mem_id(mem), 0, 1, true) != NULL, writable);
+    if (writable) {
+        view[0] = 'j';
+        CHECK_STR((char *)config.address + 100, "jello");
+    }
+    xp_mem_unregister(mem);
+    (void)munmap(config.address, WINDOW_BYTES);
+    (void)close(fd);
+}
+
+static void two_nodes(const char *folder)
+{
+    static struct end one, other;
+    static const size_t sizes[] = {1, 4095, 300000, BIG_BYTES};
+    const uint8_t *address;
+    size_t address_bytes;
+    uint8_t big[100000], back[sizeof(big)];
+    struct iovec part = {.iov_base = big, .iov_len = sizeof(big)};
+    struct xp_reply reply;
+
+    if (!open_node(&one, folder) || !open_node(&other, folder))
+        return;
+    address = xp_node_address(other.node, &address_bytes);
+    if (!open_conn(&one, true, address, address_bytes))
+        return;
+    address = xp_node_address(one.node, &address_bytes);
+    if (!open_conn(&other, false, address, address_bytes))
+        return;
+    CHECK_EQ(xp_conn_wait_up(one.conn, UINT64_MAX, NULL), FAB_OK);
+    for (uint32_t i = 0; i < 100000; i++) {
+        while (xp_post(one.conn, i, NULL, 0, NULL) == FAB_ERR_AGAIN)
+            CHECK_EQ(xp_wait_room(one.conn, 0, UINT64_MAX), FAB_OK);
+    }
+    memset(big, 3, sizeof(big));
+    CHECK_EQ(xp_call(one.conn, OP_ECHO, &part, 1, back, sizeof(back), &reply), FAB_OK);
+    CHECK_EQ(reply.result, 100000);
+    CHECK(other.in_order);
+    CHECK_MEM(back, big, sizeof(big));
+    for (size_t i = 0; i < FAB_ARRAY_LEN(sizes); i++) {
+        copy(&one, &other, i + 1, sizes[i]);
+        copy(&other, &one, i + 1, sizes[i]);
+    }
+    window(&one, &other, true);
+    window(&one, &other, false);
+    close_end(&one);
+    wait_for(&other, &other.losts, 1);
+    CHECK_EQ(other.lost_status, FAB_ERR_CANCELLED);
+    close_end(&other);
+}
+
+static void test_two_nodes(void)
+{
+    char folder[] = "/tmp/test-xp-shm-XXXXXX";
+
+    CHECK_CASE("abstract sockets");
+    two_nodes(NULL);
+    CHECK_CASE("sockets in a folder");
+    if (!CHECK(mkdtemp(folder) != NULL))
+        return;
+    two_nodes(folder);
+    CHECK_EQ(rmdir(folder), 0); /* nothing stays behind */
+}
+
+/* ---------------------------------------------------------------- another process */
+
+/* The child: answers until it is killed. A child of its own keeps every descriptor open. */
+static void serve(int fd)
+{
+    static struct end end;
+    uint8_t address[XP_ADDRESS_MAX_BYTES];
+    const uint8_t *own;
+    size_t own_bytes;
+    ssize_t got;
+    pid_t lingerer;
+
+    if (!open_node(&end, NULL))
+        _exit(1);
+    own = xp_node_address(end.node, &own_bytes);
+    if (send(fd, own, own_bytes, 0) < 0)
+        _exit(1);
+    got = recv(fd, address, sizeof(address), 0);
+    if (got <= 0 || !open_conn(&end, false, address, (size_t)got))
+        _exit(1);
+    wait_for(&end, &end.ups, 1);
+    lingerer = fork();
+    if (lingerer == 0) {
+        (void)recv(fd, address, 1, 0); /* until the test's end */
+        _exit(0);
+    }
+    (void)send(fd, &lingerer, sizeof(lingerer), 0);
+    for (;;)
+        (void)pause();
+}
+
+static void test_killed_peer(void)
+{
+    static struct end end;
+    uint8_t address[XP_ADDRESS_MAX_BYTES];
+    const uint8_t *own;
+    size_t own_bytes;
+    ssize_t got;
+    pid_t child, lingerer = 0;
+    int fds[2], status;
+    struct xp_reply reply;
+
+    if (!CHECK_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0))
+        return;
+    child = fork();
+    if (child == 0) {
+        (void)close(fds[0]);
+        serve(fds[1]);
+    }
+    (void)close(fds[1]);
+    if (!CHECK(child > 0) || !open_node(&end, NULL))
+        return;
+    got = recv(fds[0], address, sizeof(address), 0);
+    own = xp_node_address(end.node, &own_bytes);
+    CHECK(send(fds[0], own, own_bytes, 0) > 0);
+    if (!CHECK(got > 0) || !open_conn(&end, true, address, (size_t)got))
+        return;
+    CHECK_EQ(xp_call(end.conn, OP_COUNT, NULL, 0, NULL, 0, &reply), FAB_OK);
+    CHECK_EQ(recv(fds[0], &lingerer, sizeof(lingerer), 0), sizeof(lingerer));
+    CHECK_EQ(kill(child, SIGKILL), 0);
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    /* Its child still holds the sockets; the session ends all the same, after the grace period. */
+    wait_for(&end, &end.losts, 1);
+    CHECK_EQ(end.lost_status, FAB_ERR_TIMEOUT);
+    CHECK_EQ(kill(lingerer, 0), 0);
+    CHECK_EQ(xp_call(end.conn, OP_COUNT, NULL, 0, NULL, 0, &reply), FAB_ERR_TIMEOUT);
+    close_end(&end);
+    (void)close(fds[0]); /* the lingerer ends */
+}
+
+/* ---------------------------------------------------------------- the ring */
+
+static void test_ring(void)
+{
+    enum { CAPACITY = 4096 };
+    uint8_t *memory = aligned_alloc(4096, XP_RING_HEAD_BYTES + CAPACITY);
+    uint8_t bytes[1000], got[1000];
+    struct xp_ring writer, reader;
+
+    memset(memory, 0, XP_RING_HEAD_BYTES + CAPACITY);
+    xp_ring_init(&writer, memory, CAPACITY);
+    xp_ring_init(&reader, memory, CAPACITY);
+    for (uint32_t round = 0; round < 50; round++) {
+        memset(bytes, (int)round, sizeof(bytes));
+        CHECK(xp_ring_room(&writer) >= sizeof(bytes));
+        xp_ring_write(&writer, bytes, sizeof(bytes));
+        CHECK_EQ(xp_ring_available(&reader), 0);
+        CHECK_EQ(xp_ring_publish(&writer), false);
+        CHECK_EQ(xp_ring_available(&reader), sizeof(bytes));
+        xp_ring_read(&reader, got, sizeof(got));
+        CHECK_EQ(xp_ring_release(&reader), false);
+        CHECK_MEM(got, bytes, sizeof(got));
+    }
+    CHECK_CASE("sleep and wake");
+    CHECK(xp_ring_reader_sleeps(&reader));
+    xp_ring_write(&writer, bytes, 1);
+    CHECK(xp_ring_publish(&writer));
+    CHECK(!xp_ring_reader_sleeps(&reader));
+    CHECK(xp_ring_writer_sleeps(&writer, CAPACITY));
+    xp_ring_read(&reader, NULL, 1);
+    CHECK(xp_ring_release(&reader));
+    CHECK(!xp_ring_writer_sleeps(&writer, CAPACITY));
+    CHECK_CASE("positions that cannot be");
+    atomic_store(&writer.shared->written, writer.position + CAPACITY + 1);
+    CHECK_EQ(xp_ring_available(&reader), 0);
+    CHECK(reader.broken);
+    atomic_store(&writer.shared->read, writer.position + 1);
+    CHECK_EQ(xp_ring_room(&writer), 0);
+    CHECK(writer.broken);
+    free(memory);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CHECK_TEST(test_ring),
+        CHECK_TEST(test_killed_peer), /* forks: before there are threads */
+        CHECK_TEST(test_two_nodes),
+    };
+
+    return check_run(tests);
+}

@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * ucx-transport/xp_shm.c - the backend for one host: two rings in a memfd for each endpoint.
+ *
+ * A frame is written whole or not at all. A chunk's body streams through the ring in steps, so a
+ * chunk may be larger than the ring and both ends copy at the same time. Everything in the ring may
+ * change under our hands: records are copied out and checked, and a ring whose positions cannot be
+ * fails its endpoint. Sockets: xp_shm_socket.c; windows: xp_shm_memory.c.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "ucx-transport/xp_bytes.h"
+#include "ucx-transport/xp_shm_int.h"
+
+static size_t padded(uint64_t bytes)
+{
+    return (size_t)((bytes + SHM_RECORD_BYTES - 1) & ~(uint64_t)(SHM_RECORD_BYTES - 1));
+}
+
+/* ---------------------------------------------------------------- endpoints */
+
+void shm_wake_peer(struct xp_ep *ep)
+{
+    /* A full socket holds wake-ups enough. */
+    (void)shm_say(ep->fd, SHM_WORD_WAKE, NULL, /* passed_fd */ -1);
+}
+
+void shm_ep_hung(struct xp_ep *ep)
+{
+    ep->hung = true;
+}
+
+struct xp_ep *shm_ep_create(struct xp_wire *wire, int fd, void *memory, bool connector, void *owner)
+{
+    struct xp_ep *ep = fab_alloc_zeroed(1, sizeof(*ep));
+    char *rings = memory;
+
+    if (!ep)
+        return NULL;
+    ep->wire = wire;
+    ep->owner = owner;
+    ep->fd = fd;
+    ep->death_fd = -1;
+    ep->memory = memory;
+    fab_list_init(&ep->sends);
+    fab_list_init(&ep->views);
+    xp_ring_init(&ep->out, rings + (connector ? 0 : SHM_RING_BYTES), SHM_CAPACITY_BYTES);
+    xp_ring_init(&ep->in, rings + (connector ? SHM_RING_BYTES : 0), SHM_CAPACITY_BYTES);
+    fab_mutex_lock(&wire->lock);
+    fab_list_append(&wire->eps, &ep->link);
+    fab_mutex_unlock(&wire->lock);
+    return ep;
+}
+
+static void ep_free(struct xp_ep *ep)
+{
+    shm_views_free(ep);
+    fab_mutex_lock(&ep->wire->lock);
+    fab_list_remove(&ep->link);
+    fab_mutex_unlock(&ep->wire->lock);
+    (void)munmap(ep->memory, 2 * (size_t)SHM_RING_BYTES);
+    (void)close(ep->fd); /* leaves the epoll set by itself: the descriptor is not shared */
+    if (ep->death_fd >= 0)
+        (void)close(ep->death_fd);
+    free(ep);
+}
+
+static void finish_close(struct xp_ep *ep)
+{
+    const struct xp_wire_events *events = ep->wire->config.events;
+    struct xp_landing *landing = ep->landing;
+    void *owner = ep->owner;
+    struct fab_list *node;
+
+    ep->landing = NULL;
+    if (landing)
+        landing->done(landing, FAB_ERR_CANCELLED);
+    while ((node = fab_list_take(&ep->sends)) != NULL) {
+        struct xp_send *send = fab_list_object(node, struct xp_send, link);
+
+        send->done(send, FAB_ERR_CANCELLED);
+    }
+    ep_free(ep);
+    events->ep_closed(owner);
+}
+
+static void ep_own(struct xp_ep *ep, void *owner)
+{
+    ep->owner = owner;
+}
+
+static void ep_close(struct xp_ep *ep)
+{
+    ep->closing = true;
+    ep->wire->look_at_sockets = true;
+}
+
+static void ep_proved(struct xp_ep *ep)
+{
+    fab_mutex_lock(&ep->wire->lock);
+    if (!ep->proved)
+        shm_memory_tell_all_locked(ep);
+    ep->proved = true;
+    fab_mutex_unlock(&ep->wire->lock);
+}
+
+/* ---------------------------------------------------------------- sending */
+
+static void write_record(struct xp_ep *ep, uint16_t kind, const struct xp_send *send)
+{
+    static const uint8_t zeros[SHM_RECORD_BYTES];
+    uint8_t record[SHM_RECORD_BYTES] = {0};
+
+    xp_put16(record, kind);
+    xp_put16(record + 2, (uint16_t)send->header_bytes);
+    xp_put64(record + 8, send->body.size_bytes);
+    xp_ring_write(&ep->out, record, sizeof(record));
+    xp_ring_write(&ep->out, send->header, send->header_bytes);
+    xp_ring_write(&ep->out, zeros, padded(send->header_bytes) - send->header_bytes);
+}
+
+static void write_padding(struct xp_ep *ep, uint64_t body_bytes)
+{
+    static const uint8_t zeros[SHM_RECORD_BYTES];
+
+    xp_ring_write(&ep->out, zeros, padded(body_bytes) - (size_t)body_bytes);
+}
+
+static void publish(struct xp_ep *ep)
+{
+    if (xp_ring_publish(&ep->out))
+        shm_wake_peer(ep);
+}
+
+static size_t record_room(const struct xp_send *send)
+{
+    return SHM_RECORD_BYTES + padded(send->header_bytes);
+}
+
+/* Writes what fits of the chunks that wait; true if anything was. */
+static bool pump_chunks(struct xp_ep *ep)
+{
+    bool did = false;
+
+    while (!fab_list_is_empty(&ep->sends)) {
+        struct xp_send *send = fab_list_object(ep->sends.next, struct xp_send, link);
+        uint64_t room = xp_ring_room(&ep->out), left = send->body.size_bytes - ep->sent_bytes;
+
+        if (!ep->record_written) {
+            if (room < record_room(send))
+                return did;
+            write_record(ep, SHM_RECORD_CHUNK, send);
+            ep->record_written = true;
+            room -= record_room(send);
+        }
+        if (left > SHM_STEP_BYTES)
+            left = SHM_STEP_BYTES;
+        if (left > room)
+            left = room;
+        xp_ring_write(&ep->out, (const uint8_t *)send->body.address + ep->sent_bytes, left);
+        ep->sent_bytes += left;
+        room -= left;
+        if (ep->sent_bytes == send->body.size_bytes && room >= SHM_RECORD_BYTES) {
+            write_padding(ep, send->body.size_bytes);
+            ep->sent_bytes = 0;
+            ep->record_written = false;
+            fab_list_remove(&send->link);
+            publish(ep);
+            send->done(send, FAB_OK);
+            did = true;
+            continue;
+        }
+        publish(ep);
+        if (left == 0)
+            return did;
+        did = true;
+    }
+    return did;
+}
+
+static enum fab_status send_any(struct xp_ep *ep, struct xp_send *send)
+{
+    size_t needed = record_room(send) + padded(send->body.size_bytes);
+
+    if (ep->hung || ep->closing || ep->out.broken)
+        return FAB_ERR_LINK_LOST;
+    fab_list_init(&send->link);
+    if (send->chunk) {
+        fab_list_append(&ep->sends, &send->link);
+        (void)pump_chunks(ep);
+        return FAB_OK;
+    }
+    /* A frame does not cut into a chunk, and keeps its place behind it. */
+    if (ep->record_written || xp_ring_room(&ep->out) < needed) {
+        ep->stalled = true;
+        return FAB_ERR_AGAIN;
+    }
+    write_record(ep, SHM_RECORD_FRAME, send);
+    xp_ring_write(&ep->out, send->body.address, send->body.size_bytes);
+    write_padding(ep, send->body.size_bytes);
+    publish(ep);
+    send->done(send, FAB_OK);
+    return FAB_OK;
+}
+
+/* ---------------------------------------------------------------- receiving */
+
+static enum fab_status accept_offer(struct xp_offer *offer, struct xp_landing *landing)
+{
+    offer->answered = true;
+    offer->ep->landing = landing;
+    return FAB_OK;
+}
+
+static void refuse_offer(struct xp_offer *offer)
+{
+    offer->answered = true;
+}
+
+/* The body of the chunk that is coming in; true if anything moved. */
+static bool receive_body(struct xp_ep *ep, uint64_t available)
+{
+    struct xp_landing *landing = ep->landing;
+    uint64_t step = ep->body_left;
+
+    if (step > SHM_STEP_BYTES)
+        step = SHM_STEP_BYTES;
+    if (step > available)
+        step = available;
+    if (landing) {
+        uint64_t done = landing->place.size_bytes - ep->body_left;
+
+        xp_ring_read(&ep->in, (uint8_t *)landing->place.address + done, step);
+    } else {
+        xp_ring_read(&ep->in, NULL, step);
+    }
+    ep->body_left -= step;
+    if (ep->body_left > 0)
+        return step > 0;
+    ep->landing = NULL;
+    if (landing)
+        landing->done(landing, FAB_OK);
+    return true;
+}
+
+static void receive_frame(struct xp_ep *ep, const uint8_t *header, size_t header_bytes,
+                          size_t body_bytes)
+{
+    const struct xp_wire *wire = ep->wire;
+
+    xp_ring_read(&ep->in, wire->frame_body, body_bytes);
+    xp_ring_read(&ep->in, NULL, padded(body_bytes) - body_bytes);
+    wire->config.events->frame(wire->config.core, ep, header, header_bytes, wire->frame_body,
+                               body_bytes);
+    if (!ep->owner)
+        ep_close(ep); /* a stranger */
+}
+
+static void receive_chunk(struct xp_ep *ep, const uint8_t *header, size_t header_bytes,
+                          uint64_t body_bytes)
+{
+    struct xp_offer offer = {.ep = ep};
+
+    ep->body_left = body_bytes;
+    ep->pad_left = padded(body_bytes) - body_bytes;
+    ep->wire->config.events->offer(ep->wire->config.core, ep, header, header_bytes, body_bytes,
+                                   &offer);
+    /* A landing counts from its place's size down; a larger place than body is not ours to fill. */
+    if (ep->landing)
+        ep->landing->place.size_bytes = body_bytes;
+}
+
+/* One record, or as much of a body as is there; false: nothing more now. */
+static bool receive_one(struct xp_ep *ep)
+{
+    uint8_t record[SHM_RECORD_BYTES], header[XP_HEADER_MAX_BYTES];
+    uint64_t available = xp_ring_available(&ep->in), position = ep->in.position, body_bytes;
+    uint16_t kind, header_bytes;
+
+    if (ep->body_left > 0)
+        return available > 0 && receive_body(ep, available);
+    if (ep->pad_left > 0) {
+        if (available < ep->pad_left)
+            return false;
+        xp_ring_read(&ep->in, NULL, ep->pad_left);
+        ep->pad_left = 0;
+        return true;
+    }
+    if (available < SHM_RECORD_BYTES)
+        return false;
+    xp_ring_read(&ep->in, record, sizeof(record));
+    kind = xp_get16(record);
+    header_bytes = xp_get16(record + 2);
+    body_bytes = xp_get64(record + 8);
+    if ((kind != SHM_RECORD_FRAME && kind != SHM_RECORD_CHUNK) || header_bytes == 0 ||
+        header_bytes > XP_HEADER_MAX_BYTES || (kind == SHM_RECORD_CHUNK && body_bytes == 0) ||
+        body_bytes > (kind == SHM_RECORD_FRAME ? (uint64_t)SHM_FRAME_BODY_MAX_BYTES : UINT32_MAX)) {
+        ep->in.broken = true;
+        return false;
+    }
+    if (available < SHM_RECORD_BYTES + padded(header_bytes) +
+                        (kind == SHM_RECORD_FRAME ? padded(body_bytes) : 0)) {
+        ep->in.position = position; /* the rest is still being written */
+        return false;
+    }
+    xp_ring_read(&ep->in, header, header_bytes);
+    xp_ring_read(&ep->in, NULL, padded(header_bytes) - header_bytes);
+    if (kind == SHM_RECORD_FRAME)
+        receive_frame(ep, header, header_bytes, (size_t)body_bytes);
+    else
+        receive_chunk(ep, header, header_bytes, body_bytes);
+    return true;
+}
+
+static bool receive(struct xp_ep *ep)
+{
+    enum { RECORDS_PER_TURN = 64 };
+    bool did = false;
+
+    for (int i = 0; i < RECORDS_PER_TURN && !ep->closing && receive_one(ep); i++) {
+        did = true;
+        if (xp_ring_release(&ep->in))
+            shm_wake_peer(ep);
+    }
+    return did;
+}
+
+/* ---------------------------------------------------------------- wires */
+
+static void wire_close(struct xp_wire *wire)
+{
+    FAB_LIST_EACH(node, after, &wire->strangers)
+    shm_stranger_free(fab_list_object(node, struct shm_stranger, link));
+    FAB_LIST_EACH(node, after, &wire->eps)
+    ep_free(fab_list_object(node, struct xp_ep, link));
+    if (wire->listen_fd >= 0)
+        (void)close(wire->listen_fd);
+    if (wire->epoll_fd >= 0)
+        (void)close(wire->epoll_fd);
+    if (wire->path[0])
+        (void)unlink(wire->path);
+    fab_mutex_fini(&wire->lock);
+    free(wire->frame_body);
+    free(wire);
+}
+
+static enum fab_status wire_open(const struct xp_wire_config *config, struct xp_wire **wire_out,
+                                 struct fab_err *err)
+{
+    struct xp_wire *wire = fab_alloc_zeroed(1, sizeof(*wire));
+    enum fab_status status;
+
+    if (!wire)
+        return fab_err_set(err, FAB_ERR_NOMEM, "wire");
+    wire->config = *config;
+    wire->listen_fd = wire->epoll_fd = -1;
+    fab_list_init(&wire->eps);
+    fab_list_init(&wire->strangers);
+    fab_list_init(&wire->memories);
+    fab_mutex_init(&wire->lock);
+    wire->frame_body = fab_alloc(SHM_FRAME_BODY_MAX_BYTES);
+    status = wire->frame_body ? shm_listen(wire, err)
+                              : fab_err_set(err, FAB_ERR_NOMEM, "a frame's memory");
+    if (status != FAB_OK) {
+        wire_close(wire);
+        return status;
+    }
+    wire->config.device = NULL; /* borrowed for this call only */
+    *wire_out = wire;
+    return FAB_OK;
+}
+
+static const uint8_t *wire_address(const struct xp_wire *wire, size_t *size_bytes_out)
+{
+    *size_bytes_out = wire->address_bytes;
+    return (const uint8_t *)&wire->address;
+}
+
+static void wire_caps(const struct xp_wire *wire, struct xp_wire_caps *caps_out)
+{
+    (void)wire;
+    *caps_out = (struct xp_wire_caps){.direct = 1u << XP_MEMORY_HOST, .same_host_only = true};
+}
+
+/* What an endpoint has to do; true if anything was done. */
+static bool tend(struct xp_ep *ep)
+{
+    const struct xp_wire_events *events = ep->wire->config.events;
+    bool did;
+
+    if (ep->closing) {
+        finish_close(ep);
+        return true;
+    }
+    did = receive(ep);
+    if (!ep->closing)
+        did = pump_chunks(ep) || did;
+    if (ep->stalled && !ep->record_written && xp_ring_room(&ep->out) > SHM_CAPACITY_BYTES / 2) {
+        ep->stalled = false;
+        did = true;
+    }
+    /* What it had published before it died still counts. */
+    if (!ep->told_failed && !ep->closing &&
+        (ep->in.broken || ep->out.broken || (ep->hung && !did))) {
+        ep->told_failed = true;
+        if (ep->owner)
+            events->ep_failed(ep->owner, FAB_ERR_PEER_LOST, "the peer's process is gone");
+        else
+            ep_close(ep);
+        did = true;
+    }
+    return did;
+}
+
+static bool progress(struct xp_wire *wire)
+{
+    bool did = false;
+
+    if (wire->look_at_sockets || ++wire->turns % SHM_SOCKET_TURNS == 0) {
+        wire->look_at_sockets = false;
+        did = shm_sockets_look(wire);
+    }
+    FAB_LIST_EACH(node, after, &wire->eps)
+    did = tend(fab_list_object(node, struct xp_ep, link)) || did;
+    return did;
+}
+
+static int event_fd(const struct xp_wire *wire)
+{
+    return wire->epoll_fd;
+}
+
+static enum fab_status arm(struct xp_wire *wire)
+{
+    wire->look_at_sockets = true;
+    FAB_LIST_EACH(node, after, &wire->eps)
+    {
+        struct xp_ep *ep = fab_list_object(node, struct xp_ep, link);
+        bool waits_for_room = ep->stalled || !fab_list_is_empty(&ep->sends);
+
+        if (ep->closing || (ep->hung && !ep->told_failed))
+            return FAB_ERR_AGAIN;
+        if (ep->hung)
+            continue;
+        if (!xp_ring_reader_sleeps(&ep->in))
+            return FAB_ERR_AGAIN;
+        if (waits_for_room &&
+            !xp_ring_writer_sleeps(&ep->out,
+                                   ep->stalled ? SHM_CAPACITY_BYTES / 2 + 1 : SHM_RECORD_BYTES))
+            return FAB_ERR_AGAIN;
+    }
+    return FAB_OK;
+}
+
+const struct xp_backend xp_backend_shm = {
+    .name = "shm",
+    .wire_open = wire_open,
+    .wire_close = wire_close,
+    .wire_address = wire_address,
+    .wire_caps = wire_caps,
+    .ep_open = shm_connect,
+    .ep_own = ep_own,
+    .ep_proved = ep_proved,
+    .ep_close = ep_close,
+    .send = send_any,
+    .accept = accept_offer,
+    .refuse = refuse_offer,
+    .progress = progress,
+    .event_fd = event_fd,
+    .arm = arm,
+    .mem_register = shm_mem_register,
+    .mem_unregister = shm_mem_unregister,
+    .view = shm_view,
+};
