@@ -141,8 +141,9 @@ static void parse_regs(struct ptx_body *b)
     }
     if (p->token.kind != PTX_TOKEN_DOT || !ptx_type_from(p->token.span, &type))
         ptx_fail_expected(p, "a type");
-    if (type != PTX_PRED && ptx_type_bytes(type) < 2)
-        ptx_fail(p, FAB_ERR_UNSUPPORTED, "registers of 8 bits are not supported");
+    if (type != PTX_PRED && ptx_type_bytes(type) == 1)
+        type =
+            PTX_B16; /* 8 bits are only loaded, stored and converted: the upper ones are unseen */
     ptx_next(p);
     do {
         declare_reg(b, type, vec);
