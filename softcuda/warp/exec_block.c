@@ -246,6 +246,7 @@ static void report_hang(struct warp_run *run)
  * when a warp has used its budget and all others had their turn, or by a fault or cancel. */
 enum warp_run_result warp_run_go(struct warp_run *run, struct warp_worker *worker)
 {
+    run->may_wait = false;
     for (;;) {
         bool yielded = false, ready = false;
 

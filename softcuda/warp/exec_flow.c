@@ -25,9 +25,11 @@ static inline const struct warp_insn *jump(struct warp_exec *x, const struct war
         return target;
     x->w.budget -= (int32_t)(in->spare & 0xffffu);
     if (x->waiting)
-        x->split_budget -= (int32_t)(in->spare >> 16);
+        x->split_budget -= (int32_t)(in->spare >> 16 & 0x7fffu);
     if (FAB_LIKELY((x->w.budget | x->split_budget) >= 0))
         return target;
+    if (in->spare & WARP_MAY_WAIT)
+        warp_run_of(&x->w)->may_wait = true;
     x->resume = target;
     return WARP_STOP_YIELD;
 }
@@ -55,6 +57,8 @@ static const struct warp_insn *split(struct warp_exec *x, const struct warp_insn
     if (x->w.block->launch->pool->policy.order != WARP_ORDER_MIN_PC) {
         x->w.budget -= (int32_t)(in->spare & 0xffffu);
         jumps.yielded = back && x->w.budget < 0;
+        if (jumps.yielded && (in->spare & WARP_MAY_WAIT))
+            warp_run_of(&x->w)->may_wait = true;
         warp_push(x, x->frame, jumps);
         warp_push(x, x->frame, falls);
         return WARP_STOP_EXIT;
@@ -103,6 +107,8 @@ const struct warp_insn *warp_op_switch(struct warp *w, const struct warp_insn *i
 
     w->budget -= (int32_t)(in->spare & 0xffffu);
     yields = w->budget < 0;
+    if (yields)
+        warp_run_of(w)->may_wait = true;
     while (rest) {
         uint32_t lane = (uint32_t)__builtin_ctz(rest), same = 0;
 

@@ -100,6 +100,7 @@ struct warp_run {
     struct warp_exec *warps;
     uint32_t warp_count, done_count;
     uint32_t live_threads;
+    bool may_wait; /* in this turn, a loop that may wait for another block used its budget */
     uint32_t barriers_used; /* bit set */
     struct warp_barrier barrier[WARP_BARRIERS];
 };

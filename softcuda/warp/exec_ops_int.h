@@ -21,7 +21,9 @@ const struct warp_insn *warp_op_call(struct warp *w, const struct warp_insn *in)
 const struct warp_insn *warp_op_ret(struct warp *w, const struct warp_insn *in);
 
 /* A back edge takes `cost` from the warp's budget and `split` from that of a split warp: 0 for
- * loops that touch no memory (nobody can wait for them), more for loops that look like spinning. */
+ * loops that touch no memory (nobody can wait for them), more for loops that look like spinning.
+ * WARP_MAY_WAIT: the loop may wait for another block. */
+#define WARP_MAY_WAIT (UINT32_C(1) << 31)
 static inline uint32_t warp_branch_cost(uint32_t cost, uint32_t split)
 {
     return cost | split << 16;

@@ -13,9 +13,9 @@
 #include "softcuda/warp/launch_int.h"
 
 enum {
-    HELP_SPIN_NS = 50000,     /* a helper that finds nothing to do looks on for so long */
-    RESIDENT_PER_WORKER = 16, /* blocks begun at once of a launch that is not cooperative */
-    ROTATIONS_PER_START = 8,  /* yields after which a waiting launch begins one more block */
+    HELP_SPIN_NS = 50000,    /* a helper that finds nothing to do looks on for so long */
+    RESIDENT_MAX = 1024,     /* waiting blocks of a launch that is not cooperative */
+    ROTATIONS_PER_START = 4, /* yields after which a waiting launch begins one more block */
 };
 
 static uint64_t now_ns(void)
@@ -319,8 +319,7 @@ static bool may_begin(const struct warp_launch *launch)
 
     if (suspended == 0 || launch->cooperative)
         return true;
-    return rotations % ROTATIONS_PER_START == 0 &&
-           suspended < RESIDENT_PER_WORKER * launch->pool->worker_count;
+    return rotations % ROTATIONS_PER_START == 0 && suspended < RESIDENT_MAX;
 }
 
 static struct warp_run *next_run(struct warp_launch *launch, struct warp_worker *worker)
@@ -372,7 +371,11 @@ void warp_launch_serve(struct warp_launch *launch, struct warp_worker *worker,
         run = next_run(launch, worker);
         if (!run)
             return;
-        result = go_guarded(run, worker);
+        do {
+            result = go_guarded(run, worker);
+            /* A block that only computes goes on at once: its data are in the cache. */
+        } while (result == WARP_RUN_YIELDED && !run->may_wait && !enough &&
+                 !warp_pool_is_shared(pool));
         if (result == WARP_RUN_YIELDED) {
             if (suspend(launch, run) > 1)
                 warp_pool_notify(pool, 1);

@@ -176,11 +176,31 @@ enum {
     SPIN_COST = 16,
 };
 
+/* A loop with it may wait for what another thread does. Atomics that only count do not wait. */
+static bool looks_like_waiting(const struct lower *l, const struct lower_insn *in)
+{
+    const struct lower_const *operand;
+
+    switch ((int)in->op.family) {
+    case PTX_NANOSLEEP:
+    case PTX_MBARRIER:
+        return true;
+    case PTX_LD:
+        return in->op.sem != PTX_SEM_WEAK;
+    case PTX_ATOM:
+        operand = lower_const_of(l, in->b);
+        return in->op.sub == PTX_SUB_CAS || in->op.sub == PTX_SUB_EXCH ||
+               (operand && !operand->varies && operand->value == 0); /* a load in disguise */
+    default:
+        return false;
+    }
+}
+
 /* What a back edge over the instructions [from, to] of the layout costs. */
 static uint32_t back_edge_cost(const struct lower *l, uint32_t from_block, uint32_t to_block)
 {
-    uint32_t insns = 0;
-    bool memory = false, spins = false;
+    uint32_t insns = 0, cost;
+    bool memory = false, spins = false, calls = false;
 
     for (int32_t i = l->blocks[from_block].order; i <= l->blocks[to_block].order; i++) {
         const struct lower_block *b = &l->blocks[l->order[i]];
@@ -188,14 +208,14 @@ static uint32_t back_edge_cost(const struct lower *l, uint32_t from_block, uint3
         for (uint32_t k = b->first; k < b->end; k++, insns++) {
             const struct ptx_op *op = &l->insns[k].op;
 
-            memory = memory || has_memory_operand(op) || op->family == PTX_CALL;
-            spins = spins || op->family == PTX_ATOM || op->family == PTX_NANOSLEEP ||
-                    op->family == PTX_MBARRIER || (op->family == PTX_LD && op->sem != PTX_SEM_WEAK);
+            memory = memory || has_memory_operand(op);
+            calls = calls || op->family == PTX_CALL;
+            spins = spins || looks_like_waiting(l, &l->insns[k]);
         }
     }
-    if (spins && insns <= SPIN_INSNS_MAX)
-        return warp_branch_cost(SPIN_COST, SPIN_COST);
-    return warp_branch_cost(1, memory ? 1 : 0);
+    cost = spins && insns <= SPIN_INSNS_MAX ? warp_branch_cost(SPIN_COST, SPIN_COST)
+                                            : warp_branch_cost(1, memory || calls ? 1 : 0);
+    return spins || calls ? cost | WARP_MAY_WAIT : cost;
 }
 
 struct emitter {

@@ -186,6 +186,18 @@ extern "C" __global__ void grid_sync(int *data, int rounds)
     }
 }
 
+/* All blocks wait for all, without the promise of a cooperative launch, as old programs do. */
+extern "C" __global__ void all_meet(int *count, int *out)
+{
+    if (threadIdx.x == 0) {
+        atomicAdd(count, 1);
+        while (*(volatile int *)count < gridDim.x)
+            ;
+    }
+    __syncthreads();
+    out[blockIdx.x * blockDim.x + threadIdx.x] = *(volatile int *)count;
+}
+
 /* Every block waits for the one before it. */
 extern "C" __global__ void look_back(volatile int *state, int *out)
 {

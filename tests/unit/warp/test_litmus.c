@@ -199,6 +199,21 @@ static void grid_sync(struct harness *h)
             break;
 }
 
+static void all_meet(struct harness *h)
+{
+    enum { BLOCKS = 150, THREADS = 40 };
+    int *count = harness_alloc(h, sizeof(int));
+    int *out = harness_alloc(h, BLOCKS * THREADS * sizeof(int));
+    struct warp_outcome outcome =
+        harness_run(h, "all_meet", HARNESS_GRID(.grid = {BLOCKS}, .block = {THREADS}),
+                    HARNESS_PTR(count), HARNESS_PTR(out), HARNESS_END);
+
+    expect_done(&outcome);
+    for (int i = 0; i < BLOCKS * THREADS; i++)
+        if (!CHECK_EQ(out[i], BLOCKS))
+            break;
+}
+
 static void look_back(struct harness *h)
 {
     enum { BLOCKS = 50 };
@@ -439,6 +454,7 @@ LITMUS(warp_sync)
 LITMUS(half_votes)
 LITMUS(counts)
 LITMUS(grid_sync)
+LITMUS(all_meet)
 LITMUS(look_back)
 LITMUS(recursion)
 LITMUS(barrier_in_callee)
@@ -468,6 +484,7 @@ int main(void)
         CHECK_TEST(test_half_votes),
         CHECK_TEST(test_counts),
         CHECK_TEST(test_grid_sync),
+        CHECK_TEST(test_all_meet),
         CHECK_TEST(test_look_back),
         CHECK_TEST(test_recursion),
         CHECK_TEST(test_barrier_in_callee),
