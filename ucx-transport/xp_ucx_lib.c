@@ -29,6 +29,7 @@ static struct xp_ucx_lib loaded;
 /* "NAME=value" of what UCX reads when it is loaded. */
 static const char *const load_settings[] = {
     "UCX_ERROR_SIGNALS=",          /* no handlers for SIGSEGV and so on */
+    "UCX_DEBUG_SIGNO=0",           /* nor for SIGHUP */
     "UCX_HANDLE_ERRORS=none",      /* the same, and no debugger */
     "UCX_MEM_EVENTS=n",            /* mmap() and munmap() stay as they are */
     "UCX_MEM_MALLOC_HOOKS=n",      /* malloc() too */

@@ -102,6 +102,11 @@ static bool is_silent(struct ucx_link *link)
     return link->silents > 0;
 }
 
+static bool is_lost(struct ucx_link *link)
+{
+    return link->losts > 0;
+}
+
 static bool control_is_up(struct ucx_link *link)
 {
     return stats_of(link).up;
@@ -239,6 +244,7 @@ static void test_killed_peer(void)
     xp_conn_condemn(link.conn, FAB_ERR_PEER_LOST, "the agent saw it end");
     for (int halves = 0; halves < 2;)
         halves += sem_wait(&flight.done) == 0;
+    CHECK(wait_for(is_lost, &link));
     CHECK_EQ(flight.called, FAB_ERR_PEER_LOST);
     CHECK_EQ(flight.here, FAB_ERR_PEER_LOST);
     CHECK_EQ(link.lost_status, FAB_ERR_PEER_LOST);

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * UCX inside somebody else's process: nothing of that process changes, whoever brought UCX there;
+ * and what 64 peers cost it.
+ */
+#include <dirent.h>
+#include <dlfcn.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "tests/support/check.h"
+#include "ucx-transport/xp_backend.h"
+#include "ucx_rig.h"
+
+extern char **environ;
+
+/* ---------------------------------------------------------------- what a host program sees */
+
+enum { CODE_BYTES = 16, SIGNALS = 32, VARIABLES_MAX = 512 };
+
+struct host {
+    struct sigaction actions[SIGNALS];
+    char **environment;
+    char *variables[VARIABLES_MAX];
+    uint8_t code[3][CODE_BYTES]; /* the start of functions that UCX can patch */
+};
+
+static void look(struct host *host)
+{
+    static const char *const patched[] = {"mmap", "munmap", "madvise"};
+
+    memset(host, 0, sizeof(*host));
+    for (int i = 1; i < SIGNALS; i++)
+        (void)sigaction(i, NULL, &host->actions[i]);
+    host->environment = environ;
+    for (size_t i = 0; i < VARIABLES_MAX && environ[i]; i++)
+        host->variables[i] = environ[i];
+    for (size_t i = 0; i < FAB_ARRAY_LEN(patched); i++) {
+        /* From libc itself: a sanitizer has its own in front. */
+        void *libc = dlopen("libc.so.6", RTLD_NOW | RTLD_NOLOAD);
+        const void *code = libc ? dlsym(libc, patched[i]) : NULL;
+
+        if (code)
+            memcpy(host->code[i], code, CODE_BYTES);
+    }
+}
+
+/* A bit for each thing that differs. */
+static int compare(const struct host *one, const struct host *other)
+{
+    int different = 0;
+
+    for (int i = 1; i < SIGNALS; i++) {
+        if (one->actions[i].sa_handler != other->actions[i].sa_handler ||
+            one->actions[i].sa_flags != other->actions[i].sa_flags)
+            different |= 1;
+    }
+    if (one->environment != other->environment ||
+        memcmp(one->variables, other->variables, sizeof(one->variables)) != 0)
+        different |= 2;
+    if (memcmp(one->code, other->code, sizeof(one->code)) != 0)
+        different |= 4;
+    return different;
+}
+
+static bool use_ucx(void)
+{
+    struct xp_rail_config rail = {.backend = &xp_backend_ucx, .device = "lo", .numa_node = -1};
+    struct xp_node_config config = {.rails = &rail, .rail_count = 1, .clock = fab_clock_real()};
+    struct xp_node *node;
+    struct fab_err err = {0};
+
+    if (xp_node_create(&config, &node, &err) != FAB_OK) {
+        (void)fprintf(stderr, "%s\n", err.text);
+        return false;
+    }
+    xp_node_destroy(node);
+    return true;
+}
+
+/* In a child: exit status 0, or what differs (32: it did not work, 64: whose UCX it is). */
+static int guest(bool ucx_first)
+{
+    static struct host before, after;
+    struct xp_ucx_info info;
+
+    (void)setenv("UCX_RNDV_THRESH", "77", 1); /* the user's, for the user's MPI */
+    if (ucx_first && !dlopen("libucp.so.0", RTLD_NOW | RTLD_GLOBAL))
+        return 32;
+    look(&before);
+    if (!use_ucx())
+        return 32;
+    look(&after);
+    if (xp_ucx_load(&info, NULL) != FAB_OK || info.was_there != ucx_first)
+        return 64;
+    return compare(&before, &after);
+}
+
+static void test_guest(void)
+{
+    for (int ucx_first = 0; ucx_first < 2; ucx_first++) {
+        int status = -1;
+        pid_t pid = fork();
+
+        CHECK_CASE(ucx_first ? "the host program brought its UCX" : "we brought UCX");
+        if (pid == 0)
+            _exit(guest(ucx_first));
+        CHECK(pid > 0 && waitpid(pid, &status, 0) == pid);
+        CHECK(WIFEXITED(status));
+        CHECK_EQ(WEXITSTATUS(status), 0);
+    }
+}
+
+static void test_refused(void)
+{
+    static const struct {
+        const char *label, *device;
+    } cases[] = {
+        {"no device", NULL},
+        {"an empty name", ""},
+        {"two devices", "lo,eth0"},
+        {"an interface that is not there", "nosuch0"},
+        {"a port that is not there", "nosuch_0:1"},
+    };
+
+    for (size_t i = 0; i < FAB_ARRAY_LEN(cases); i++) {
+        struct xp_rail_config rail = {.backend = &xp_backend_ucx, .device = cases[i].device};
+        struct xp_node_config config = {.rails = &rail, .rail_count = 1, .clock = fab_clock_real()};
+        struct xp_node *node = NULL;
+        struct fab_err err = {0};
+
+        CHECK_CASE("%s", cases[i].label);
+        CHECK(xp_node_create(&config, &node, &err) != FAB_OK);
+        CHECK(node == NULL);
+        CHECK(err.text[0] != '\0');
+    }
+}
+
+/* ---------------------------------------------------------------- 64 peers */
+
+enum { PEERS = 64, SOCKETS_A_PEER = 8 /* control and bulk, both ends are here, UCX may use two */ };
+
+static size_t count_entries(const char *path)
+{
+    DIR *folder = opendir(path);
+    size_t count = 0;
+
+    while (folder && readdir(folder))
+        count++;
+    if (folder)
+        (void)closedir(folder);
+    return count;
+}
+
+static void on_message(void *user, struct xp_conn *conn, const struct xp_message *message)
+{
+    (void)user;
+    if (message->kind == XP_CALL)
+        (void)!xp_reply(conn, message->number, (int32_t)message->op, NULL, 0, NULL);
+}
+
+static void call_done(struct xp_call *call, const struct xp_reply *reply)
+{
+    if (reply->carried == FAB_OK && reply->result == 5)
+        ++*(uint32_t *)call->user;
+}
+
+static struct xp_node *make_node(uint8_t id)
+{
+    struct xp_rail_config rail = {.backend = &xp_backend_ucx, .device = "lo", .numa_node = -1};
+    struct xp_node_config config = {
+        .rails = &rail, .rail_count = 1, .clock = fab_clock_real(), .polled = true};
+    struct xp_node *node = NULL;
+
+    config.node_id[0] = id;
+    (void)!xp_node_create(&config, &node, NULL);
+    return node;
+}
+
+static struct xp_conn *connect(struct xp_node *node, const struct xp_node *peer, uint64_t session,
+                               bool initiator)
+{
+    static const struct xp_handlers handlers = {.message = on_message};
+    struct xp_conn_config config = {
+        .session_id = session, .initiator = initiator, .handlers = &handlers};
+    struct xp_conn *conn = NULL;
+
+    config.peer_address = xp_node_address(peer, &config.peer_address_bytes);
+    (void)!xp_conn_open(node, &config, &conn, NULL);
+    return conn;
+}
+
+static uint32_t bulk_rails_up(struct xp_conn *const *conns)
+{
+    struct xp_conn_stats stats;
+    uint32_t up = 0;
+
+    for (int i = 0; i < PEERS; i++) {
+        xp_conn_stats(conns[i], &stats);
+        up += stats.rails[0].up;
+    }
+    return up;
+}
+
+static void test_many_peers(void)
+{
+    static struct xp_node *hub, *peers[PEERS];
+    static struct xp_conn *conns[PEERS];
+    static struct xp_call calls[PEERS];
+    const struct fab_clock *clock = fab_clock_real();
+    uint64_t limit_ns = fab_clock_now_ns(clock) + UINT64_C(50000000000);
+    uint32_t answered = 0;
+    size_t threads, descriptors;
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+    }
+    hub = make_node(1);
+    for (int i = 0; i < PEERS; i++) {
+        peers[i] = make_node((uint8_t)(i + 2));
+        if (!CHECK(hub && peers[i]))
+            return;
+    }
+    threads = count_entries("/proc/self/task");
+    descriptors = count_entries("/proc/self/fd");
+    for (int i = 0; i < PEERS; i++) {
+        calls[i] = (struct xp_call){.done = call_done, .user = &answered};
+        conns[i] = connect(hub, peers[i], (uint64_t)i + 1, true);
+        if (!CHECK(connect(peers[i], hub, (uint64_t)i + 1, false) && conns[i]))
+            return;
+        CHECK_EQ(xp_call_start(conns[i], 5, NULL, 0, &calls[i]), FAB_OK);
+    }
+    while ((answered < PEERS || bulk_rails_up(conns) < PEERS) &&
+           fab_clock_now_ns(clock) < limit_ns) {
+        (void)xp_node_poll(hub);
+        for (int i = 0; i < PEERS; i++)
+            (void)xp_node_poll(peers[i]);
+    }
+    CHECK_EQ(answered, PEERS);
+    CHECK_EQ(bulk_rails_up(conns), PEERS);
+    CHECK_EQ(count_entries("/proc/self/task"), threads);
+    CHECK_CASE("%zu descriptors, then %zu", descriptors, count_entries("/proc/self/fd"));
+    CHECK(count_entries("/proc/self/fd") <= descriptors + (size_t)PEERS * SOCKETS_A_PEER);
+    xp_node_destroy(hub);
+    for (int i = 0; i < PEERS; i++)
+        xp_node_destroy(peers[i]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CHECK_TEST(test_guest),
+        CHECK_TEST(test_refused),
+        CHECK_TEST(test_many_peers),
+    };
+    const char *reason = ucx_why_not();
+
+    if (reason)
+        check_skip("%s", reason);
+    return check_run(tests);
+}
