@@ -14,7 +14,7 @@
 #include <strings.h>
 
 #include "base/err.h"
-#include "softcuda/driver/state.h"
+#include "softcuda/devices/state.h"
 #include "softcuda/driver/va.h"
 
 struct soft_device {

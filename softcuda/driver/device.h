@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #include "base/status.h"
-#include "softcuda/driver/device_model.h"
+#include "softcuda/devices/device_model.h"
 
 struct fab_err;
 struct soft_device;

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
-#include "softcuda/driver/state.h"
+#include "softcuda/devices/state.h"
 #include "softcuda/nvml/nvml_int.h"
 
 enum { CUDA_VERSION_REPORTED = 13000, INIT_FLAGS = 3 /* NO_GPUS, NO_ATTACH: both are met */ };

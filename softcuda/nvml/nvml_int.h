@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "softcuda/driver/device_model.h"
+#include "softcuda/devices/device_model.h"
 #include "softcuda/nvml/nvml.h"
 
 struct state_account;

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "softcuda/driver/state.h"
+#include "softcuda/devices/state.h"
 #include "softcuda/nvml/nvml_int.h"
 
 enum { NO_INSTANCE = -1 };

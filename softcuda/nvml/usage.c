@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "softcuda/driver/state.h"
+#include "softcuda/devices/state.h"
 #include "softcuda/nvml/nvml_int.h"
 
 enum {

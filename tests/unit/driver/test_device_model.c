@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Tests of softcuda/driver/device_model.c and device.c: the device file, identities, visibility.
+ * Tests of softcuda/devices/device_model.c and device.c: the device file, identities, visibility.
  */
 #include "tests/support/check.h"
 
 #include "base/err.h"
 #include "base/settings.h"
+#include "softcuda/devices/device_model.h"
 #include "softcuda/driver/device.h"
-#include "softcuda/driver/device_model.h"
 #include "tests/unit/driver/support.h"
 
 static struct device_models models; /* large: not on the stack */

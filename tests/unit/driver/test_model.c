@@ -3,7 +3,7 @@
  */
 #include "tests/unit/driver/driver.h"
 
-#include "softcuda/driver/device_model.h"
+#include "softcuda/devices/device_model.h"
 #include "softcuda/driver/model.h"
 #include "softcuda/driver/module.h"
 

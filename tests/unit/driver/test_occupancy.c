@@ -3,7 +3,7 @@
  */
 #include "tests/support/check.h"
 
-#include "softcuda/driver/device_model.h"
+#include "softcuda/devices/device_model.h"
 #include "softcuda/driver/occupancy.h"
 #include "softcuda/warp/launch.h"
 

@@ -5,8 +5,8 @@
 
 #include <time.h>
 
-#include "softcuda/driver/device_model.h"
-#include "softcuda/driver/state.h"
+#include "softcuda/devices/device_model.h"
+#include "softcuda/devices/state.h"
 #include "softcuda/nvml/nvml.h"
 #include "tests/unit/driver/support.h"
 

@@ -10,7 +10,7 @@
 
 #include "base/err.h"
 #include "base/settings_text.h"
-#include "softcuda/driver/device_model.h"
+#include "softcuda/devices/device_model.h"
 
 static const char page[] = SOURCE_DIR "/man/softcuda.conf.5";
 static const char example[] = SOURCE_DIR "/configs/softcuda/example.cfg";

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * softcuda/driver/state.h - the account of one device, shared by all processes that use it.
+ * softcuda/devices/state.h - the account of one device, shared by all processes that use it.
  *
  * One file a device in the state directory, mapped by everybody: a header and a slot for each
  * process with the bytes it took. A process holds an open-file-description lock on its slot's
  * byte, which the kernel drops at its death, so what a killed process took is free again when
  * somebody next looks. It is a model's account, not a security boundary. Thread: any.
  */
-#ifndef SOFTCUDA_DRIVER_STATE_H
-#define SOFTCUDA_DRIVER_STATE_H
+#ifndef SOFTCUDA_DEVICES_STATE_H
+#define SOFTCUDA_DEVICES_STATE_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -50,4 +50,4 @@ uint64_t state_account_busy_ns(struct state_account *account);
 /* Fills up to `max` entries with living processes; returns how many there are. */
 uint32_t state_account_list(struct state_account *account, struct state_usage *usage, uint32_t max);
 
-#endif /* SOFTCUDA_DRIVER_STATE_H */
+#endif /* SOFTCUDA_DEVICES_STATE_H */

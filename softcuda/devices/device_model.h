@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * softcuda/driver/device_model.h - GPUs as the device file describes them.
+ * softcuda/devices/device_model.h - GPUs as the device file describes them.
  *
  * Plain data, no CUDA types: the driver, NVML and tests read it. Defaults are a small sm_89 part.
  * One table of settings (device_model_schema) feeds the reader, the environment and
  * softcuda.conf(5).
  */
-#ifndef SOFTCUDA_DRIVER_DEVICE_MODEL_H
-#define SOFTCUDA_DRIVER_DEVICE_MODEL_H
+#ifndef SOFTCUDA_DEVICES_DEVICE_MODEL_H
+#define SOFTCUDA_DEVICES_DEVICE_MODEL_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -77,4 +77,4 @@ const char *device_uuid_format(const uint8_t uuid[DEVICE_UUID_BYTES],
 FAB_NODISCARD enum fab_status device_pci_parse(const char *text, uint32_t *domain_out,
                                                uint32_t *bus_out, uint32_t *device_out);
 
-#endif /* SOFTCUDA_DRIVER_DEVICE_MODEL_H */
+#endif /* SOFTCUDA_DEVICES_DEVICE_MODEL_H */

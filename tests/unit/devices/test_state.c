@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Tests of softcuda/driver/state.c: the account of a device over several processes.
+ * Tests of softcuda/devices/state.c: the account of a device over several processes.
  */
 #include "tests/support/check.h"
 
@@ -10,8 +10,8 @@
 #include <sys/wait.h>
 
 #include "base/err.h"
-#include "softcuda/driver/device_model.h"
-#include "softcuda/driver/state.h"
+#include "softcuda/devices/device_model.h"
+#include "softcuda/devices/state.h"
 #include "tests/unit/driver/support.h"
 
 #define TOTAL UINT64_C(1000)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * softcuda/driver/device_settings_int.h - the device file as its settings table fills it.
+ * softcuda/devices/device_settings_int.h - the device file as its settings table fills it.
  *
  * Only device_settings.c (the table) and device_model.c (what becomes of it) see these structs.
  */
-#ifndef SOFTCUDA_DRIVER_DEVICE_SETTINGS_INT_H
-#define SOFTCUDA_DRIVER_DEVICE_SETTINGS_INT_H
+#ifndef SOFTCUDA_DEVICES_DEVICE_SETTINGS_INT_H
+#define SOFTCUDA_DEVICES_DEVICE_SETTINGS_INT_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -52,4 +52,4 @@ struct device_file {
 
 const struct fab_schema *device_row_schema(void);
 
-#endif /* SOFTCUDA_DRIVER_DEVICE_SETTINGS_INT_H */
+#endif /* SOFTCUDA_DEVICES_DEVICE_SETTINGS_INT_H */

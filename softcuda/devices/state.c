@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * softcuda/driver/state.c - the account file of a device.
+ * softcuda/devices/state.c - the account file of a device.
  *
  * Two descriptors: one is mapped, the other only carries the locks. A lock belongs to an open file
  * description, and both a mapping and a forked child would keep that alive; so the lock's
@@ -7,7 +7,7 @@
  * account's lock (held for a moment, also between threads by a mutex), byte 1 + i the life of
  * slot i. Totals are the sum of the living slots, so no crash can leave a wrong total.
  */
-#include "softcuda/driver/state.h"
+#include "softcuda/devices/state.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
-#include "softcuda/driver/device_model.h"
+#include "softcuda/devices/device_model.h"
 
 enum {
     STATE_MAGIC = 0x41435453, /* "STCA" */

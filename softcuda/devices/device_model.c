@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * softcuda/driver/device_model.c - reads the device file into plain device models.
+ * softcuda/devices/device_model.c - reads the device file into plain device models.
  *
  * The table of settings is in device_settings.c. Here its values become models: groups with a
  * count become that many devices, missing identities are derived (the same file gives the same
  * UUIDs and bus ids on every run), and what one row cannot check is checked across rows.
  */
-#include "softcuda/driver/device_model.h"
+#include "softcuda/devices/device_model.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@
 
 #include "base/err.h"
 #include "base/settings_file.h"
-#include "softcuda/driver/device_settings_int.h"
+#include "softcuda/devices/device_settings_int.h"
 
 static const uint32_t compute_versions[DEVICE_COMPUTE_COUNT][2] = {
     [DEVICE_COMPUTE_75] = {7, 5}, [DEVICE_COMPUTE_80] = {8, 0}, [DEVICE_COMPUTE_86] = {8, 6},

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * softcuda/driver/device_settings.c - the table of settings in a device file.
+ * softcuda/devices/device_settings.c - the table of settings in a device file.
  *
  * One row a setting; the same rows make softcuda.conf(5). The defaults describe a small sm_89 part
  * whose sizes suit a machine of a few cores: programs that size their grids by them do not
  * oversubscribe the CPU.
  */
-#include "softcuda/driver/device_settings_int.h"
+#include "softcuda/devices/device_settings_int.h"
 
-#include "softcuda/driver/device_model.h"
+#include "softcuda/devices/device_model.h"
 
 #define KIB (INT64_C(1) << 10)
 #define MIB (INT64_C(1) << 20)
