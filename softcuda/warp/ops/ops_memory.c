@@ -11,9 +11,9 @@
 
 /* ---- rows ------------------------------------------------------------------------------------ */
 
-OPS_INLINE enum ops_row_kind row_kind(const void *addresses, bool addr32, u32 step)
+OPS_INLINE enum ops_row_kind row_kind(const void *addresses, bool addr32, u64 step)
 {
-    return addr32 ? ops_row_kind32(addresses, step) : ops_row_kind64(addresses, step);
+    return addr32 ? ops_row_kind32(addresses, (u32)step) : ops_row_kind64(addresses, step);
 }
 
 /* The general handler for one row only. The mask is put back before anybody else sees it. */
@@ -39,7 +39,7 @@ OPS_INLINE const struct warp_insn *row_general(struct warp *w, const struct warp
     X(U8_U16, u8, u16)                                                                             \
     X(U8_U32, u8, u32) X(U16_U16, u16, u16) X(U32_U32, u32, u32) X(U64_U64, u64, u64)
 
-OPS_INLINE u32 element_bytes(enum ops_element element)
+OPS_INLINE u64 element_bytes(enum ops_element element)
 {
     return element == OPS_ELEMENT_U8_U16 || element == OPS_ELEMENT_U8_U32 ? 1
            : element == OPS_ELEMENT_U16_U16                               ? 2
@@ -47,7 +47,7 @@ OPS_INLINE u32 element_bytes(enum ops_element element)
                                                                           : 8;
 }
 
-OPS_INLINE u32 register_bytes(enum ops_element element)
+OPS_INLINE u64 register_bytes(enum ops_element element)
 {
     return element == OPS_ELEMENT_U64_U64                                    ? 8
            : element == OPS_ELEMENT_U32_U32 || element == OPS_ELEMENT_U8_U32 ? 4
@@ -64,7 +64,7 @@ OPS_INLINE void row_load(void *d, const void *from, u32 stride, enum ops_element
 #define ROW_LOAD(name, M, R)                                                                       \
     if (element == OPS_ELEMENT_##name) {                                                           \
         OPS_IVDEP for (unsigned l = 0; l < OPS_ROW; l++)((R *)d)[l] =                              \
-            ((const M *)from)[l * stride];                                                         \
+            ((const M *)from)[(size_t)l * stride];                                                 \
     }
     FAST_ELEMENTS(ROW_LOAD)
 #undef ROW_LOAD
@@ -78,7 +78,7 @@ OPS_INLINE void row_store(const void *b, void *to, u32 stride, enum ops_element 
     }
 #define ROW_STORE(name, M, R)                                                                      \
     if (element == OPS_ELEMENT_##name) {                                                           \
-        OPS_IVDEP for (unsigned l = 0; l < OPS_ROW; l++)((M *)to)[l * stride] =                    \
+        OPS_IVDEP for (unsigned l = 0; l < OPS_ROW; l++)((M *)to)[(size_t)l * stride] =            \
             (M)((const R *)b)[l];                                                                  \
     }
     FAST_ELEMENTS(ROW_STORE)
@@ -128,7 +128,7 @@ struct transfer {
 
 OPS_INLINE void move_row(const struct transfer *t, u64 host)
 {
-    const u32 bytes = element_bytes(t->element);
+    const u64 bytes = element_bytes(t->element);
 
     for (u32 n = 0; n < t->count; n++) {
         if (t->is_store)
@@ -140,7 +140,7 @@ OPS_INLINE void move_row(const struct transfer *t, u64 host)
 
 OPS_INLINE void move_lane(const struct transfer *t, u64 host, unsigned l)
 {
-    const u32 bytes = element_bytes(t->element);
+    const u64 bytes = element_bytes(t->element);
 
     for (u32 n = 0; n < t->count; n++) {
         if (t->is_store)
@@ -153,7 +153,7 @@ OPS_INLINE void move_lane(const struct transfer *t, u64 host, unsigned l)
 /* All lanes at one address: the load is spread; of a store the highest lane's value stays. */
 OPS_INLINE void move_same(const struct transfer *t, u64 host)
 {
-    const u32 bytes = element_bytes(t->element);
+    const u64 bytes = element_bytes(t->element);
 
     if (t->is_store) {
         move_lane(t, host, OPS_ROW - 1);
@@ -187,7 +187,8 @@ OPS_INLINE const struct warp_insn *move_lanes(struct warp *w, const struct warp_
                                               struct transfer t)
 {
     const u8 *addresses = (const u8 *)warp_at(w, in->a);
-    const u32 mask = w->mask, bytes = element_bytes(t.element) * t.count;
+    const u32 mask = w->mask;
+    const u64 bytes = element_bytes(t.element) * t.count;
     const u64 some = ops_row_address(in, addresses, t.addr32, (unsigned)__builtin_ctz(mask));
     const unsigned form = ops_form(t.kind, t.element, t.count == 4 ? 2 : t.count - 1);
     struct ops_place window;
@@ -206,7 +207,7 @@ OPS_INLINE const struct warp_insn *move_lanes(struct warp *w, const struct warp_
             FOR_LANES(on, l)
             move_lane(&t, window.host + ops_row_address(in, addresses, t.addr32, l), l);
         }
-        addresses += OPS_ROW * (t.addr32 ? 4 : 8);
+        addresses += (size_t)OPS_ROW * (t.addr32 ? 4 : 8);
         next_row(&t);
     }
     return in + 1;
@@ -216,7 +217,7 @@ OPS_INLINE const struct warp_insn *move_lanes(struct warp *w, const struct warp_
 OPS_INLINE bool row_is_easy(const struct transfer *t, const struct ops_place *window, u64 first,
                             enum ops_row_kind kind)
 {
-    const u32 bytes = element_bytes(t->element) * t->count;
+    const u64 bytes = element_bytes(t->element) * t->count;
 
     return kind != OPS_ROW_SCATTERED &&
            ops_place_holds(window, first, kind == OPS_ROW_CONSECUTIVE ? OPS_ROW * bytes : bytes,
@@ -236,8 +237,8 @@ OPS_INLINE void move_easy(const struct transfer *t, u64 host, enum ops_row_kind 
 OPS_INLINE bool move_rows(struct warp *w, const struct warp_insn *in, struct transfer t)
 {
     const u8 *addresses = (const u8 *)warp_at(w, in->a);
-    const u8 *others = addresses + OPS_ROW * (t.addr32 ? 4 : 8);
-    const u32 bytes = element_bytes(t.element) * t.count;
+    const u8 *others = addresses + (size_t)OPS_ROW * (t.addr32 ? 4 : 8);
+    const u64 bytes = element_bytes(t.element) * t.count;
     const u64 first = ops_row_address(in, addresses, t.addr32, 0);
     const u64 second = ops_row_address(in, others, t.addr32, 0);
     enum ops_row_kind kinds[2];

@@ -216,64 +216,63 @@ static u32 count_of(unsigned form)
         }                                                                                          \
     } while (0)
 
+/* A case of the switch below: memory bytes, register bytes, sign. */
+#define ELEMENT_KEY(memory, reg, is_signed) ((memory)*32 + (reg)*2 + (is_signed))
+#define LOAD_CASE(R, M)                                                                            \
+    case ELEMENT_KEY(sizeof(M), sizeof(R), (M)-1 < (M)1):                                          \
+        LOAD_LANES(R, M);                                                                          \
+        break;
+#define LOAD_SAME_CASE(T)                                                                          \
+    case ELEMENT_KEY(sizeof(T), sizeof(T), 0):                                                     \
+        LOAD_LANES(T, T);                                                                          \
+        break;
+
+/* 128 bits: low halves, then high halves. */
+static void load_wide(struct warp *w, u32 operand, const u64 at[WARP_LANES], u32 offset)
+{
+    u64 *d = OPS_VECTOR(u64, w, operand);
+
+    for (u32 m = w->mask; m; m &= m - 1) {
+        const unsigned lane = (unsigned)__builtin_ctz(m);
+        u64 value[2];
+        memcpy(value, ops_host(at[lane] + offset), sizeof(value));
+        d[lane] = value[0], d[WARP_LANES + lane] = value[1];
+    }
+}
+
+static void load_narrow(struct warp *w, const struct element *element, u32 operand,
+                        const u64 at[WARP_LANES], u32 offset)
+{
+    switch (ELEMENT_KEY(element->memory_bytes, element->register_bytes, element->is_signed)) {
+        LOAD_CASE(u16, u8)
+        LOAD_CASE(u32, u8)
+        LOAD_CASE(u64, u8)
+        LOAD_CASE(s16, s8)
+        LOAD_CASE(s32, s8)
+        LOAD_CASE(s64, s8)
+        LOAD_CASE(u32, u16)
+        LOAD_CASE(u64, u16)
+        LOAD_CASE(s32, s16)
+        LOAD_CASE(s64, s16)
+        LOAD_CASE(u64, u32)
+        LOAD_CASE(s64, s32)
+    default:
+        break;
+    }
+}
+
 static void load_element(struct warp *w, const struct element *element, u32 operand,
                          const u64 at[WARP_LANES], u32 offset)
 {
-    switch (element->memory_bytes * 32 + element->register_bytes * 2 + element->is_signed) {
-    case 1 * 32 + 2 * 2:
-        LOAD_LANES(u16, u8);
+    switch (ELEMENT_KEY(element->memory_bytes, element->register_bytes, 0)) {
+        LOAD_SAME_CASE(u16)
+        LOAD_SAME_CASE(u32)
+        LOAD_SAME_CASE(u64)
+    case ELEMENT_KEY(16, 16, 0):
+        load_wide(w, operand, at, offset);
         break;
-    case 1 * 32 + 4 * 2:
-        LOAD_LANES(u32, u8);
-        break;
-    case 1 * 32 + 8 * 2:
-        LOAD_LANES(u64, u8);
-        break;
-    case 1 * 32 + 2 * 2 + 1:
-        LOAD_LANES(s16, s8);
-        break;
-    case 1 * 32 + 4 * 2 + 1:
-        LOAD_LANES(s32, s8);
-        break;
-    case 1 * 32 + 8 * 2 + 1:
-        LOAD_LANES(s64, s8);
-        break;
-    case 2 * 32 + 2 * 2:
-        LOAD_LANES(u16, u16);
-        break;
-    case 2 * 32 + 4 * 2:
-        LOAD_LANES(u32, u16);
-        break;
-    case 2 * 32 + 8 * 2:
-        LOAD_LANES(u64, u16);
-        break;
-    case 2 * 32 + 4 * 2 + 1:
-        LOAD_LANES(s32, s16);
-        break;
-    case 2 * 32 + 8 * 2 + 1:
-        LOAD_LANES(s64, s16);
-        break;
-    case 4 * 32 + 4 * 2:
-        LOAD_LANES(u32, u32);
-        break;
-    case 4 * 32 + 8 * 2:
-        LOAD_LANES(u64, u32);
-        break;
-    case 4 * 32 + 8 * 2 + 1:
-        LOAD_LANES(s64, s32);
-        break;
-    case 8 * 32 + 8 * 2:
-        LOAD_LANES(u64, u64);
-        break;
-    default: { /* 16 bytes: low halves, then high halves */
-        u64 *d = OPS_VECTOR(u64, w, operand);
-        for (u32 m = w->mask; m; m &= m - 1) {
-            const unsigned lane = (unsigned)__builtin_ctz(m);
-            u64 value[2];
-            memcpy(value, ops_host(at[lane] + offset), sizeof(value));
-            d[lane] = value[0], d[WARP_LANES + lane] = value[1];
-        }
-    }
+    default:
+        load_narrow(w, element, operand, at, offset);
     }
 }
 
@@ -285,7 +284,7 @@ static void store_element(struct warp *w, const struct element *element, u32 ope
 
     for (u32 m = w->mask; m; m &= m - 1) {
         const unsigned lane = (unsigned)__builtin_ctz(m);
-        const u8 *value = source + lane * element->register_bytes;
+        const u8 *value = source + (size_t)lane * element->register_bytes;
         void *to = ops_host(at[lane] + offset);
 
         switch (element->memory_bytes) {

@@ -52,7 +52,7 @@ OPS_INLINE enum ops_row_kind ops_row_kind64(const u64 *addresses, u64 step)
     for (unsigned n = 0; n < OPS_ROW * 8 / OPS_PART; n++) {
         const ops_part64 apart = ((const ops_part64 *)addresses)[n] - addresses[0];
         delta |= apart;
-        differs |= apart ^ ((numbers + n * (OPS_PART / 8)) * step);
+        differs |= apart ^ ((numbers + (u64)n * (OPS_PART / 8)) * step);
     }
     if (OPS_IS_ZERO(differs))
         return OPS_ROW_CONSECUTIVE;
@@ -125,7 +125,7 @@ OPS_INLINE u64 ops_row_address(const struct warp_insn *in, const void *addresses
 /* Are the lanes `on` of a row all in the place? (A loop and not vector types: those of more than
  * the machine's width are compared element by element.) */
 OPS_INLINE bool ops_row_inside(const struct warp_insn *in, const void *addresses, bool addr32,
-                               u32 on, const struct ops_place *place, u32 bytes)
+                               u32 on, const struct ops_place *place, u64 bytes)
 {
     const u64 limit = place->size - bytes, lo = place->lo, imm = (u64)in->imm;
     u64 bad = 0;

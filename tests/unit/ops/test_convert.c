@@ -302,7 +302,7 @@ static void test_floats_to_integers(void)
 {
     for (size_t to = 0; to < INTEGERS; to++)
         for (size_t from = INTEGERS; from < TYPES; from++)
-            for (uint8_t round = PTX_ROUND_RNI; round <= PTX_ROUND_RPI; round++) {
+            for (uint8_t round = PTX_ROUND_RNI; round <= (uint8_t)PTX_ROUND_RPI; round++) {
                 const unsigned bytes = natural(&types[to]);
                 check_conversion(&types[to], &types[from], round, 0, bytes, types[from].bytes);
                 check_conversion(&types[to], &types[from], round, PTX_F_SAT, bytes,
@@ -318,7 +318,7 @@ static void test_integers_to_floats(void)
 {
     for (size_t to = INTEGERS; to < TYPES; to++)
         for (size_t from = 0; from < INTEGERS; from++)
-            for (uint8_t round = PTX_ROUND_RN; round <= PTX_ROUND_RP; round++) {
+            for (uint8_t round = PTX_ROUND_RN; round <= (uint8_t)PTX_ROUND_RP; round++) {
                 const unsigned bytes = natural(&types[from]);
                 check_conversion(&types[to], &types[from], round, 0, types[to].bytes, bytes);
                 if (bytes < 8)
@@ -332,7 +332,7 @@ static void test_floats(void)
 {
     for (size_t to = INTEGERS; to < TYPES; to++)
         for (size_t from = INTEGERS; from < TYPES; from++)
-            for (uint8_t round = PTX_ROUND_NONE; round <= PTX_ROUND_RPI; round++) {
+            for (uint8_t round = PTX_ROUND_NONE; round <= (uint8_t)PTX_ROUND_RPI; round++) {
                 if (round == PTX_ROUND_RNA)
                     continue;
                 for (uint32_t form = 0; form < 4; form++)

@@ -306,7 +306,7 @@ static bool ask_type(uint8_t family, uint8_t type, unsigned ask, struct found *f
 
     for (size_t s = 0; s < (ask & ASK_SUBS ? FAB_ARRAY_LEN(subs) + 1 : 1); s++)
         for (size_t p = 0; p < (ask & ASK_SPACES ? FAB_ARRAY_LEN(spaces) : 1); p++)
-            for (uint8_t t2 = 0; t2 < (ask & ASK_TYPE2 ? PTX_TYPE_COUNT : 1); t2++) {
+            for (uint8_t t2 = 0; t2 < (uint8_t)(ask & ASK_TYPE2 ? PTX_TYPE_COUNT : 1); t2++) {
                 bool here = false;
                 const struct ptx_op op = {.family = family,
                                           .type = type,
@@ -354,7 +354,7 @@ static void write_family(struct text *text, uint8_t family, unsigned ask)
     bool any = false, has_type2 = false;
 
     add(text, "| `%s` | ", rig_family(&op));
-    for (uint8_t type = 0; type < PTX_TYPE_COUNT; type++)
+    for (uint8_t type = 0; type < (uint8_t)PTX_TYPE_COUNT; type++)
         if (ask_type(family, type, ask, &found)) {
             if (type)
                 add(text, "%s%s", any ? " " : "", rig_type(type));
@@ -362,7 +362,7 @@ static void write_family(struct text *text, uint8_t family, unsigned ask)
             if (!type)
                 break; /* a family without types */
         }
-    for (uint8_t type = 1; type < PTX_TYPE_COUNT; type++)
+    for (uint8_t type = 1; type < (uint8_t)PTX_TYPE_COUNT; type++)
         if (found.types2[type]) {
             add(text, "%s%s", has_type2 ? " " : " of ", rig_type(type));
             has_type2 = true;
@@ -374,7 +374,7 @@ static void write_family(struct text *text, uint8_t family, unsigned ask)
 
 static bool ask_convert(uint8_t to, uint8_t from)
 {
-    for (uint8_t round = 0; round <= PTX_ROUND_RPI; round++)
+    for (uint8_t round = 0; round <= (uint8_t)PTX_ROUND_RPI; round++)
         if (has(&(struct ptx_op){.family = PTX_CVT, .type = to, .type2 = from, .round = round}))
             return true;
     return false;
@@ -385,9 +385,9 @@ static void write_convert(struct text *text)
     add(text, "\n`cvt`, in every rounding that the pair has, with .ftz, .sat, .relu and .satfinite "
               "where PTX\nallows them, and registers wider than the type:\n\n"
               "| from | to |\n| --- | --- |\n");
-    for (uint8_t from = 1; from < PTX_TYPE_COUNT; from++) {
+    for (uint8_t from = 1; from < (uint8_t)PTX_TYPE_COUNT; from++) {
         bool any = false;
-        for (uint8_t to = 1; to < PTX_TYPE_COUNT; to++) {
+        for (uint8_t to = 1; to < (uint8_t)PTX_TYPE_COUNT; to++) {
             if (!ask_convert(to, from))
                 continue;
             if (!any)

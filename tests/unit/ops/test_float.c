@@ -163,7 +163,7 @@ static void test_arithmetic(void)
                 {PTX_MAD, 3, true}, {PTX_DIV, 2, false}, {PTX_RCP, 1, false}, {PTX_SQRT, 1, false}};
 
     for (size_t r = 0; r < FAB_ARRAY_LEN(rows); r++)
-        for (uint8_t round = PTX_ROUND_RN; round <= PTX_ROUND_RP; round++) {
+        for (uint8_t round = PTX_ROUND_RN; round <= (uint8_t)PTX_ROUND_RP; round++) {
             check_arithmetic(rows[r].family, PTX_F64, round, 0, rows[r].sources);
             for (uint32_t form = 0; form < (rows[r].can_saturate ? 4u : 2u); form++)
                 check_arithmetic(rows[r].family, PTX_F32, round,
@@ -364,7 +364,7 @@ static void check_comparison(uint8_t type, uint8_t cmp, uint32_t flags)
     const unsigned bytes = sizes[type];
     const bool is_float = type == PTX_F32 || type == PTX_F64;
 
-    for (uint8_t boolop = PTX_BOOL_NONE; boolop <= PTX_BOOL_XOR; boolop++) {
+    for (uint8_t boolop = PTX_BOOL_NONE; boolop <= (uint8_t)PTX_BOOL_XOR; boolop++) {
         struct rig_case c = {
             .op = {.family = PTX_SETP, .type = type, .cmp = cmp, .boolop = boolop, .flags = flags},
             .d = 1,
@@ -391,15 +391,15 @@ static void test_comparisons(void)
     static const uint8_t bits[] = {PTX_B16, PTX_B32, PTX_B64};
 
     for (size_t t = 0; t < 3; t++) {
-        for (uint8_t cmp = PTX_CMP_EQ; cmp <= PTX_CMP_HS; cmp++)
+        for (uint8_t cmp = PTX_CMP_EQ; cmp <= (uint8_t)PTX_CMP_HS; cmp++)
             check_comparison(unsigneds[t], cmp, 0);
-        for (uint8_t cmp = PTX_CMP_EQ; cmp <= PTX_CMP_GE; cmp++)
+        for (uint8_t cmp = PTX_CMP_EQ; cmp <= (uint8_t)PTX_CMP_GE; cmp++)
             check_comparison(signeds[t], cmp, 0);
         check_comparison(bits[t], PTX_CMP_EQ, 0);
         check_comparison(bits[t], PTX_CMP_NE, 0);
         rig_check_refused(&(struct ptx_op){.family = PTX_SETP, .type = bits[t], .cmp = PTX_CMP_LT});
     }
-    for (uint8_t cmp = PTX_CMP_EQ; cmp <= PTX_CMP_NAN; cmp++) {
+    for (uint8_t cmp = PTX_CMP_EQ; cmp <= (uint8_t)PTX_CMP_NAN; cmp++) {
         if (cmp >= PTX_CMP_LO && cmp <= PTX_CMP_HS)
             continue;
         check_comparison(PTX_F32, cmp, 0);
@@ -479,7 +479,7 @@ static void test_classes_and_selection(void)
                                     PTX_S32, PTX_U64, PTX_F32, PTX_F64};
     static const uint8_t bytes[] = {2, 4, 8, 2, 4, 8, 4, 8};
 
-    for (uint8_t sub = PTX_SUB_FINITE; sub <= PTX_SUB_SUBNORMAL; sub++)
+    for (uint8_t sub = PTX_SUB_FINITE; sub <= (uint8_t)PTX_SUB_SUBNORMAL; sub++)
         for (int wide = 0; wide < 2; wide++)
             rig_check(&(struct rig_case){
                 .op = {.family = PTX_TESTP, .type = wide ? PTX_F64 : PTX_F32, .sub = sub},

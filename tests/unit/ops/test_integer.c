@@ -545,7 +545,7 @@ static void test_words(void)
     }
     rig_check(&(struct rig_case){
         .op = {.family = PTX_FNS, .type = PTX_B32}, .d = 4, .a = 4, .b = 4, .c = 4, .oracle = nth});
-    for (uint8_t mode = PTX_SUB_F4E - 1; mode <= PTX_SUB_RC16; mode++)
+    for (uint8_t mode = PTX_SUB_F4E - 1; mode <= (uint8_t)PTX_SUB_RC16; mode++)
         rig_check(&(struct rig_case){.op = {.family = PTX_PRMT,
                                             .type = PTX_B32,
                                             .sub = mode < PTX_SUB_F4E ? PTX_SUB_NONE : mode},

@@ -47,7 +47,7 @@ static uint64_t device_address(enum window window, unsigned lane, uint64_t offse
     case WINDOW_GENERIC_SHARED:
         return (uint64_t)(uintptr_t)rig.shared + offset;
     case WINDOW_GENERIC_LOCAL:
-        return (uint64_t)(uintptr_t)rig.local + lane * RIG_LOCAL_BYTES + offset;
+        return (uint64_t)(uintptr_t)rig.local + (uint64_t)lane * RIG_LOCAL_BYTES + offset;
     case WINDOW_SHARED:
     case WINDOW_SHARED32:
     case WINDOW_LOCAL:
@@ -62,7 +62,7 @@ static uint8_t *host_memory(enum window window, unsigned lane, uint64_t offset)
     if (window == WINDOW_SHARED || window == WINDOW_SHARED32 || window == WINDOW_GENERIC_SHARED)
         return rig.shared + offset;
     if (window == WINDOW_LOCAL || window == WINDOW_GENERIC_LOCAL)
-        return rig.local + lane * RIG_LOCAL_BYTES + offset;
+        return rig.local + (uint64_t)lane * RIG_LOCAL_BYTES + offset;
     return window == WINDOW_CONST ? rig.constant + offset : rig.device + offset;
 }
 
@@ -91,7 +91,7 @@ static uint64_t pattern_offset(enum pattern pattern, unsigned lane, unsigned byt
         slot = 31 - lane;
         break;
     case STRIDED:
-        slot = 3 * lane;
+        slot = UINT64_C(3) * lane;
         break;
     case SCATTERED:
     case PATTERNS:
@@ -156,7 +156,7 @@ static uint64_t extended(uint64_t value, unsigned element, unsigned register_byt
 /* Word `n` of a lane's register: 128-bit registers are two planes of 64 bits. */
 static uint64_t *register_word(enum rig_slot slot, unsigned lane, unsigned n)
 {
-    return (uint64_t *)rig_lanes(slot) + n * WARP_LANES + lane;
+    return (uint64_t *)rig_lanes(slot) + (size_t)n * WARP_LANES + lane;
 }
 
 static void check_load(const struct transfer *t, const uint64_t offsets[WARP_LANES], uint32_t mask)
@@ -165,7 +165,7 @@ static void check_load(const struct transfer *t, const uint64_t offsets[WARP_LAN
 
     for (unsigned n = 0; n < t->count; n++)
         for (unsigned lane = 0; lane < WARP_LANES; lane++) {
-            const uint8_t *from = host_memory(t->window, lane, offsets[lane] + n * bytes);
+            const uint8_t *from = host_memory(t->window, lane, offsets[lane] + (uint64_t)n * bytes);
             uint64_t words[2] = {0};
 
             memcpy(words, from, bytes);
@@ -193,7 +193,7 @@ static void put_stored(const struct transfer *t, const uint64_t offsets[WARP_LAN
             const enum rig_slot slot = n ? vector_slots[n] : SLOT_B;
             uint64_t words[2] = {rig_get(slot, t->register_bytes < 8 ? t->register_bytes : 8, lane),
                                  bytes == 16 ? *register_word(slot, lane, 1) : 0};
-            memcpy(host_memory(t->window, lane, offsets[lane] + n * bytes), words, bytes);
+            memcpy(host_memory(t->window, lane, offsets[lane] + (uint64_t)n * bytes), words, bytes);
         }
 }
 

@@ -38,6 +38,12 @@ static uint8_t any_byte(unsigned count)
     return random % 16 == 0 ? (uint8_t)(random >> 8) : (uint8_t)((random >> 8) % count);
 }
 
+static uint32_t few_bits(void)
+{
+    const uint64_t a = rig_random(), b = rig_random(), c = rig_random();
+    return (uint32_t)(a & b & c);
+}
+
 enum { OPERATIONS = 400000 };
 
 static void test_any_operation(void)
@@ -47,20 +53,20 @@ static void test_any_operation(void)
 
     check_case("operations at random");
     for (unsigned i = 0; i < OPERATIONS; i++) {
-        const struct ptx_op op = {
-            .family = rig_random() % 16 ? (uint16_t)(rig_random() % PTX_FAMILY_COUNT)
-                                        : (uint16_t)rig_random(),
-            .type = any_byte(PTX_TYPE_COUNT),
-            .type2 = any_byte(PTX_TYPE_COUNT),
-            .sub = any_byte(PTX_SUB_COMPLETE_TX + 1),
-            .cmp = any_byte(PTX_CMP_NAN + 1),
-            .boolop = any_byte(4),
-            .round = rig_random() % 2 ? 0 : any_byte(PTX_ROUND_RPI + 1),
-            .space = any_byte(PTX_SPACE_PARAM + 1),
-            .vec = any_byte(9),
-            .sem = any_byte(PTX_SEM_SC + 1),
-            .scope = any_byte(PTX_SCOPE_SYS + 1),
-            .flags = rig_random() % 2 ? 0 : (uint32_t)(rig_random() & rig_random() & rig_random())};
+        const struct ptx_op op = {.family = rig_random() % 16
+                                                ? (uint16_t)(rig_random() % PTX_FAMILY_COUNT)
+                                                : (uint16_t)rig_random(),
+                                  .type = any_byte(PTX_TYPE_COUNT),
+                                  .type2 = any_byte(PTX_TYPE_COUNT),
+                                  .sub = any_byte(PTX_SUB_COMPLETE_TX + 1),
+                                  .cmp = any_byte(PTX_CMP_NAN + 1),
+                                  .boolop = any_byte(4),
+                                  .round = rig_random() % 2 ? 0 : any_byte(PTX_ROUND_RPI + 1),
+                                  .space = any_byte(PTX_SPACE_PARAM + 1),
+                                  .vec = any_byte(9),
+                                  .sem = any_byte(PTX_SEM_SC + 1),
+                                  .scope = any_byte(PTX_SCOPE_SYS + 1),
+                                  .flags = rig_random() % 2 ? 0 : few_bits()};
         const struct warp_form form = {.addr32 = rig_random() & 1,
                                        .addr_constant = rig_random() & 1,
                                        .dst_bytes = any_byte(17),

@@ -110,7 +110,7 @@ static void shuffles(const struct warp_isa *isa)
 {
     static const uint32_t clamps[] = {31, 0, 0x1f | 16 << 8, 0 | 24 << 8, 7 | 24 << 8};
 
-    for (uint8_t mode = PTX_SUB_UP; mode <= PTX_SUB_IDX; mode++)
+    for (uint8_t mode = PTX_SUB_UP; mode <= (uint8_t)PTX_SUB_IDX; mode++)
         for (uint32_t b = 0; b < 34; b++)
             for (size_t c = 0; c < FAB_ARRAY_LEN(clamps); c++)
                 for (size_t m = 0; m < FAB_ARRAY_LEN(masks); m++)
@@ -424,9 +424,10 @@ static void copies(const struct warp_isa *isa)
             memset(rig.shared, 0xee, sizeof(rig.shared));
             for (unsigned lane = 0; lane < WARP_LANES; lane++) {
                 const bool reads = lane % 5 != 0;
-                rig_put(SLOT_A, 8, lane, lane * bytes);
+                rig_put(SLOT_A, 8, lane, (size_t)lane * bytes);
                 rig_put(SLOT_B, 8, lane,
-                        is_part && !reads ? 16 : (uint64_t)(uintptr_t)rig.device + 64 * lane);
+                        is_part && !reads ? 16
+                                          : (uint64_t)(uintptr_t)rig.device + (size_t)64 * lane);
                 rig_put(SLOT_X0, 4, lane, reads ? lane % (bytes + 1) : 0);
             }
             rig.insn[0].imm = 256; /* belongs to the destination only */
@@ -435,10 +436,10 @@ static void copies(const struct warp_isa *isa)
                 uint8_t wanted[16] = {0};
                 const uint32_t taken = is_part ? (uint32_t)rig_get(SLOT_X0, 4, lane) : bytes;
 
-                memcpy(wanted, rig.device + 64 * lane, taken);
+                memcpy(wanted, rig.device + (size_t)64 * lane, taken);
                 if (lane >= 28)
                     memset(wanted, 0xee, sizeof(wanted));
-                CHECK_MEM(rig.shared + 256 + lane * bytes, wanted, bytes);
+                CHECK_MEM(rig.shared + 256 + (size_t)lane * bytes, wanted, bytes);
             }
         }
 }

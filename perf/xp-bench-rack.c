@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * perf/xp-bench-rack.c - see xp-bench-rack.h.
+ */
+#include "perf/xp-bench-rack.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/json.h"
+
+enum { OUTPUT_BYTES = 256 << 10, ARGUMENTS_MAX = 32, TRIES = 100, TRY_NS = 20000000 };
+
+/* In a child: becomes the program, in a namespace of the rack ("2", "switch0"). */
+static void become(const char *space, int out, const char *const *arguments)
+{
+    char path[128], *copies[ARGUMENTS_MAX + 1] = {NULL};
+    int fd, null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    (void)snprintf(path, sizeof(path), "%s/%s.net", getenv("RACK_RUN"), space);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || setns(fd, CLONE_NEWNET) != 0 || unshare(CLONE_NEWNS) != 0 ||
+        mount("sysfs", "/sys", "sysfs", 0, NULL) != 0)
+        _exit(126);
+    (void)dup2(null, STDIN_FILENO);
+    (void)dup2(out >= 0 ? out : null, STDOUT_FILENO);
+    (void)dup2(null, STDERR_FILENO);
+    (void)setenv("UCX_TLS", "tcp", 1);
+    (void)setenv("UCX_NET_DEVICES", "rail0", 1);
+    for (size_t i = 0; i < ARGUMENTS_MAX && arguments[i]; i++)
+        copies[i] = strdup(arguments[i]);
+    (void)execvp(copies[0], copies);
+    _exit(127);
+}
+
+static pid_t start(const char *space, int out, const char *const *arguments)
+{
+    pid_t pid = fork();
+
+    if (pid == 0)
+        become(space, out, arguments);
+    return pid;
+}
+
+static bool finish(pid_t pid)
+{
+    int status = 1;
+
+    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    return pid > 0 && status == 0;
+}
+
+static bool run(const char *space, const char *const *arguments)
+{
+    return finish(start(space, -1, arguments));
+}
+
+/* Runs it and keeps what it prints. */
+static bool run_and_read(const char *space, char *text, const char *const *arguments)
+{
+    int fds[2];
+    pid_t pid;
+    size_t used = 0;
+    ssize_t got = 1;
+
+    if (pipe2(fds, O_CLOEXEC) != 0)
+        return false;
+    pid = start(space, fds[1], arguments);
+    (void)close(fds[1]);
+    while (got > 0 && used < OUTPUT_BYTES - 1) {
+        got = read(fds[0], text + used, OUTPUT_BYTES - 1 - used);
+        used += got > 0 ? (size_t)got : 0;
+    }
+    text[used] = '\0';
+    (void)close(fds[0]);
+    return finish(pid);
+}
+
+/* The same with a server on host 2 that serves one client; the client tries until it is there. */
+static bool run_pair(char *text, const char *const *server, const char *const *client)
+{
+    pid_t pid = start("2", -1, server);
+    bool done = false;
+
+    for (int i = 0; i < TRIES && !done; i++) {
+        (void)nanosleep(&(struct timespec){.tv_nsec = TRY_NS}, NULL);
+        done = run_and_read("1", text, client);
+    }
+    if (!done && pid > 0)
+        (void)kill(pid, SIGKILL);
+    (void)finish(pid);
+    return done;
+}
+
+/* ---------------------------------------------------------------- the hosts */
+
+bool bench_set_rate(unsigned rail, const char *rate)
+{
+    static const char *const hosts[] = {"1", "2"};
+    bool done = true;
+    char device[16];
+
+    (void)snprintf(device, sizeof(device), "rail%u", rail);
+    for (int i = 0; i < 2; i++) {
+        (void)run(hosts[i], (const char *[]){"tc", "qdisc", "del", "dev", device, "root", NULL});
+        if (rate)
+            done = run(hosts[i],
+                       (const char *[]){"tc", "qdisc", "add", "dev", device, "root", "tbf", "rate",
+                                        rate, "burst", "256k", "latency", "50ms", NULL}) &&
+                   done;
+    }
+    return done;
+}
+
+bool bench_set_link(unsigned rail, unsigned host, bool up)
+{
+    char space[16], port[16];
+
+    (void)snprintf(space, sizeof(space), "switch%u", rail);
+    (void)snprintf(port, sizeof(port), "p%u", host);
+    return run(space, (const char *[]){"ip", "link", "set", port, up ? "up" : "down", NULL});
+}
+
+/* ---------------------------------------------------------------- foreign programs */
+
+/* A column of the last line of ucx_perftest -v. */
+static double perftest(const char *test, size_t size_bytes, unsigned count, int column)
+{
+    static char text[OUTPUT_BYTES];
+    char size[24], iterations[16], *line = text, *next;
+
+    (void)snprintf(size, sizeof(size), "%zu", size_bytes);
+    (void)snprintf(iterations, sizeof(iterations), "%u", count);
+    if (!run_pair(text, (const char *[]){"ucx_perftest", "-t", test, NULL},
+                  (const char *[]){"ucx_perftest", "10.77.0.2", "-t", test, "-s", size, "-n",
+                                   iterations, "-w", "10", "-f", "-v", NULL}))
+        return 0;
+    while ((next = strchr(line, '\n')) != NULL && next[1] != '\0')
+        line = next + 1;
+    for (; column > 0; column--) {
+        line = strchr(line, ',');
+        if (!line)
+            return 0;
+        line++;
+    }
+    return strtod(line, NULL);
+}
+
+double bench_perftest_latency_us(size_t size_bytes, unsigned count)
+{
+    return perftest("ucp_am_lat", size_bytes, count, 1);
+}
+
+double bench_perftest_bandwidth(size_t size_bytes, unsigned count)
+{
+    return perftest("ucp_am_bw", size_bytes, count, 5) * (1 << 20);
+}
+
+double bench_iperf3(unsigned rail, unsigned seconds)
+{
+    static char text[OUTPUT_BYTES];
+    char address[16], duration[16];
+    const json_t *value;
+    json_t *root;
+    double bits = 0;
+
+    (void)snprintf(address, sizeof(address), "10.77.%u.2", rail);
+    (void)snprintf(duration, sizeof(duration), "%u", seconds);
+    if (!run_pair(text, (const char *[]){"iperf3", "-s", "-1", NULL},
+                  (const char *[]){"iperf3", "-c", address, "-t", duration, "-J", NULL}) ||
+        fab_json_load(text, strlen(text), "iperf3", NULL, &root, NULL) != FAB_OK)
+        return 0;
+    if (fab_json_get(root, "end.sum_received.bits_per_second", &value, NULL) == FAB_OK)
+        bits = json_number_value(value);
+    json_decref(root);
+    return bits / 8;
+}

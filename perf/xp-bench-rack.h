@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * perf/xp-bench-rack.h - what xp-bench does to its two hosts, and the foreign programs on them.
+ *
+ * The hosts are namespaces made by tests/rack/rack.sh; we are on host 1.
+ */
+#ifndef PERF_XP_BENCH_RACK_H
+#define PERF_XP_BENCH_RACK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Both directions of a rail; NULL: as fast as the machine. */
+bool bench_set_rate(unsigned rail, const char *rate);
+/* The port of a host's link on its switch. */
+bool bench_set_link(unsigned rail, unsigned host, bool up);
+
+/* Median half round trip of an active message with so many bytes, in us; 0: it did not work. */
+double bench_perftest_latency_us(size_t size_bytes, unsigned count);
+/* Bytes per second of active messages; 0: it did not work. */
+double bench_perftest_bandwidth(size_t size_bytes, unsigned count);
+/* Bytes per second of one TCP stream over a rail; 0: it did not work. */
+double bench_iperf3(unsigned rail, unsigned seconds);
+
+#endif /* PERF_XP_BENCH_RACK_H */
