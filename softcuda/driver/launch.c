@@ -74,16 +74,17 @@ static void launch_computed(struct soft_command *command)
     const struct device_model *model = soft_device_model(device);
     uint64_t threads = (uint64_t)launch->grid[0] * launch->grid[1] * launch->grid[2] *
                        launch->block[0] * launch->block[1] * launch->block[2];
-    uint64_t now_ns;
+    uint64_t now_ns, duration_ns;
 
     if (FAB_LIKELY(model->time == DEVICE_TIME_REAL) || launch->result != CUDA_SUCCESS) {
         launch_ended(command);
         return;
     }
     now_ns = soft_now_ns();
-    command->end_ns = soft_model_end_ns(soft_device_ordinal(device),
-                                        command->ready_ns ? command->ready_ns : now_ns,
-                                        soft_model_duration_ns(model, launch->function, threads));
+    duration_ns = soft_model_duration_ns(model, launch->function, threads);
+    soft_device_busy(device, duration_ns);
+    command->end_ns = soft_model_end_ns(
+        soft_device_ordinal(device), command->ready_ns ? command->ready_ns : now_ns, duration_ns);
     if (command->end_ns <= now_ns) {
         command->end_ns = now_ns; /* computing took longer than the model: then that counts */
         launch_ended(command);
@@ -104,7 +105,10 @@ static void grid_done(void *arg, const struct warp_outcome *outcome)
 {
     struct soft_command *command = arg;
     struct launch *launch = launch_of(command);
+    struct soft_device *device = command->context->device;
 
+    if (soft_device_model(device)->time == DEVICE_TIME_REAL)
+        soft_device_busy(device, outcome->ended_ns - outcome->started_ns);
     if (FAB_UNLIKELY(outcome->failed)) {
         launch->result = soft_fault_result(outcome->kind);
         if (soft_context_error(command->context) == CUDA_SUCCESS) /* else: it was cancelled */

@@ -17,6 +17,7 @@
 enum {
     LINES_MAX = 100, /* kept; older ones go */
     DUMP_BYTES_MAX = 25600,
+    CALLBACKS_MAX = 16, /* registered at a time */
 };
 
 struct log_callback {
@@ -31,25 +32,42 @@ static struct {
     char *line[LINES_MAX]; /* ring: line number n is at n % LINES_MAX */
     unsigned next;         /* number of the next line */
     struct log_callback *callbacks;
+    size_t callback_count; /* at most CALLBACKS_MAX */
 } journal = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* References to the callbacks of this moment, the newest first: they run without the lock, since
+ * they may call cuLogs functions themselves. Returns how many of `list` are filled. */
+static size_t take_callbacks_locked(struct log_callback *list[CALLBACKS_MAX])
+{
+    size_t count = 0;
+
+    for (struct log_callback *at = journal.callbacks; at; at = at->next) {
+        soft_object_ref(&at->object);
+        list[count++] = at;
+    }
+    return count;
+}
 
 void soft_log_add(CUlogLevel level, const char *line)
 {
     char *kept = fab_alloc_text(line);
-    struct log_callback *callback;
+    struct log_callback *callbacks[CALLBACKS_MAX];
+    size_t count;
 
     pthread_mutex_lock(&journal.lock);
     if (kept) {
         free(journal.line[journal.next % LINES_MAX]);
         journal.line[journal.next++ % LINES_MAX] = kept;
     }
-    for (callback = journal.callbacks; callback; callback = callback->next) {
+    count = take_callbacks_locked(callbacks);
+    pthread_mutex_unlock(&journal.lock);
+    for (size_t i = 0; i < count; i++) {
         char copy[256];
 
         (void)snprintf(copy, sizeof(copy), "%s", line);
-        callback->fn(callback->arg, level, copy, strlen(copy));
+        callbacks[i]->fn(callbacks[i]->arg, level, copy, strlen(copy));
+        soft_object_put(&callbacks[i]->object);
     }
-    pthread_mutex_unlock(&journal.lock);
 }
 
 static void callback_destroy(struct soft_object *object)
@@ -75,12 +93,19 @@ CUresult soft_cuLogsRegisterCallback(CUlogsCallback callbackFunc, void *userData
         free(callback);
         return result;
     }
-    pthread_mutex_lock(&journal.lock);
-    callback->next = journal.callbacks;
-    journal.callbacks = callback;
-    pthread_mutex_unlock(&journal.lock);
     if (callback_out)
         *callback_out = (CUlogsCallbackHandle)(uintptr_t)callback->object.handle;
+    pthread_mutex_lock(&journal.lock);
+    if (journal.callback_count == CALLBACKS_MAX) {
+        pthread_mutex_unlock(&journal.lock);
+        if (soft_object_retire(&callback->object))
+            soft_object_put(&callback->object);
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    }
+    callback->next = journal.callbacks;
+    journal.callbacks = callback;
+    journal.callback_count++;
+    pthread_mutex_unlock(&journal.lock);
     return CUDA_SUCCESS;
 }
 
@@ -95,6 +120,7 @@ CUresult soft_cuLogsUnregisterCallback(CUlogsCallbackHandle handle)
         struct log_callback *callback = *at;
 
         *at = callback->next;
+        journal.callback_count--;
         if (soft_object_retire(&callback->object))
             soft_object_put(&callback->object);
         pthread_mutex_unlock(&journal.lock);
