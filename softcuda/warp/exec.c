@@ -147,6 +147,29 @@ static const struct warp_insn *stop_after(const struct warp_frame *frame,
     return stop;
 }
 
+static void enter(struct warp_exec *x, struct warp_frame *frame, const struct warp_insn *pc,
+                  uint32_t mask)
+{
+    x->frame = frame;
+    x->w.base[WARP_BASE_FRAME] = frame->regs;
+    x->pc = pc;
+    if (x->w.mask != mask)
+        warp_set_mask(&x->w, mask);
+}
+
+/* A warp in one piece, the common case. Reads the fields one by one: a copy of the whole record
+ * would wait for the stores that have just made it. */
+static void start_only_fragment(struct warp_exec *x)
+{
+    const struct warp_fragment *fragment = &x->root.fragment[0];
+
+    x->root.count = 0;
+    x->waiting = 0;
+    x->forced = fragment->forced ? fragment->pc : NULL;
+    x->stop = WARP_NO_STOP;
+    enter(x, &x->root, fragment->pc, fragment->mask);
+}
+
 static void start_fragment(struct warp_exec *x, struct warp_frame *frame, uint32_t index)
 {
     struct warp_fragment fragment = take(x, frame, index);
@@ -160,13 +183,9 @@ static void start_fragment(struct warp_exec *x, struct warp_frame *frame, uint32
             i++;
         }
     }
-    x->frame = frame;
-    x->w.base[WARP_BASE_FRAME] = frame->regs;
-    x->pc = fragment.pc;
     x->forced = fragment.forced ? fragment.pc : NULL;
     x->stop = stop_after(frame, fragment.pc);
-    if (x->w.mask != fragment.mask)
-        warp_set_mask(&x->w, fragment.mask);
+    enter(x, frame, fragment.pc, fragment.mask);
 }
 
 enum select_result { SELECT_RUN, SELECT_YIELD, SELECT_NONE };
@@ -178,7 +197,7 @@ static enum select_result select_fragment(struct warp_exec *x)
     if (x->waiting == 0)
         return SELECT_NONE;
     if (x->waiting == 1 && x->root.count == 1 && is_eligible(&x->root.fragment[0])) {
-        start_fragment(x, &x->root, 0); /* the common case: a warp in one piece */
+        start_only_fragment(x);
         return SELECT_RUN;
     }
     for (struct warp_frame *frame = x->frames; frame; frame = frame->next) {

@@ -44,7 +44,7 @@ struct warp_program_info {
     uint32_t regs_per_thread;     /* 32-bit registers at maximum liveness, at least 16 */
     uint32_t static_shared_bytes; /* without the dynamic part */
     uint32_t local_bytes;         /* per thread, callees included where known */
-    uint32_t const_bytes;
+    uint32_t const_bytes;         /* .const variables of the module */
     uint32_t max_threads_per_block;
     uint32_t reqntid[3];
     uint32_t param_count, param_bytes;

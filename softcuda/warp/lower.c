@@ -153,6 +153,9 @@ static void fill_info(struct lower *l)
             info->regs_per_thread = code->regs_per_thread;
     info->static_shared_bytes = l->shared.bytes - program->reserved_shared_bytes;
     info->local_bytes = program->stack_bytes;
+    for (uint32_t i = 0; i < l->module->var_count; i++)
+        if (l->module->vars[i]->space == PTX_SPACE_CONST)
+            info->const_bytes += (uint32_t)l->module->vars[i]->bytes;
     info->max_threads_per_block = THREADS_PER_BLOCK_MAX;
     for (unsigned i = 0; i < 3; i++) {
         threads *= function->maxntid[i] ? function->maxntid[i] : 1;

@@ -146,7 +146,8 @@ static void test_refusals(void)
 static void test_info(void)
 {
     static const char ptx[] =
-        HEAD ".shared .align 4 .b8 one[100];\n.extern .shared .align 16 .b8 more[];\n"
+        HEAD ".const .align 4 .b8 fixed[48];\n.shared .align 4 .b8 one[100];\n.extern .shared "
+             ".align 16 .b8 more[];\n"
              ".visible .entry k(.param .u32 a, .param .u64 b, .param .align 4 .b8 c[12])\n"
              ".maxntid 128, 2, 1\n{\n.local .align 8 .b8 box[24];\n.reg .b32 %r;\n"
              "ld.shared.u32 %r, [one+4];\nst.shared.u32 [more], %r;\nst.local.u32 [box], %r;\n"
@@ -162,6 +163,7 @@ static void test_info(void)
 
             CHECK_EQ(info->static_shared_bytes, 100);
             CHECK_EQ(info->local_bytes, 32);
+            CHECK_EQ(info->const_bytes, 48);
             CHECK_EQ(info->max_threads_per_block, 256);
             CHECK_EQ(info->param_count, 3);
             CHECK_EQ(info->param_bytes, 28);
