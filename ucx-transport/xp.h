@@ -170,7 +170,8 @@ FAB_NODISCARD enum fab_status xp_conn_open(struct xp_node *node,
 void xp_conn_close(struct xp_conn *conn);
 
 /* Evidence from outside (the agent saw the process end, the lease was revoked): the session is
- * LOST at once with this status. Thread: any. */
+ * LOST at once with this status, and the peer, if it can be reached, hears the same. Thread: any.
+ */
 void xp_conn_condemn(struct xp_conn *conn, enum fab_status status, const char *why);
 
 /* Blocks until the control channel is up, the session is lost (its status) or `deadline_ns` of

@@ -400,8 +400,8 @@ bool xp_bulk_place(struct xp_op *op)
 }
 
 /* Tells the sender's side that a chunk's place is free. Called with the lock, which it drops for
- * the callback. */
-static void tell_moved_locked(struct xp_transfer *t, uint32_t index)
+ * the callback: unchecked, since its callers hold it by their name only. */
+FAB_UNCHECKED static void tell_moved_locked(struct xp_transfer *t, uint32_t index)
 {
     struct xp_chunk_record *record = &t->chunks[index];
     struct xp_chunk chunk = {.index = index};

@@ -243,6 +243,7 @@ enum fab_status xp_call(struct xp_conn *conn, uint32_t op, const struct iovec *p
 
 /* Waits for a change until the deadline; FAB_ERR_TIMEOUT then. */
 static enum fab_status wait_locked(struct xp_conn *conn, uint64_t deadline_ns)
+    FAB_REQUIRES(conn->lock)
 {
     enum { NS_PER_S = 1000000000 };
     struct timespec until = {.tv_sec = (time_t)(deadline_ns / NS_PER_S),

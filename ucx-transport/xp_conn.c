@@ -113,7 +113,11 @@ void xp_conn_lose_locked(struct xp_conn *conn, enum fab_status status, const cha
     atomic_store(&conn->muted, true);
     (void)fab_err_set(&conn->reason, status, "session %" PRIx64 ": %s", conn->session_id, why);
     xp_conn_event_locked(conn, XP_EVENT_LOST, 0, status, conn->reason.text);
-    doom_all_locked(conn, why);
+    /* The peer is told, unless it lies, or told us. */
+    conn->linger_ns = fab_deadline_ns(fab_clock_now_ns(conn->node->clock), conn->limits.stall_ns);
+    if (status == FAB_ERR_PROTOCOL || conn->peer_ended ||
+        xp_urgent_add_locked(conn, XP_WIRE_BYE, /* op */ 0, status, NULL, 0) != FAB_OK)
+        conn->linger_ns = 0;
     xp_bulk_fail_all_locked(conn, status);
     (void)pthread_cond_broadcast(&conn->changed);
     xp_conn_work(conn);
@@ -138,7 +142,8 @@ void xp_conn_close(struct xp_conn *conn)
     conn->closing = true;
     atomic_store(&conn->muted, true);
     xp_bulk_fail_all_locked(conn, FAB_ERR_CANCELLED);
-    conn->linger_ns = fab_deadline_ns(fab_clock_now_ns(node->clock), conn->limits.grace_ns);
+    if (conn->state == XP_CONN_LIVE)
+        conn->linger_ns = fab_deadline_ns(fab_clock_now_ns(node->clock), conn->limits.grace_ns);
     if (conn->state == XP_CONN_LIVE &&
         xp_urgent_add_locked(conn, XP_WIRE_BYE, /* op */ 0, FAB_ERR_CANCELLED, NULL, 0) != FAB_OK)
         conn->linger_ns = 0; /* no memory to say so: the peer's grace period will */
@@ -202,6 +207,20 @@ static uint64_t data_timers_locked(struct xp_conn *conn, uint64_t now_ns)
     return next_ns;
 }
 
+/* A lost session keeps its wires until the peer has the BYE, or does not answer. */
+static uint64_t lost_locked(struct xp_conn *conn, uint64_t now_ns)
+{
+    const struct xp_lane_tx *urgent = &conn->tx[XP_LANE_URGENT];
+
+    if (conn->hears_no_more)
+        return UINT64_MAX;
+    if (conn->active && urgent->acked < urgent->last && now_ns < conn->linger_ns)
+        return conn->linger_ns;
+    conn->hears_no_more = true;
+    doom_all_locked(conn, conn->reason.text);
+    return UINT64_MAX;
+}
+
 /* How a closed connection comes to its end. */
 static uint64_t closing_locked(struct xp_conn *conn, uint64_t now_ns)
 {
@@ -210,6 +229,8 @@ static uint64_t closing_locked(struct xp_conn *conn, uint64_t now_ns)
 
     if (conn->state == XP_CONN_LIVE && !told && now_ns < conn->linger_ns)
         return conn->linger_ns;
+    if (conn->state == XP_CONN_LOST && !conn->hears_no_more)
+        return UINT64_MAX; /* lost_locked() sees to it */
     if (conn->state != XP_CONN_CLOSED) {
         conn->state = XP_CONN_CLOSED;
         doom_all_locked(conn, "closed");
@@ -240,6 +261,8 @@ uint64_t xp_conn_turn(struct xp_conn *conn, uint64_t now_ns)
             xp_conn_lose_locked(conn, FAB_ERR_TIMEOUT, "the grace period is over");
         soonest(&next_ns, over_ns);
     }
+    if (conn->state == XP_CONN_LOST)
+        soonest(&next_ns, lost_locked(conn, now_ns));
     if (conn->closing) {
         soonest(&next_ns, closing_locked(conn, now_ns));
         closed = !conn->told_closed && is_quiet_locked(conn) && conn->events.count == 0;

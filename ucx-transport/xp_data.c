@@ -177,7 +177,7 @@ enum fab_status xp_data_progress_locked(struct xp_conn *conn,
                           ? UINT64_MAX
                           : fab_deadline_ns(clock_ns(conn), conn->resend_delay_ns);
     (void)pthread_cond_broadcast(&conn->changed);
-    if (conn->closing)
+    if (conn->closing || conn->state == XP_CONN_LOST)
         xp_conn_work(conn);
     return FAB_OK;
 }
@@ -306,7 +306,10 @@ static enum fab_status take_message(struct xp_conn *conn, const struct xp_messag
         return take_note(conn, view);
     case XP_WIRE_BYE:
         fab_mutex_lock(&conn->lock);
-        xp_conn_lose_locked(conn, FAB_ERR_CANCELLED, "the peer ended the session");
+        conn->peer_ended = true;
+        xp_conn_lose_locked(conn,
+                            view->result < 0 ? (enum fab_status)view->result : FAB_ERR_CANCELLED,
+                            "the peer ended the session");
         fab_mutex_unlock(&conn->lock);
         return FAB_OK;
     }
@@ -415,7 +418,7 @@ void xp_data_take(struct xp_life *life, const uint8_t *header_bytes, size_t head
     fab_mutex_lock(&conn->lock);
     if (status != FAB_OK || header.body_bytes != body_bytes)
         xp_conn_lose_locked(conn, FAB_ERR_PROTOCOL, "a malformed data frame");
-    else if (conn->state == XP_CONN_LIVE)
+    else if (conn->state != XP_CONN_CLOSED)
         due = judge_locked(conn, &header);
     fab_mutex_unlock(&conn->lock);
     if (due) {

@@ -50,6 +50,7 @@ void xp_leg_kick(struct xp_leg *leg)
     if (!leg->ready && !leg->detached) {
         leg->ready = news = true;
         fab_list_append(&slot->ready, &leg->ready_link);
+        atomic_store_explicit(&slot->any_ready, true, memory_order_relaxed);
     }
     fab_mutex_unlock(&slot->ready_lock);
     if (news)
@@ -108,7 +109,8 @@ static bool detach(struct xp_leg *leg)
     return over;
 }
 
-static bool turn_slot(struct xp_slot *slot)
+/* Legs that were kicked. */
+static bool pump_ready(struct xp_slot *slot)
 {
     struct fab_list taken;
     struct xp_leg *leg;
@@ -116,6 +118,7 @@ static bool turn_slot(struct xp_slot *slot)
 
     fab_list_init(&taken);
     fab_mutex_lock(&slot->ready_lock);
+    atomic_store_explicit(&slot->any_ready, false, memory_order_relaxed);
     splice(&slot->legs, &slot->fresh);
     splice(&taken, &slot->ready);
     fab_mutex_unlock(&slot->ready_lock);
@@ -124,6 +127,15 @@ static bool turn_slot(struct xp_slot *slot)
         xp_leg_pump(leg);
         (void)detach(leg);
     }
+    return did;
+}
+
+static bool turn_slot(struct xp_slot *slot)
+{
+    /* A kick that is just being made is seen at the next turn, or keeps the engine from sleeping.
+     */
+    bool did = atomic_load_explicit(&slot->any_ready, memory_order_relaxed) && pump_ready(slot);
+
     if (!slot->backend->progress(slot->wire))
         return did;
     if (slot->any_stalled) {
@@ -277,17 +289,18 @@ static void *engine_main(void *argument)
 {
     struct xp_engine *engine = argument;
     const struct xp_node *node = engine->node;
-    uint64_t busy_ns = 0;
+    uint64_t busy_ns = 0, now_ns;
 
     while (!atomic_load(&engine->stop)) {
         bool did;
 
         fab_mutex_lock(&engine->run);
         did = xp_engine_turn(engine);
+        now_ns = engine->now_ns;
         if (did)
-            busy_ns = engine->now_ns;
+            busy_ns = now_ns;
         fab_mutex_unlock(&engine->run);
-        if (!did && fab_clock_now_ns(node->clock) - busy_ns >= node->spin_ns)
+        if (!did && now_ns - busy_ns >= node->spin_ns)
             sleep_until_event(engine);
     }
     return NULL;

@@ -191,8 +191,8 @@ static void answer_hello(struct xp_leg *leg, struct xp_ep *ep, const struct xp_h
     fab_mutex_unlock(&conn->lock);
 }
 
-/* With conn->lock held, which it releases. */
-static void take_hello_unlock(struct xp_leg *leg, struct xp_ep *ep, const struct xp_hello *hello)
+/* Whether the hello opens a new life of the leg. */
+static bool take_hello_locked(struct xp_leg *leg, const struct xp_hello *hello)
 {
     struct xp_conn *conn = leg->conn;
     enum fab_status status = FAB_ERR_STALE;
@@ -205,9 +205,7 @@ static void take_hello_unlock(struct xp_leg *leg, struct xp_ep *ep, const struct
     } else {
         conn->stats.refused_frames++;
     }
-    fab_mutex_unlock(&conn->lock);
-    if (status == FAB_OK)
-        answer_hello(leg, ep, hello);
+    return status == FAB_OK;
 }
 
 static void take_welcome_locked(struct xp_leg *leg, const struct xp_hello *hello)
@@ -230,30 +228,43 @@ static void take_welcome_locked(struct xp_leg *leg, const struct xp_hello *hello
     up_locked(life);
 }
 
-void xp_hello_take(struct xp_slot *slot, struct xp_ep *ep, const uint8_t *header, size_t bytes)
+/* The session's connection, locked, or NULL. It leaves the map before it can be freed, and is freed
+ * only after this engine has let go of its leg. Unchecked: the lock is taken or not. */
+FAB_UNCHECKED static struct xp_conn *session_lock(struct xp_node *node, uint64_t session_id)
 {
-    struct xp_node *node = slot->node;
     struct xp_conn *conn;
-    struct xp_hello hello;
 
-    if (xp_frame_decode_hello(header, bytes, &hello) != FAB_OK)
-        return;
-    /* A connection leaves the map before it can be freed, and is freed only after this engine has
-     * let go of its leg. */
     fab_mutex_lock(&node->lock);
-    conn = fab_map_find(&node->sessions, hello.session_id);
+    conn = fab_map_find(&node->sessions, session_id);
     if (conn)
         fab_mutex_lock(&conn->lock);
     fab_mutex_unlock(&node->lock);
+    return conn;
+}
+
+FAB_UNCHECKED static void session_unlock(struct xp_conn *conn)
+{
+    fab_mutex_unlock(&conn->lock);
+}
+
+void xp_hello_take(struct xp_slot *slot, struct xp_ep *ep, const uint8_t *header, size_t bytes)
+{
+    struct xp_conn *conn;
+    struct xp_hello hello;
+    bool opens = false;
+
+    if (xp_frame_decode_hello(header, bytes, &hello) != FAB_OK)
+        return;
+    conn = session_lock(slot->node, hello.session_id);
     if (!conn)
         return;
-    if (refusal_locked(slot, conn, &hello, header)) {
+    if (refusal_locked(slot, conn, &hello, header))
         conn->stats.refused_frames++;
-        fab_mutex_unlock(&conn->lock);
-    } else if (hello.kind == XP_FRAME_HELLO) {
-        take_hello_unlock(&conn->legs[hello.leg], ep, &hello);
-    } else {
+    else if (hello.kind == XP_FRAME_HELLO)
+        opens = take_hello_locked(&conn->legs[hello.leg], &hello);
+    else
         take_welcome_locked(&conn->legs[hello.leg], &hello);
-        fab_mutex_unlock(&conn->lock);
-    }
+    session_unlock(conn);
+    if (opens)
+        answer_hello(&conn->legs[hello.leg], ep, &hello);
 }

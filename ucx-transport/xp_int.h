@@ -59,6 +59,7 @@ struct xp_slot {
     struct fab_mutex ready_lock;
     struct fab_list ready; /* legs to pump */
     struct fab_list fresh; /* legs that the engine does not know yet */
+    atomic_bool any_ready; /* one of the two is not empty: a look without the lock */
 };
 
 /* Turns some slots. Thread: whoever holds run. */
@@ -208,9 +209,11 @@ struct xp_conn {
     enum xp_conn_state state;
     struct fab_err reason; /* of LOST */
     bool closing;          /* xp_conn_close was called */
+    bool peer_ended;       /* its BYE came */
     atomic_bool muted;     /* no message reaches the handler any more */
     bool told_closed;      /* the user has had XP_EVENT_CLOSED: no handler any more */
-    uint64_t linger_ns;    /* closing: no longer try to tell the peer */
+    bool hears_no_more;    /* LOST: the wires are given up, too */
+    uint64_t linger_ns;    /* closing, LOST: no longer try to tell the peer */
     uint64_t silent_ns;    /* since when no control leg is up; 0: one is */
     bool told_up;
     struct fab_vec events; /* struct xp_pending_event, for the control engine to deliver */

@@ -56,12 +56,12 @@ static struct xp_batch *batch_obtain(struct xp_lane_tx *tx, size_t message_bytes
 
 void xp_lane_tx_fini(struct xp_lane_tx *tx)
 {
-    struct fab_list *node;
-
-    while ((node = fab_list_take(&tx->log)) != NULL) {
+    FAB_LIST_EACH(node, after, &tx->log)
+    {
         fab_assert(batch_of(node)->sends == 0);
         free(batch_of(node));
     }
+    fab_list_init(&tx->log);
     free(tx->open);
     free(tx->spare);
     tx->open = tx->spare = NULL;
@@ -129,8 +129,9 @@ static void trim(struct xp_lane_tx *tx)
 {
     uint64_t until = tx->acked < tx->keep_from ? tx->acked : tx->keep_from - 1;
 
-    while (!fab_list_is_empty(&tx->log)) {
-        struct xp_batch *batch = batch_of(tx->log.next);
+    FAB_LIST_EACH(node, after, &tx->log)
+    {
+        struct xp_batch *batch = batch_of(node);
 
         if (batch->first + batch->count - 1 > until)
             return;

@@ -254,13 +254,11 @@ enum fab_status xp_loop_create(const struct fab_clock *clock, const struct xp_lo
 
 void xp_loop_destroy(struct xp_loop *loop)
 {
-    struct fab_list *node;
-
     if (!loop)
         return;
     fab_assert(fab_list_is_empty(&loop->wires));
-    while ((node = fab_list_take(&loop->links)) != NULL)
-        free(fab_list_object(node, struct link, link));
+    FAB_LIST_EACH(node, after, &loop->links)
+    free(fab_list_object(node, struct link, link));
     fab_mutex_fini(&loop->lock);
     free(loop);
 }
@@ -417,13 +415,12 @@ static void leave_pipe(struct pipe *pipe, const struct xp_wire *wire)
 
 static void wire_close(struct xp_wire *wire)
 {
-    struct fab_list *node;
-
     fab_mutex_lock(&wire->loop->lock);
     fab_list_remove(&wire->link);
-    while ((node = fab_list_take(&wire->queue)) != NULL)
-        item_free(fab_list_object(node, struct item, link));
-    while ((node = fab_list_take(&wire->eps)) != NULL) {
+    FAB_LIST_EACH(node, after, &wire->queue)
+    item_free(fab_list_object(node, struct item, link));
+    FAB_LIST_EACH(node, after, &wire->eps)
+    {
         struct xp_ep *ep = fab_list_object(node, struct xp_ep, link);
 
         ep->pipe->ends[ep->side] = NULL;
@@ -772,6 +769,8 @@ static void deliver_chunk(struct xp_wire *wire, struct item *item, struct xp_ep 
 
     if (!offer) {
         fab_mutex_lock(&wire->loop->lock);
+        if (item->pipe)
+            fail_pipe(item->pipe);
         item_free(item);
         fab_mutex_unlock(&wire->loop->lock);
         return;
@@ -808,8 +807,11 @@ static bool deliver_one(struct xp_wire *wire)
         /* What was accepted lands even when the sender is gone: late data. */
         keep = ep && !ep->closing && (item->kind == ITEM_LANDING || !item->pipe->failed);
     }
-    if (item && keep && item->kind == ITEM_CHUNK)
-        keep = read_chunk(item);
+    if (item && keep && item->kind == ITEM_CHUNK && !read_chunk(item)) {
+        keep = false;
+        if (item->send)
+            fail_pipe(item->pipe); /* no memory: a wire loses no chunk and lives */
+    }
     if (item && keep && loop->tap && item->kind != ITEM_LANDING)
         loop->tap(loop->tap_user, wire->name, wire->config.bulk, item->header, item->header_bytes,
                   item->body, item->body_bytes);

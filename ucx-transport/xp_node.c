@@ -73,9 +73,11 @@ static enum fab_status open_slot(struct xp_node *node, uint32_t index,
     slot->engine = engine_for(node, slot->bulk, rail->numa_node);
     slot->engine->slots[slot->engine->slot_count++] = slot;
     status = rail->backend->wire_open(&config, &slot->wire, err);
-    if (status != FAB_OK)
-        return fab_err_context(err, "rail %u, %s %s", slot->rail, rail->backend->name,
-                               rail->device ? rail->device : "");
+    if (status != FAB_OK) {
+        (void)fab_err_context(err, "rail %u, %s %s", slot->rail, rail->backend->name,
+                              rail->device ? rail->device : "");
+        return status;
+    }
     rail->backend->wire_caps(slot->wire, &slot->caps);
     return FAB_OK;
 }
@@ -169,6 +171,7 @@ static void end_connections(struct xp_node *node)
         conn->closing = true;
         atomic_store(&conn->muted, true);
         conn->linger_ns = 0;
+        conn->hears_no_more = true;
         xp_bulk_fail_all_locked(conn, FAB_ERR_CANCELLED);
         fab_mutex_unlock(&conn->lock);
         xp_conn_work(conn);

@@ -221,6 +221,7 @@ static enum fab_status join(struct xp_node *node, struct xp_conn *conn, struct f
 
         fab_mutex_lock(&slot->ready_lock);
         fab_list_append(&slot->fresh, &conn->legs[i].slot_link);
+        atomic_store_explicit(&slot->any_ready, true, memory_order_relaxed);
         fab_mutex_unlock(&slot->ready_lock);
     }
     for (uint32_t i = 0; i < conn->leg_count; i++)

@@ -60,14 +60,14 @@ static void on_message(void *user, struct xp_conn *conn, const struct xp_message
     uint64_t first = message->args_bytes ? *(const uint8_t *)message->args : 0;
     struct iovec part = {.iov_base = (void *)(uintptr_t)message->args,
                          .iov_len = message->args_bytes};
+    bool replied = message->kind == XP_CALL && end->reply_at_once &&
+                   xp_reply(conn, message->number, (int32_t)message->op, &part, 1, NULL) == FAB_OK;
 
+    if (message->kind == XP_CALL && !replied && end->parked_count < FAB_ARRAY_LEN(end->parked))
+        end->parked[end->parked_count++] = message->number;
     if (end->message_count < RIG_LOG_MAX)
         end->messages[end->message_count] = message->op | first << 32;
     end->message_count++;
-    if (message->kind == XP_CALL && end->reply_at_once)
-        (void)!xp_reply(conn, message->number, (int32_t)message->op, &part, 1, NULL);
-    else if (message->kind == XP_CALL && end->parked_count < 64)
-        end->parked[end->parked_count++] = message->number;
     if (end->on_message)
         end->on_message(end, message);
 }
@@ -137,6 +137,7 @@ bool rig_connect_limits(struct rig *rig, uint32_t i, uint32_t j, const struct xp
     for (int e = 0; e < 2; e++) {
         struct xp_conn_config config = {.session_id = session,
                                         .initiator = e == 0,
+                                        .manual_executed = e == 1 && rig->manual_executed,
                                         .limits = both[e] ? *both[e] : rig_limits(),
                                         .handlers = &handlers,
                                         .user = ends[e]};

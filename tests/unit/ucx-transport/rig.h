@@ -20,6 +20,7 @@ struct rig {
     uint32_t node_count, rail_count;
     uint8_t key_byte[2]; /* of the two ends of the next connection */
     uint64_t next_session;
+    bool manual_executed; /* the responder of the next connection */
 };
 
 /* What one end of a connection saw. */

@@ -92,6 +92,8 @@ static void test_calls(void)
     CHECK_EQ(calls[1].carried, FAB_ERR_PEER_LOST);
     CHECK_EQ(one.losts, 1);
     CHECK_EQ(one.lost_status, FAB_ERR_PEER_LOST);
+    CHECK_EQ(other.losts, 1);
+    CHECK_EQ(other.lost_status, FAB_ERR_PEER_LOST);
     CHECK_EQ(xp_post(one.conn, 1, NULL, 0, NULL), FAB_ERR_PEER_LOST);
     rig_fini(&rig);
 }
