@@ -352,25 +352,27 @@ static void switch_launch(struct warp_worker *worker, const struct warp_launch *
     memset(&worker->tlb, 0, sizeof(worker->tlb));
 }
 
-void warp_launch_serve(struct warp_launch *launch, struct warp_worker *worker,
+bool warp_launch_serve(struct warp_launch *launch, struct warp_worker *worker,
                        bool (*enough)(void *arg), void *arg)
 {
     struct warp_pool *pool = launch->pool;
     struct warp_run *run;
+    bool served = false;
 
     if (!warp_launch_prepare(launch))
-        return;
+        return false;
     switch_launch(worker, launch);
     for (;;) {
         enum warp_run_result result;
 
         if (atomic_load_explicit(&launch->stop, memory_order_relaxed)) {
             abandon(launch, worker);
-            return;
+            return served;
         }
         run = next_run(launch, worker);
         if (!run)
-            return;
+            return served;
+        served = true;
         do {
             result = go_guarded(run, worker);
             /* A block that only computes goes on at once: its data are in the cache. */
@@ -384,7 +386,7 @@ void warp_launch_serve(struct warp_launch *launch, struct warp_worker *worker,
             warp_launch_blocks_done(launch, 1);
         }
         if ((enough && enough(arg)) || (!enough && warp_pool_is_shared(pool)))
-            return;
+            return true;
     }
 }
 
@@ -499,10 +501,9 @@ void warp_launch_help(struct warp_launch *launch, bool (*enough)(void *arg), voi
     float_mode = warp_float_mode(WARP_FLOAT_DEFAULT);
     warp_net_enter(worker);
     while (!atomic_load_explicit(&launch->finished, memory_order_acquire) && !enough(arg)) {
-        uint64_t before = atomic_load(&launch->next_block), now;
+        uint64_t now;
 
-        warp_launch_serve(launch, worker, enough, arg);
-        if (before != atomic_load(&launch->next_block)) {
+        if (warp_launch_serve(launch, worker, enough, arg)) {
             idle_since = 0;
             continue;
         }

@@ -142,7 +142,8 @@ FAB_NODISCARD enum fab_status warp_launch_start(struct warp_pool *pool,
                                                 struct fab_err *err);
 
 /* Runs blocks of this launch on the calling thread until it is done or `enough(arg)` is true
- * (asked between blocks and at yields). For threads that wait for it: saves two thread switches. */
+ * (asked between blocks and at yields), or until workers have had all of its blocks for a while:
+ * then wait for done(). For threads that wait for a launch: saves two thread switches. */
 void warp_launch_help(struct warp_launch *launch, bool (*enough)(void *arg), void *arg);
 void warp_launch_cancel(struct warp_launch *launch); /* ends it within milliseconds, as a fault */
 void warp_launch_put(struct warp_launch *launch);    /* takes NULL */

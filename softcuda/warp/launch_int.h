@@ -116,8 +116,9 @@ void warp_launch_blocks_done(struct warp_launch *launch, uint64_t count);
 void warp_page_fill(const struct warp_launch *launch, const struct warp_hoisted *hoisted,
                     uint8_t *page, const uint32_t ctaid[3], uint32_t warp_index);
 void warp_hoisted_run(const struct warp_hoisted *hoisted, struct warp *w);
-/* Runs blocks of the launch until none can be taken, others deserve a turn, or enough() says so. */
-void warp_launch_serve(struct warp_launch *launch, struct warp_worker *worker,
+/* Runs blocks of the launch until none can be taken, others deserve a turn, or enough() says so.
+ * False if there was none. */
+bool warp_launch_serve(struct warp_launch *launch, struct warp_worker *worker,
                        bool (*enough)(void *arg), void *arg);
 
 /* pool.c */

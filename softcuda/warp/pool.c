@@ -160,7 +160,7 @@ static void *worker_main(void *arg)
             task->fn(task->arg);
             free(task);
         } else if (launch) {
-            warp_launch_serve(launch, worker, NULL, NULL);
+            (void)warp_launch_serve(launch, worker, NULL, NULL); /* none: others were faster */
             warp_launch_put(launch);
         } else {
             wait_for_work(pool, seen);
