@@ -85,7 +85,7 @@ static CUresult collect_entries(struct soft_image *image)
 {
     const struct ptx_module *ptx = image->ptx;
 
-    image->entries = fab_alloc_zeroed(ptx->function_count + 1, sizeof(*image->entries));
+    image->entries = fab_alloc_zeroed(ptx->function_count + 1, sizeof(struct ptx_function *));
     if (!image->entries)
         return CUDA_ERROR_OUT_OF_MEMORY;
     for (uint32_t i = 0; i < ptx->function_count; i++)

@@ -200,7 +200,8 @@ CUresult soft_cuOccupancyAvailableDynamicSMemPerBlock(size_t *dynamicSmemSize, C
         (uint32_t)numBlocks) {
         result = CUDA_ERROR_INVALID_VALUE;
     } else {
-        share = query.model->shared_per_sm_bytes / (uint32_t)numBlocks / SHARED_UNIT * SHARED_UNIT;
+        share = query.model->shared_per_sm_bytes / (uint32_t)numBlocks;
+        share -= share % SHARED_UNIT;
         used = query.info->static_shared_bytes;
         share = share > system_shared_bytes(query.model)
                     ? lower(share - system_shared_bytes(query.model), shared_limit(&query))

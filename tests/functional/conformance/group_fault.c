@@ -46,7 +46,7 @@ static void beside(void)
 {
     CUcontext context = NULL;
     CUmodule module;
-    CUfunction fault, wait_flag;
+    CUfunction fault = NULL, wait_flag = NULL;
     CUstream stream;
     uint32_t *flag = world.pinned;
     void *params[] = {&flag};
