@@ -23,10 +23,7 @@ set(FABRIC_WARNINGS
     -Wsign-conversion -Wnull-dereference -Wimplicit-fallthrough)
 if(CMAKE_C_COMPILER_ID MATCHES Clang)
     # gcc's set accepts these GNU forms under -Wpedantic; clang names them one by one.
-    # Loops are marked for gcc's vectoriser, which builds what is released; clang 14 reports those it
-    # leaves scalar.
-    list(APPEND FABRIC_WARNINGS -Wno-gnu-statement-expression -Wno-gnu-zero-variadic-macro-arguments
-                                -Wno-pass-failed)
+    list(APPEND FABRIC_WARNINGS -Wno-gnu-statement-expression -Wno-gnu-zero-variadic-macro-arguments)
 endif()
 if(FABRIC_SANITIZE MATCHES undefined AND CMAKE_C_COMPILER_ID STREQUAL GNU)
     # gcc loses the ranges of values behind UBSan's checks and warns of conversions that are none; the
