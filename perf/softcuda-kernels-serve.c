@@ -33,8 +33,10 @@ extern const char bench_ptx[];
     X(cuDeviceGet)                                                                                 \
     X(cuDevicePrimaryCtxRetain)                                                                    \
     X(cuCtxSetCurrent)                                                                             \
-    X(cuModuleLoadData) X(cuModuleGetFunction) X(cuMemAlloc_v2) X(cuMemcpyHtoD_v2)                 \
-        X(cuMemcpyDtoH_v2) X(cuMemsetD8_v2) X(cuLaunchKernel) X(cuCtxSynchronize)
+    X(cuModuleLoadData)                                                                            \
+    X(cuModuleGetFunction)                                                                         \
+    X(cuMemAlloc_v2) X(cuMemcpyHtoD_v2) X(cuMemcpyDtoH_v2) X(cuMemsetD8_v2) X(cuLaunchKernel)      \
+        X(cuCtxSynchronize)
 
 static struct {
 #define DRIVER_FIELD(name) __typeof__(&name) name;
@@ -54,6 +56,29 @@ static void check(CUresult result, const char *call)
 
 static CUmodule module;
 
+/* The function of that name, or the end. */
+static void *driver_symbol(void *handle, const char *name)
+{
+    void *symbol = dlsym(handle, name);
+
+    if (!symbol) {
+        (void)fprintf(stderr, "softcuda-kernels: %s\n", dlerror());
+        exit(1);
+    }
+    return symbol;
+}
+
+static void load_driver(void *handle)
+{
+    void *symbol;
+
+#define DRIVER_LOAD(name)                                                                          \
+    symbol = driver_symbol(handle, #name);                                                         \
+    memcpy(&driver.name, &symbol, sizeof(symbol));
+    DRIVER_LIST(DRIVER_LOAD)
+#undef DRIVER_LOAD
+}
+
 static void open_driver(const char *library)
 {
     void *handle = dlopen(library, RTLD_NOW | RTLD_LOCAL);
@@ -64,17 +89,7 @@ static void open_driver(const char *library)
         (void)fprintf(stderr, "softcuda-kernels: %s\n", dlerror());
         exit(1);
     }
-#define DRIVER_LOAD(name)                                                                          \
-    {                                                                                              \
-        void *symbol = dlsym(handle, #name);                                                       \
-        if (!symbol) {                                                                             \
-            (void)fprintf(stderr, "softcuda-kernels: %s has no " #name "\n", library);             \
-            exit(1);                                                                               \
-        }                                                                                          \
-        memcpy(&driver.name, &symbol, sizeof(symbol));                                             \
-    }
-    DRIVER_LIST(DRIVER_LOAD)
-#undef DRIVER_LOAD
+    load_driver(handle);
     CALL(cuInit, 0);
     CALL(cuDeviceGet, &device, 0);
     CALL(cuDevicePrimaryCtxRetain, &context, device);
@@ -175,7 +190,7 @@ static struct kernel kernels[] = {
                         {BENCH_MATRIX / 16, BENCH_MATRIX / 16},
                         {16, 16},
                         {&data.device_a, &data.device_b, &data.device_out, &matrix},
-                        BENCH_MATRIX *BENCH_MATRIX * sizeof(float),
+                        (size_t)BENCH_MATRIX *BENCH_MATRIX * sizeof(float),
                         1e-4f,
                         0,
                         NULL},
@@ -183,7 +198,7 @@ static struct kernel kernels[] = {
                         {BENCH_MATRIX / 32, BENCH_MATRIX / 32},
                         {32, 32},
                         {&data.device_a, &data.device_b, &data.device_out, &matrix},
-                        BENCH_MATRIX *BENCH_MATRIX * sizeof(float),
+                        (size_t)BENCH_MATRIX *BENCH_MATRIX * sizeof(float),
                         1e-4f,
                         0,
                         NULL},
@@ -207,7 +222,7 @@ static struct kernel kernels[] = {
                           {BENCH_IMAGE / 16, BENCH_IMAGE / 16},
                           {16, 16},
                           {&data.device_out, &image, &limit, NULL},
-                          BENCH_IMAGE *BENCH_IMAGE * sizeof(int),
+                          (size_t)BENCH_IMAGE *BENCH_IMAGE * sizeof(int),
                           0,
                           0.02f,
                           NULL},

@@ -30,7 +30,7 @@ static void become(const char *space, int out, const char *const *arguments)
     (void)snprintf(path, sizeof(path), "%s/%s.net", getenv("RACK_RUN"), space);
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || setns(fd, CLONE_NEWNET) != 0 || unshare(CLONE_NEWNS) != 0 ||
-        mount("sysfs", "/sys", "sysfs", 0, NULL) != 0)
+        (mount("sysfs", "/sys", "sysfs", 0, NULL) != 0 && errno != EBUSY)) /* is there already */
         _exit(126);
     (void)dup2(null, STDIN_FILENO);
     (void)dup2(out >= 0 ? out : null, STDOUT_FILENO);

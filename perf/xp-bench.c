@@ -328,7 +328,7 @@ static void measure_loss(enum row_name row, double budget_ms, bool kill, bool bu
 
 static void parse(int count, char **arguments)
 {
-    uint64_t pairs = 0;
+    int64_t pairs = 0;
 
     for (int i = 1; i < count; i++) {
         if (strcmp(arguments[i], "--quick") == 0)
@@ -336,7 +336,8 @@ static void parse(int count, char **arguments)
         else if (strcmp(arguments[i], "--json") == 0)
             options.json = true;
         else if (strcmp(arguments[i], "--pairs") == 0 && i + 1 < count &&
-                 fab_parse_u64(arguments[i + 1], 1, BENCH_PAIRS_MAX, &pairs) == FAB_OK)
+                 fab_parse_int(arguments[i + 1], &pairs) == FAB_OK && pairs >= 1 &&
+                 pairs <= BENCH_PAIRS_MAX)
             i++;
         else {
             (void)fprintf(stderr, "usage: xp-bench [--quick] [--json] [--pairs 1..%d]\n",

@@ -36,7 +36,7 @@ OPS_BINARY(max_relu_s32, s32, (x > y ? x : y) > 0 ? (x > y ? x : y) : 0)
     OPS_BINARY(name, u32, (u32)(u16)F((T)x, (T)y) | (u32)(u16)F((T)(x >> 16), (T)(y >> 16)) << 16)
 OPS_INLINE s16 relu_s16(s16 x)
 {
-    return x > 0 ? x : 0;
+    return (s16)(x > 0 ? x : 0);
 }
 OPS_INLINE s16 min_relu_s16(s16 x, s16 y)
 {

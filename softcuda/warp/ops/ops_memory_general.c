@@ -207,25 +207,24 @@ static u32 count_of(unsigned form)
     return 1u << (form >> OPS_FORM_COUNT_SHIFT & 3);
 }
 
-#define LOAD_LANES(R, M)                                                                           \
-    do {                                                                                           \
+#define LOG2(bytes) ((unsigned)__builtin_ctz((unsigned)(bytes)))
+
+/* load_M_R(): elements of type M into registers of type R. */
+#define LOADER(R, M)                                                                               \
+    static void load_##M##_##R(struct warp *w, u32 operand, const u64 at[WARP_LANES], u32 offset)  \
+    {                                                                                              \
         R *d = OPS_VECTOR(R, w, operand);                                                          \
         for (u32 m = w->mask; m; m &= m - 1) {                                                     \
             const unsigned lane = (unsigned)__builtin_ctz(m);                                      \
             d[lane] = (R) * (const volatile M *)ops_host(at[lane] + offset);                       \
         }                                                                                          \
-    } while (0)
-
-/* A case of the switch below: memory bytes, register bytes, sign. */
-#define ELEMENT_KEY(memory, reg, is_signed) ((memory)*32 + (reg)*2 + (is_signed))
-#define LOAD_CASE(R, M)                                                                            \
-    case ELEMENT_KEY(sizeof(M), sizeof(R), (M)-1 < (M)1):                                          \
-        LOAD_LANES(R, M);                                                                          \
-        break;
-#define LOAD_SAME_CASE(T)                                                                          \
-    case ELEMENT_KEY(sizeof(T), sizeof(T), 0):                                                     \
-        LOAD_LANES(T, T);                                                                          \
-        break;
+    }
+#define UNSIGNED_LOADERS(X)                                                                        \
+    X(u16, u8)                                                                                     \
+    X(u32, u8) X(u64, u8) X(u16, u16) X(u32, u16) X(u64, u16) X(u32, u32) X(u64, u32) X(u64, u64)
+#define SIGNED_LOADERS(X) X(s16, s8) X(s32, s8) X(s64, s8) X(s32, s16) X(s64, s16) X(s64, s32)
+UNSIGNED_LOADERS(LOADER)
+SIGNED_LOADERS(LOADER)
 
 /* 128 bits: low halves, then high halves. */
 static void load_wide(struct warp *w, u32 operand, const u64 at[WARP_LANES], u32 offset)
@@ -240,40 +239,18 @@ static void load_wide(struct warp *w, u32 operand, const u64 at[WARP_LANES], u32
     }
 }
 
-static void load_narrow(struct warp *w, const struct element *element, u32 operand,
-                        const u64 at[WARP_LANES], u32 offset)
-{
-    switch (ELEMENT_KEY(element->memory_bytes, element->register_bytes, element->is_signed)) {
-        LOAD_CASE(u16, u8)
-        LOAD_CASE(u32, u8)
-        LOAD_CASE(u64, u8)
-        LOAD_CASE(s16, s8)
-        LOAD_CASE(s32, s8)
-        LOAD_CASE(s64, s8)
-        LOAD_CASE(u32, u16)
-        LOAD_CASE(u64, u16)
-        LOAD_CASE(s32, s16)
-        LOAD_CASE(s64, s16)
-        LOAD_CASE(u64, u32)
-        LOAD_CASE(s64, s32)
-    default:
-        break;
-    }
-}
-
 static void load_element(struct warp *w, const struct element *element, u32 operand,
                          const u64 at[WARP_LANES], u32 offset)
 {
-    switch (ELEMENT_KEY(element->memory_bytes, element->register_bytes, 0)) {
-        LOAD_SAME_CASE(u16)
-        LOAD_SAME_CASE(u32)
-        LOAD_SAME_CASE(u64)
-    case ELEMENT_KEY(16, 16, 0):
-        load_wide(w, operand, at, offset);
-        break;
-    default:
-        load_narrow(w, element, operand, at, offset);
-    }
+    typedef void loader(struct warp * w, u32 operand, const u64 at[WARP_LANES], u32 offset);
+    /* By the logarithms of memory bytes and register bytes. */
+#define LOADER_ROW(R, M) [LOG2(sizeof(M))][LOG2(sizeof(R))] = load_##M##_##R,
+    static loader *const as_unsigned[5][5] = {UNSIGNED_LOADERS(LOADER_ROW)[4][4] = load_wide};
+    static loader *const as_signed[5][5] = {SIGNED_LOADERS(LOADER_ROW)};
+#undef LOADER_ROW
+    const unsigned from = LOG2(element->memory_bytes), to = LOG2(element->register_bytes);
+
+    (element->is_signed ? as_signed : as_unsigned)[from][to](w, operand, at, offset);
 }
 
 /* The low bytes of the register, whatever its width. */

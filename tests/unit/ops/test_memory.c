@@ -355,8 +355,8 @@ static void test_faults(void)
     } cases[] = {
         {"load below device memory", WINDOW_DEVICE, false, PTX_U32, 1, 4, -4,
          WARP_FAULT_ILLEGAL_ADDRESS},
-        {"load above device memory", WINDOW_DEVICE, false, PTX_U32, 1, 4, 3 * RIG_DEVICE_BYTES,
-         WARP_FAULT_ILLEGAL_ADDRESS},
+        {"load above device memory", WINDOW_DEVICE, false, PTX_U32, 1, 4,
+         (int64_t)3 * RIG_DEVICE_BYTES, WARP_FAULT_ILLEGAL_ADDRESS},
         {"store across the end", WINDOW_GENERIC, true, PTX_U32, 4, 16, (int64_t)8 << 40,
          WARP_FAULT_ILLEGAL_ADDRESS},
         {"misaligned", WINDOW_DEVICE, true, PTX_U32, 1, 4, 18, WARP_FAULT_MISALIGNED},
