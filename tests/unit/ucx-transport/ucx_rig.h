@@ -2,8 +2,9 @@
  * tests/unit/ucx-transport/ucx_rig.h - a real peer: another process, reached over UCX.
  *
  * ucx_peer_start() forks a process that serves one connection with the ops below until its control
- * socket closes; ucx_link_open() makes this process's node and connection to it. Start peers before
- * the first node: a forked child has no transport. Used by tests, tests/rack/ and perf/xp-bench.
+ * socket closes; ucx_link_open() makes this process's node and connection to it. Start peers
+ * while no node is open: UCX does not work in a child forked from its midst. Used by tests,
+ * tests/rack/ and perf/xp-bench.
  */
 #ifndef TESTS_UNIT_UCX_TRANSPORT_UCX_RIG_H
 #define TESTS_UNIT_UCX_TRANSPORT_UCX_RIG_H
