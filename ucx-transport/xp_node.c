@@ -89,7 +89,7 @@ static enum fab_status make_address(struct xp_node *node, struct fab_err *err)
 
     memcpy(address.node_id, node->node_id, XP_NODE_ID_BYTES);
     for (uint32_t i = 0; i < node->rail_count; i++) {
-        const struct xp_slot *slots = &node->slots[2 * i];
+        const struct xp_slot *slots = &node->slots[(size_t)2 * i];
         struct xp_rail_address *rail = &address.rails[i];
 
         (void)snprintf(rail->backend, sizeof(rail->backend), "%s", slots[0].backend->name);

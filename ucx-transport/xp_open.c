@@ -15,7 +15,7 @@
 static const struct xp_limits limit_defaults = {
     .batch_bytes = 8000, /* stays under UCX's 8 KiB copying sends: facts/transport.md section 3 */
     .batch_calls = 64,
-    .batch_ns = 20 * 1000,
+    .batch_ns = 20000,
     .window_bytes = 4 << 20,
     .window_calls = 65536,
     .urgent_bytes = 4 << 20,
@@ -23,38 +23,44 @@ static const struct xp_limits limit_defaults = {
     .chunks_in_flight = 4,
     .transfers = 4096,
     .grace_ns = UINT64_C(30) * 1000000000,
-    .stall_ns = 500 * 1000000,
+    .stall_ns = 500000000,
     .stall_first_ns = UINT64_C(5) * 1000000000,
     .idle_probe_ns = 1000000000,
-    .retry_first_ns = 100 * 1000000,
+    .retry_first_ns = 100000000,
     .retry_last_ns = UINT64_C(10) * 1000000000,
 };
 
-#define DEFAULT(field)                                                                             \
-    do {                                                                                           \
-        if (!limits->field)                                                                        \
-            limits->field = limit_defaults.field;                                                  \
-    } while (0)
+static void standard32(uint32_t *value, uint32_t standard)
+{
+    if (!*value)
+        *value = standard;
+}
+
+static void standard64(uint64_t *value, uint64_t standard)
+{
+    if (!*value)
+        *value = standard;
+}
 
 static enum fab_status complete_limits(struct xp_limits *limits, struct fab_err *err)
 {
     enum { BATCH_MAX_BYTES = 64 << 10 };
 
-    DEFAULT(batch_bytes);
-    DEFAULT(batch_calls);
-    DEFAULT(batch_ns);
-    DEFAULT(window_bytes);
-    DEFAULT(window_calls);
-    DEFAULT(urgent_bytes);
-    DEFAULT(chunk_bytes);
-    DEFAULT(chunks_in_flight);
-    DEFAULT(transfers);
-    DEFAULT(grace_ns);
-    DEFAULT(stall_ns);
-    DEFAULT(stall_first_ns);
-    DEFAULT(idle_probe_ns);
-    DEFAULT(retry_first_ns);
-    DEFAULT(retry_last_ns);
+    standard32(&limits->batch_bytes, limit_defaults.batch_bytes);
+    standard32(&limits->batch_calls, limit_defaults.batch_calls);
+    standard32(&limits->batch_ns, limit_defaults.batch_ns);
+    standard32(&limits->window_bytes, limit_defaults.window_bytes);
+    standard32(&limits->window_calls, limit_defaults.window_calls);
+    standard32(&limits->urgent_bytes, limit_defaults.urgent_bytes);
+    standard32(&limits->chunk_bytes, limit_defaults.chunk_bytes);
+    standard32(&limits->chunks_in_flight, limit_defaults.chunks_in_flight);
+    standard32(&limits->transfers, limit_defaults.transfers);
+    standard64(&limits->grace_ns, limit_defaults.grace_ns);
+    standard64(&limits->stall_ns, limit_defaults.stall_ns);
+    standard64(&limits->stall_first_ns, limit_defaults.stall_first_ns);
+    standard64(&limits->idle_probe_ns, limit_defaults.idle_probe_ns);
+    standard64(&limits->retry_first_ns, limit_defaults.retry_first_ns);
+    standard64(&limits->retry_last_ns, limit_defaults.retry_last_ns);
     if (limits->window_bytes < XP_WINDOW_MIN_BYTES || limits->window_calls < XP_WINDOW_MIN_CALLS)
         return fab_err_set(err, FAB_ERR_RANGE, "window below %d bytes or %d calls",
                            (int)XP_WINDOW_MIN_BYTES, (int)XP_WINDOW_MIN_CALLS);
@@ -73,7 +79,7 @@ static bool pair_fits(const struct xp_node *node, const struct xp_address *peer,
                       uint32_t remote)
 {
     return local < node->rail_count && remote < peer->rail_count &&
-           strcmp(node->slots[2 * local].backend->name, peer->rails[remote].backend) == 0;
+           strcmp(node->slots[(size_t)2 * local].backend->name, peer->rails[remote].backend) == 0;
 }
 
 /* Same host: the wire made for it, alone. Else the n-th rail of a kind with the n-th. */
@@ -85,7 +91,7 @@ static uint32_t choose_pairs(const struct xp_node *node, const struct xp_address
     uint32_t count = 0;
 
     for (uint32_t l = 0; l < node->rail_count; l++) {
-        bool local_only = node->slots[2 * l].caps.same_host_only;
+        bool local_only = node->slots[(size_t)2 * l].caps.same_host_only;
 
         if (local_only && !same_host)
             continue;
@@ -134,7 +140,7 @@ static void leg_init(struct xp_conn *conn, uint32_t index, const struct xp_rail_
     const struct xp_wire_address *address = bulk ? &peer->bulk : &peer->control;
 
     *leg = (struct xp_leg){.conn = conn,
-                           .slot = &conn->node->slots[2 * pair->local + (bulk ? 1 : 0)],
+                           .slot = &conn->node->slots[(size_t)2 * pair->local + (bulk ? 1 : 0)],
                            .index = index,
                            .pair = index / 2,
                            .bulk = bulk,
