@@ -366,11 +366,11 @@ void soft_context_set_error(struct soft_context *context, CUresult error)
         soft_queue_cancel(context);
 }
 
-void soft_context_text(void *arg, const char *bytes, size_t length)
+void soft_context_text(void *arg, bool is_error, const char *bytes, size_t length)
 {
     struct soft_context *context = arg;
 
-    soft_text_append(&context->text, bytes, length);
+    soft_text_append(&context->text, is_error, bytes, length);
 }
 
 static const struct soft_command_ops marker_ops = {

@@ -67,7 +67,7 @@ void soft_context_each(struct soft_device *device,
                        void (*fn)(struct soft_context *context, void *arg), void *arg);
 
 /* struct warp_env.text: into the context's printf buffer. */
-void soft_context_text(void *arg, const char *bytes, size_t length);
+void soft_context_text(void *arg, bool is_error, const char *bytes, size_t length);
 
 /* The per-thread default stream of this thread in the context, made on first use. */
 CUresult soft_thread_stream_get(struct soft_context *context, struct soft_stream **stream_out);

@@ -9,6 +9,8 @@
 
 #include "base/alloc.h"
 
+/* A record's header is its length, with this bit for text of standard error. */
+#define IS_ERROR UINT32_C(0x80000000)
 enum { HEADER_BYTES = sizeof(uint32_t) };
 
 void soft_text_init(struct soft_text *text)
@@ -59,6 +61,7 @@ static void drop_oldest(struct soft_text *text)
     uint32_t length;
 
     get_bytes(text, &length, HEADER_BYTES);
+    length &= ~IS_ERROR;
     text->first = (text->first + length) % text->ring_bytes;
     text->used_bytes -= length;
     atomic_fetch_sub_explicit(&text->pending, 1, memory_order_relaxed);
@@ -78,10 +81,9 @@ static bool ring_ready(struct soft_text *text)
     return text->ring != NULL;
 }
 
-void soft_text_append(void *arg, const char *bytes, size_t length)
+void soft_text_append(struct soft_text *text, bool is_error, const char *bytes, size_t length)
 {
-    struct soft_text *text = arg;
-    uint32_t stored = (uint32_t)length;
+    uint32_t stored = (uint32_t)length | (is_error ? IS_ERROR : 0);
 
     if (length == 0)
         return;
@@ -104,13 +106,16 @@ void soft_text_flush(struct soft_text *text)
     while (text->used_bytes > 0) {
         char part[512];
         uint32_t length;
+        FILE *stream;
 
         get_bytes(text, &length, HEADER_BYTES);
+        stream = length & IS_ERROR ? stderr : stdout;
+        length &= ~IS_ERROR;
         while (length > 0) {
             uint32_t count = length < sizeof(part) ? length : (uint32_t)sizeof(part);
 
             get_bytes(text, part, count);
-            (void)fwrite(part, 1, count, stdout);
+            (void)fwrite(part, 1, count, stream);
             length -= count;
         }
         atomic_fetch_sub_explicit(&text->pending, 1, memory_order_relaxed);

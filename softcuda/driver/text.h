@@ -26,8 +26,8 @@ void soft_text_init(struct soft_text *text);
 void soft_text_fini(struct soft_text *text);
 void soft_text_set_limit(struct soft_text *text, size_t limit_bytes); /* at the next empty ring */
 
-/* struct warp_env.text; arg: struct soft_text *. */
-void soft_text_append(void *arg, const char *bytes, size_t length);
+/* One record, for standard output or standard error. */
+void soft_text_append(struct soft_text *text, bool is_error, const char *bytes, size_t length);
 
 /* Writes what is there to stdout, in order. */
 void soft_text_flush(struct soft_text *text);

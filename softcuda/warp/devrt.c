@@ -374,7 +374,7 @@ const struct warp_insn *warp_op_vprintf(struct warp *w, const struct warp_insn *
         if (p.failed)
             return warp_fault(w, in, WARP_FAULT_ILLEGAL_ADDRESS, p.fault_address, lane);
         if (env->text && p.length)
-            env->text(env->arg, p.text, p.length);
+            env->text(env->arg, /* is_error */ false, p.text, p.length);
         set_result(w, call, lane, p.arg_count);
     }
     return in + 1;
@@ -416,7 +416,7 @@ const struct warp_insn *warp_op_assertfail(struct warp *w, const struct warp_ins
                           thread % launch->block[0], thread / launch->block[0] % launch->block[1],
                           thread / launch->block[0] / launch->block[1], message);
         if (launch->env->text && length > 0)
-            launch->env->text(launch->env->arg, text, (size_t)length);
+            launch->env->text(launch->env->arg, /* is_error */ true, text, (size_t)length);
     }
     return warp_fault(w, in, WARP_FAULT_ASSERT, 0, WARP_LANES);
 }

@@ -100,8 +100,9 @@ struct warp_env {
     /* The valid range that holds `address`; false if none. Called from workers, must not block on
      * anything that a worker holds. */
     bool (*find_range)(void *arg, uint64_t address, struct warp_range *range_out);
-    /* Device printf/assert text, in order, from workers. */
-    void (*text)(void *arg, const char *bytes, size_t length);
+    /* What a kernel prints, in order, from workers: printf, or a failed assertion's line, which is
+     * for standard error. */
+    void (*text)(void *arg, bool is_error, const char *bytes, size_t length);
     uint32_t sm_count, clock_khz;
 };
 

@@ -12,20 +12,21 @@
 
 static char printed[4096];
 
-/* What a flush writes to stdout, caught in a file. */
-static const char *flushed(struct soft_text *text)
+/* What a flush writes to a descriptor, caught in a file. */
+static const char *flushed_to(struct soft_text *text, int fd)
 {
     FILE *file = tmpfile();
     int saved;
     size_t count;
 
     (void)fflush(stdout);
-    saved = dup(STDOUT_FILENO);
-    if (!file || saved < 0 || dup2(fileno(file), STDOUT_FILENO) < 0)
+    saved = dup(fd);
+    if (!file || saved < 0 || dup2(fileno(file), fd) < 0)
         abort();
     soft_text_flush(text);
     (void)fflush(stdout);
-    (void)dup2(saved, STDOUT_FILENO);
+    (void)fflush(stderr);
+    (void)dup2(saved, fd);
     (void)close(saved);
     rewind(file);
     count = fread(printed, 1, sizeof(printed) - 1, file);
@@ -34,9 +35,14 @@ static const char *flushed(struct soft_text *text)
     return printed;
 }
 
+static const char *flushed(struct soft_text *text)
+{
+    return flushed_to(text, STDOUT_FILENO);
+}
+
 static void append(struct soft_text *text, const char *line)
 {
-    soft_text_append(text, line, strlen(line));
+    soft_text_append(text, /* is_error */ false, line, strlen(line));
 }
 
 static void test_order(void)
@@ -50,6 +56,9 @@ static void test_order(void)
     append(&text, "two\n");
     CHECK_STR(flushed(&text), "one\ntwo\n");
     CHECK_STR(flushed(&text), "");
+    CHECK_CASE("an assertion goes to standard error");
+    soft_text_append(&text, /* is_error */ true, "three\n", strlen("three\n"));
+    CHECK_STR(flushed_to(&text, STDERR_FILENO), "three\n");
     soft_text_fini(&text);
 }
 

@@ -63,10 +63,11 @@ static bool find_range(void *arg, uint64_t address, struct warp_range *range_out
     return false;
 }
 
-static void take_text(void *arg, const char *bytes, size_t length)
+static void take_text(void *arg, bool is_error, const char *bytes, size_t length)
 {
     struct harness *h = arg;
 
+    (void)is_error;
     (void)pthread_mutex_lock(&h->lock);
     if (length > TEXT_MAX - 1 - h->printed_bytes)
         length = TEXT_MAX - 1 - h->printed_bytes;
