@@ -19,7 +19,7 @@
 #include "base/parse.h"
 #include "perf/xp-bench-rack.h"
 #include "perf/xp-bench-row.h"
-#include "tests/unit/ucx-transport/ucx_rig.h"
+#include "perf/xp-peer.h"
 
 enum { MIB = 1 << 20, CHUNK = 4 * MIB, PAIRS = 31, PAIRS_QUICK = 5, SPIN_US = 50 };
 

@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "perf/xp-peer.h"
 #include "tests/support/check.h"
-#include "tests/unit/ucx-transport/ucx_rig.h"
 
 enum { MIB = 1 << 20, NS_PER_S = 1000000000, LIMIT_S = 40 };
 

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "perf/xp-peer.h"
 #include "tests/support/check.h"
-#include "ucx_rig.h"
 
 static const struct ucx_place loopback = {.devices = {"lo"}, .spin_us = 20};
 

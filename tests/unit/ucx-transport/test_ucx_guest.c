@@ -13,9 +13,9 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "perf/xp-peer.h"
 #include "tests/support/check.h"
 #include "ucx-transport/xp_backend.h"
-#include "ucx_rig.h"
 
 extern char **environ;
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/unit/ucx-transport/ucx_rig.h - a real peer: another process, reached over UCX.
+ * perf/xp-peer.h - a real peer: another process, reached over UCX.
  *
  * ucx_peer_start() forks a process that serves one connection with the ops below until its control
  * socket closes; ucx_link_open() makes this process's node and connection to it. Start peers
  * while no node is open: UCX does not work in a child forked from its midst. Used by tests,
  * tests/rack/ and perf/xp-bench.
  */
-#ifndef TESTS_UNIT_UCX_TRANSPORT_UCX_RIG_H
-#define TESTS_UNIT_UCX_TRANSPORT_UCX_RIG_H
+#ifndef PERF_XP_PEER_H
+#define PERF_XP_PEER_H
 
 #include <semaphore.h>
 #include <sys/types.h>
@@ -85,4 +85,4 @@ bool ucx_bulk(struct ucx_link *link, bool to_peer, uint8_t *bytes,
 void ucx_fill(uint8_t *bytes, uint64_t size_bytes, uint64_t seed);
 bool ucx_is_filled(const uint8_t *bytes, uint64_t size_bytes, uint64_t seed);
 
-#endif /* TESTS_UNIT_UCX_TRANSPORT_UCX_RIG_H */
+#endif /* PERF_XP_PEER_H */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/unit/ucx-transport/ucx_rig.c - see ucx_rig.h.
+ * perf/xp-peer.c - see xp-peer.h.
  */
-#include "ucx_rig.h"
+#include "perf/xp-peer.h"
 
 #include <errno.h>
 #include <fcntl.h>
