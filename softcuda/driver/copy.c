@@ -10,6 +10,7 @@
 #include "softcuda/driver/context_int.h"
 #include "softcuda/driver/mem.h"
 #include "softcuda/driver/stream_int.h"
+#include "softcuda/driver/va.h"
 
 enum {
     PIECE_BYTES = 1 << 20,    /* what one worker takes at a time */
@@ -243,8 +244,10 @@ CUresult soft_side_check(struct soft_context *context, enum soft_side side, uint
         return CUDA_SUCCESS;
     if (side == SOFT_SIDE_HOST)
         return address ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+    /* What nobody allocated is the program's own memory, unless it lies where only we allocate:
+     * then it was freed. */
     if (side == SOFT_SIDE_ANY && !soft_mem_find(address, &info))
-        return address ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+        return address && !va_is_ours(address) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
     return soft_mem_check(context, address, bytes, write);
 }
 

@@ -103,6 +103,21 @@ uint64_t va_bytes(enum va_area area)
     return area_span(area, 0).bytes;
 }
 
+bool va_is_ours(uint64_t address)
+{
+    static const enum va_area areas[] = {VA_SLICE, VA_FIXED, VA_PINNED, VA_MANAGED, VA_RESERVE};
+
+    for (size_t i = 0; i < sizeof(areas) / sizeof(areas[0]); i++) {
+        const bool each = areas[i] == VA_SLICE || areas[i] == VA_FIXED;
+        const struct va_span span = area_span(areas[i], 0);
+
+        if (address >= span.base &&
+            address - span.base < span.bytes * (each ? (uint64_t)va_device_max() : 1))
+            return true;
+    }
+    return false;
+}
+
 /* Addresses of this process are numbers in the tables and pointers only here and where memory is
  * touched. */
 static void *pointer(uint64_t address)

@@ -41,5 +41,7 @@ int va_device_max(void);
 /* Where an area (of a device) lies. */
 uint64_t va_base(enum va_area area, int device);
 uint64_t va_bytes(enum va_area area);
+/* Whether an address lies in an area of the table: then it is no memory of the program's own. */
+bool va_is_ours(uint64_t address);
 
 #endif /* SOFTCUDA_DRIVER_VA_H */

@@ -65,9 +65,9 @@ static long not_sticky()
         wrong += expect("more threads than the bound", bound, cudaErrorLaunchOutOfResources);
     wrong += expect("device 99", cudaSetDevice(99), cudaErrorInvalidDevice);
     wrong += expect("free of a host address", cudaFree(&value), cudaErrorInvalidValue);
-    wrong += expect("copy of an odd kind",
-                    cudaMemcpy(memory, &value, sizeof(value), (cudaMemcpyKind)77),
-                    cudaErrorInvalidMemcpyDirection);
+    wrong +=
+        expect("copy of an odd kind", cudaMemcpy(memory, &value, sizeof(value), (cudaMemcpyKind)77),
+               cudaErrorInvalidMemcpyDirection);
     void *huge = nullptr;
     wrong += expect("far too much", cudaMalloc(&huge, SIZE_MAX / 2), cudaErrorMemoryAllocation);
     wrong += expect("peek", cudaPeekAtLastError(), cudaErrorMemoryAllocation);
@@ -110,13 +110,20 @@ static long run_mode(const char *mode)
         stop<<<1, 1>>>();
         return sticky("trap", cudaErrorLaunchFailure);
     }
+    if (strcmp(mode, "stale") == 0) {
+        int *pinned = nullptr;
+        CUDA_CHECK(cudaMallocHost(&pinned, 1024));
+        CUDA_CHECK(cudaDeviceReset()); /* frees both */
+        return expect("freed memory", cudaMemcpy(pinned, memory, 4, cudaMemcpyDefault),
+                      cudaErrorInvalidValue);
+    }
     fprintf(stderr, "unknown mode %s\n", mode);
     return 1;
 }
 
 int main(int argc, char **argv)
 {
-    const char *const modes[] = {"calls", "null", "host", "wild", "misaligned", "trap"};
+    const char *const modes[] = {"calls", "null", "host", "wild", "misaligned", "trap", "stale"};
     long wrong = 0;
 
     if (argc > 1)

@@ -52,6 +52,29 @@ static void test_table(void)
     }
 }
 
+static void test_ours(void)
+{
+    const uint64_t devices = (uint64_t)va_device_max();
+    const struct {
+        const char *label;
+        uint64_t address;
+        bool is_ours;
+    } cases[] = {
+        {"nothing", 0, false},
+        {"a slice", va_base(VA_SLICE, 0), true},
+        {"the last byte of all slices", va_base(VA_SLICE, 0) + devices * va_bytes(VA_SLICE) - 1,
+         true},
+        {"pinned", va_base(VA_PINNED, 0) + 4096, true},
+        {"the stack", (uint64_t)(uintptr_t)&devices, false},
+        {"a function", (uint64_t)(uintptr_t)test_ours, false},
+    };
+
+    for (size_t i = 0; i < FAB_ARRAY_LEN(cases); i++) {
+        CHECK_CASE("%s", cases[i].label);
+        CHECK_EQ(va_is_ours(cases[i].address), cases[i].is_ours);
+    }
+}
+
 static void test_first_fit(void)
 {
     uint64_t one = 0, two = 0, three = 0, again = 0;
@@ -143,8 +166,8 @@ static void test_limit(void)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CHECK_TEST(test_table), CHECK_TEST(test_first_fit), CHECK_TEST(test_foreign),
-        CHECK_TEST(test_taken), CHECK_TEST(test_limit),
+        CHECK_TEST(test_table),   CHECK_TEST(test_ours),  CHECK_TEST(test_first_fit),
+        CHECK_TEST(test_foreign), CHECK_TEST(test_taken), CHECK_TEST(test_limit),
     };
 
     return check_run(tests);
