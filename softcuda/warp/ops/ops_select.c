@@ -2,6 +2,7 @@
  * softcuda/warp/ops/ops_select.c - which instruction-set variant runs, and the lane constants that
  * all of them use.
  */
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,27 +54,36 @@ static const struct {
 } variants[] = {{&ops_isa_portable, has_portable}};
 #endif
 
-const struct warp_isa *const *warp_isa_list(unsigned *count_out)
-{
-    static const struct warp_isa *present[FAB_ARRAY_LEN(variants)];
-    unsigned count = 0;
+/* Asked of the processor once. */
+static struct {
+    pthread_once_t once;
+    const struct warp_isa *isa[FAB_ARRAY_LEN(variants)];
+    unsigned count;
+} present = {.once = PTHREAD_ONCE_INIT};
 
+static void find_present(void)
+{
     for (size_t n = 0; n < FAB_ARRAY_LEN(variants); n++)
         if (variants[n].is_present())
-            present[count++] = variants[n].isa; /* the same values from every thread */
-    *count_out = count;
-    return present;
+            present.isa[present.count++] = variants[n].isa;
+}
+
+const struct warp_isa *const *warp_isa_list(unsigned *count_out)
+{
+    (void)pthread_once(&present.once, find_present);
+    *count_out = present.count;
+    return present.isa;
 }
 
 const struct warp_isa *warp_isa_select(const char *name)
 {
     unsigned count;
-    const struct warp_isa *const *present = warp_isa_list(&count);
+    const struct warp_isa *const *list = warp_isa_list(&count);
 
     if (!name)
         name = getenv("SOFTCUDA_ISA");
     for (unsigned n = 0; n < count; n++)
-        if (!name || !*name || strcmp(name, present[n]->name) == 0)
-            return present[n];
+        if (!name || !*name || strcmp(name, list[n]->name) == 0)
+            return list[n];
     return NULL;
 }
