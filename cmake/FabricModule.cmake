@@ -36,14 +36,20 @@ function(fab_test name)
                                             SKIP_RETURN_CODE 77)
 endfunction()
 
-# fab_fuzz(NAME SOURCE file LIBS ... CORPUS dir)
-# A fuzz target. With FABRIC_FUZZ a libFuzzer program bin/NAME; always a unit test that runs the corpus.
+# fab_fuzz(NAME SOURCE file LIBS ... CORPUS dir [DICTIONARY file])
+# A fuzz target. With FABRIC_FUZZ a libFuzzer program fuzz/NAME, beside it NAME.args, what it wants on
+# its command line; always a unit test that runs the corpus.
 function(fab_fuzz name)
-    cmake_parse_arguments(F "" "SOURCE;CORPUS" "LIBS" ${ARGN})
+    cmake_parse_arguments(F "" "SOURCE;CORPUS;DICTIONARY" "LIBS" ${ARGN})
     add_executable(${name} ${F_SOURCE})
     target_link_libraries(${name} PRIVATE fabric_flags ${F_LIBS})
     set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/fuzz)
     if(FABRIC_FUZZ)
+        set(arguments ${F_CORPUS})
+        if(F_DICTIONARY)
+            string(APPEND arguments " -dict=${F_DICTIONARY}")
+        endif()
+        file(WRITE ${PROJECT_BINARY_DIR}/fuzz/${name}.args "${arguments}\n")
         target_link_options(${name} PRIVATE -fsanitize=fuzzer)
         add_test(NAME ${name} COMMAND ${name} -runs=0 ${F_CORPUS})
     else()

@@ -56,8 +56,8 @@ tier_fuzz()
 {
     local target name passed=0 failed=0 seed
     setup_build fuzz all
-    for target in build/fuzz/fuzz/*; do
-        [ -x "$target" ] && [ -f "$target" ] || continue
+    for target in build/fuzz/fuzz/*.args; do
+        target=${target%.args}
         name=$(basename "$target")
         seed=$RANDOM
         if step "fuzz: $name for $FUZZ_SECONDS s, seed $seed" fuzz_one "$target" "$name" "$seed"; then
@@ -73,10 +73,11 @@ tier_fuzz()
 # New inputs go to a scratch folder: the corpus in the tree is kept by hand.
 fuzz_one()
 {
-    local scratch=build/fuzz/found/$2 corpus=tests/fuzz/${2#fuzz_}/corpus
+    local scratch=build/fuzz/found/$2 arguments
+    read -r -a arguments <"$1.args" # corpus, dictionary
     mkdir -p "$scratch"
     "$1" -max_total_time="$FUZZ_SECONDS" -seed="$3" -timeout=10 -rss_limit_mb=4096 \
-        -print_final_stats=1 -artifact_prefix="build/fuzz/crash-$2-" "$scratch" "$corpus"
+        -print_final_stats=1 -artifact_prefix="build/fuzz/crash-$2-" "$scratch" "${arguments[@]}"
 }
 
 tier_examples()
