@@ -36,6 +36,10 @@ function(fab_test name)
                                             SKIP_RETURN_CODE 77)
 endfunction()
 
+if(FABRIC_FUZZ)
+    add_custom_target(fuzzers) # all of them
+endif()
+
 # fab_fuzz(NAME SOURCE file LIBS ... CORPUS dir [DICTIONARY file])
 # A fuzz target. With FABRIC_FUZZ a libFuzzer program fuzz/NAME, beside it NAME.args, what it wants on
 # its command line; always a unit test that runs the corpus.
@@ -49,6 +53,7 @@ function(fab_fuzz name)
         if(F_DICTIONARY)
             string(APPEND arguments " -dict=${F_DICTIONARY}")
         endif()
+        add_dependencies(fuzzers ${name})
         file(WRITE ${PROJECT_BINARY_DIR}/fuzz/${name}.args "${arguments}\n")
         target_link_options(${name} PRIVATE -fsanitize=fuzzer)
         add_test(NAME ${name} COMMAND ${name} -runs=0 ${F_CORPUS})

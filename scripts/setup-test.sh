@@ -55,7 +55,7 @@ tier_tsan()
 tier_fuzz()
 {
     local target name passed=0 failed=0 seed
-    setup_build fuzz all
+    setup_build fuzz fuzzers
     for target in build/fuzz/fuzz/*.args; do
         target=${target%.args}
         name=$(basename "$target")
