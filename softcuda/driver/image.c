@@ -34,16 +34,19 @@ static void jit_error(struct soft_jit *jit, const char *text)
 /* One line that says how to build the program: nothing else would tell its user. */
 static void say_no_ptx(const struct soft_code *code, uint32_t capability)
 {
-    const char *what = "holds machine code only";
-
-    if (code->is_relocatable)
-        what = "was built with -rdc=true, whose parts only a GPU's linker joins";
-    else if (code->has_newer_ptx)
-        what = "holds PTX for later devices only";
+    if (code->is_relocatable) {
+        soft_say(
+            CU_LOG_LEVEL_ERROR,
+            "softcuda: a program's GPU code was built with -rdc=true, whose parts only a GPU's "
+            "linker joins, and cannot run here; build it without, with the device code of a "
+            "kernel in one source file");
+        return;
+    }
     soft_say(CU_LOG_LEVEL_ERROR,
              "softcuda: a program's GPU code %s and cannot run here; build it with "
              "-gencode arch=compute_%u,code=compute_%u (PTX)",
-             what, capability, capability);
+             code->has_newer_ptx ? "holds PTX for later devices only" : "holds machine code only",
+             capability, capability);
 }
 
 static CUresult find_result(enum fab_status status, const struct soft_code *code,
