@@ -108,9 +108,14 @@ static bool open_conn(struct xp_node *node, int fd, bool initiator, const struct
 
 /* ---------------------------------------------------------------- the peer's process */
 
+struct spare {
+    uint64_t size_bytes;
+    uint8_t bytes[];
+};
+
 struct server {
     struct xp_node *node;
-    _Atomic(struct xp_conn *) conn;
+    _Atomic(struct spare *) spare; /* the last transfer's memory: the next finds its pages there */
     uint64_t posts, in_order;
 };
 
@@ -121,8 +126,26 @@ struct job {
     uint64_t call;
     struct ucx_bulk_args args;
     bool taking;
-    uint8_t *bytes;
+    struct spare *memory;
 };
+
+static struct spare *take_memory(struct server *server, uint64_t size_bytes)
+{
+    struct spare *spare = atomic_exchange(&server->spare, NULL);
+
+    if (spare && spare->size_bytes >= size_bytes)
+        return spare;
+    free(spare);
+    spare = malloc(sizeof(*spare) + size_bytes);
+    if (spare)
+        spare->size_bytes = size_bytes;
+    return spare;
+}
+
+static void give_memory(struct server *server, struct spare *spare)
+{
+    free(atomic_exchange(&server->spare, spare));
+}
 
 static void job_done(void *user, enum fab_status status)
 {
@@ -130,10 +153,10 @@ static void job_done(void *user, enum fab_status status)
     int32_t result = (int32_t)status;
 
     if (status == FAB_OK && job->taking && job->args.seed &&
-        !ucx_is_filled(job->bytes, job->args.size_bytes, job->args.seed))
+        !ucx_is_filled(job->memory->bytes, job->args.size_bytes, job->args.seed))
         result = 1;
     (void)!xp_reply(job->conn, job->call, result, NULL, 0, NULL);
-    free(job->bytes);
+    give_memory(job->server, job->memory);
     free(job);
 }
 
@@ -152,14 +175,14 @@ static void start_job(struct server *server, struct xp_conn *conn, const struct 
         job->call = message->number;
         memcpy(&job->args, message->args, sizeof(job->args));
         job->taking = message->op == UCX_OP_TAKE;
-        job->bytes = malloc(job->args.size_bytes);
+        job->memory = take_memory(server, job->args.size_bytes);
     }
-    if (job && job->bytes) {
+    if (job && job->memory) {
         if (!job->taking && job->args.seed)
-            ucx_fill(job->bytes, job->args.size_bytes, job->args.seed);
+            ucx_fill(job->memory->bytes, job->args.size_bytes, job->args.seed);
         bulk.id = job->args.id;
         bulk.size_bytes = job->args.size_bytes;
-        bulk.base = job->bytes;
+        bulk.base = job->memory->bytes;
         status = job->taking ? xp_bulk_receive(conn, &bulk, &transfer, NULL)
                              : xp_bulk_send(conn, &bulk, &transfer, NULL);
     }
@@ -167,7 +190,7 @@ static void start_job(struct server *server, struct xp_conn *conn, const struct 
         return;
     (void)!xp_reply(conn, message->number, (int32_t)status, NULL, 0, NULL);
     if (job)
-        free(job->bytes);
+        free(job->memory);
     free(job);
 }
 
@@ -233,6 +256,7 @@ static int peer_main(int fd, const struct ucx_place *place)
     }
     (void)!read(fd, &end, 1); /* until the other end closes it */
     xp_node_destroy(server.node);
+    give_memory(&server, NULL);
     return 0;
 }
 
