@@ -15,6 +15,7 @@
 
 #include "base/fault.h"
 #include "ucx-transport/xp_int.h"
+#include "ucx-transport/xp_numa.h"
 
 /* ---------------------------------------------------------------- asking for a turn; any thread */
 
@@ -291,6 +292,7 @@ static void *engine_main(void *argument)
     const struct xp_node *node = engine->node;
     uint64_t busy_ns = 0, now_ns;
 
+    xp_numa_bind_thread(engine->numa_node);
     while (!atomic_load(&engine->stop)) {
         bool did;
 
@@ -306,20 +308,27 @@ static void *engine_main(void *argument)
     return NULL;
 }
 
-enum fab_status xp_engine_start(struct xp_engine *engine, struct fab_err *err)
+int xp_thread_start(pthread_t *thread, void *(*run)(void *), void *argument)
 {
     sigset_t all, before;
+    int result;
+
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    result = pthread_create(thread, NULL, run, argument);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return result;
+}
+
+enum fab_status xp_engine_start(struct xp_engine *engine, struct fab_err *err)
+{
     char name[16];
     int result;
 
     engine->wake_fd = fab_fault("eventfd") ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (engine->wake_fd < 0)
         return fab_err_errno(err, errno, "a descriptor to wake the transport");
-    /* The thread lives in somebody else's process: signals are that program's business. */
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    result = pthread_create(&engine->thread, NULL, engine_main, engine);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    result = xp_thread_start(&engine->thread, engine_main, engine);
     if (result != 0)
         return fab_err_errno(err, result, "a thread for the transport");
     engine->started = true;

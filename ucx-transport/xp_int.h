@@ -312,6 +312,9 @@ void xp_engine_wake(struct xp_engine *engine);               /* any thread */
 void xp_engine_timer(struct xp_engine *engine, uint64_t at); /* any: a turn is due then */
 void xp_leg_kick(struct xp_leg *leg);                        /* any: pump it */
 void xp_conn_work(struct xp_conn *conn);                     /* any: xp_conn_turn is due */
+/* With all signals blocked: they are the business of the program that we live in. An errno value.
+ */
+FAB_NODISCARD int xp_thread_start(pthread_t *thread, void *(*run)(void *), void *argument);
 FAB_NODISCARD enum fab_status xp_engine_start(struct xp_engine *engine, struct fab_err *err);
 void xp_engine_stop(struct xp_engine *engine);
 uint64_t xp_engine_deadline_ns(const struct xp_engine *engine);

@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "ucx-transport/xp_int.h"
+#include "ucx-transport/xp_numa.h"
 
 _Atomic uint32_t xp_fork_generation;
 
@@ -48,38 +49,96 @@ static struct xp_engine *engine_for(struct xp_node *node, bool bulk, int numa_no
     return engine;
 }
 
-static enum fab_status open_slot(struct xp_node *node, uint32_t index,
-                                 const struct xp_rail_config *rail, struct fab_err *err)
+/* What a slot is before its wire is open. */
+static void slot_init(struct xp_node *node, uint32_t index, const struct xp_rail_config *rail)
 {
     struct xp_slot *slot = &node->slots[index];
-    struct xp_wire_config config = {.device = rail->device,
-                                    .context = rail->context,
-                                    .bulk = index % 2 == 1,
-                                    .trusted = rail->trusted,
-                                    .numa_node = rail->numa_node,
-                                    .log = node->log,
-                                    .events = &xp_leg_events,
-                                    .core = slot};
-    enum fab_status status;
 
     slot->node = node;
     slot->backend = rail->backend;
     slot->rail = index / 2;
-    slot->bulk = config.bulk;
+    slot->bulk = index % 2 == 1;
     fab_mutex_init(&slot->ready_lock);
     fab_list_init(&slot->legs);
     fab_list_init(&slot->ready);
     fab_list_init(&slot->fresh);
     slot->engine = engine_for(node, slot->bulk, rail->numa_node);
     slot->engine->slots[slot->engine->slot_count++] = slot;
-    status = rail->backend->wire_open(&config, &slot->wire, err);
-    if (status != FAB_OK) {
-        (void)fab_err_context(err, "rail %u, %s %s", slot->rail, rail->backend->name,
-                              rail->device ? rail->device : "");
-        return status;
+}
+
+/* A rail whose wires are being opened, by a thread of its own: that takes milliseconds each. */
+struct opening {
+    struct xp_node *node;
+    const struct xp_rail_config *rail;
+    uint32_t index;
+    enum fab_status status;
+    struct fab_err err;
+    pthread_t thread;
+    bool has_thread;
+};
+
+static void open_wires(struct opening *opening)
+{
+    struct xp_node *node = opening->node;
+    const struct xp_rail_config *rail = opening->rail;
+
+    for (uint32_t i = 2 * opening->index; i < 2 * opening->index + 2; i++) {
+        struct xp_slot *slot = &node->slots[i];
+        struct xp_wire_config config = {.device = rail->device,
+                                        .context = rail->context,
+                                        .bulk = slot->bulk,
+                                        .trusted = rail->trusted,
+                                        .numa_node = rail->numa_node,
+                                        .log = node->log,
+                                        .events = &xp_leg_events,
+                                        .core = slot};
+
+        opening->status = rail->backend->wire_open(&config, &slot->wire, &opening->err);
+        if (opening->status != FAB_OK) {
+            (void)fab_err_context(&opening->err, "rail %u, %s %s", slot->rail, rail->backend->name,
+                                  rail->device ? rail->device : "");
+            return;
+        }
+        rail->backend->wire_caps(slot->wire, &slot->caps);
     }
-    rail->backend->wire_caps(slot->wire, &slot->caps);
-    return FAB_OK;
+}
+
+static void *open_wires_there(void *argument)
+{
+    struct opening *opening = argument;
+
+    xp_numa_bind_thread(opening->rail->numa_node); /* the wire's memory lies near its device */
+    open_wires(opening);
+    return NULL;
+}
+
+static enum fab_status open_rails(struct xp_node *node, const struct xp_node_config *config,
+                                  struct fab_err *err)
+{
+    struct opening openings[XP_RAILS_MAX];
+    enum fab_status status = FAB_OK;
+
+    node->rail_count = config->rail_count;
+    for (uint32_t i = 0; i < 2 * node->rail_count; i++)
+        slot_init(node, i, &config->rails[i / 2]);
+    for (uint32_t i = 0; i < node->rail_count; i++) {
+        openings[i] = (struct opening){.node = node, .rail = &config->rails[i], .index = i};
+        openings[i].has_thread =
+            !node->polled &&
+            xp_thread_start(&openings[i].thread, open_wires_there, &openings[i]) == 0;
+        if (!openings[i].has_thread)
+            open_wires(&openings[i]);
+    }
+    for (uint32_t i = 0; i < node->rail_count; i++) {
+        if (openings[i].has_thread)
+            (void)pthread_join(openings[i].thread, NULL);
+        if (status == FAB_OK && openings[i].status != FAB_OK) {
+            status = openings[i].status;
+            if (err)
+                *err = openings[i].err;
+        }
+    }
+    return status;
 }
 
 static enum fab_status make_address(struct xp_node *node, struct fab_err *err)
@@ -137,15 +196,9 @@ enum fab_status xp_node_create(const struct xp_node_config *config, struct xp_no
     fab_mutex_init(&node->lock);
     fab_list_init(&node->conns);
     (void)engine_for(node, /* bulk */ false, /* numa_node */ -1);
-    for (uint32_t i = 0; i < config->rail_count; i++) {
-        node->rail_count = i + 1;
-        status = open_slot(node, 2 * i, &config->rails[i], err);
-        if (status == FAB_OK)
-            status = open_slot(node, 2 * i + 1, &config->rails[i], err);
-        if (status != FAB_OK)
-            goto fail;
-    }
-    status = make_address(node, err);
+    status = open_rails(node, config, err);
+    if (status == FAB_OK)
+        status = make_address(node, err);
     for (uint32_t i = 0; status == FAB_OK && i < node->engine_count && !node->polled; i++)
         status = xp_engine_start(&node->engines[i], err);
     if (status != FAB_OK)
@@ -195,8 +248,6 @@ void xp_node_destroy(struct xp_node *node)
     for (uint32_t i = 0; i < 2 * node->rail_count; i++) {
         struct xp_slot *slot = &node->slots[i];
 
-        if (!slot->node)
-            continue; /* its pair's other wire failed before it */
         if (slot->wire)
             slot->backend->wire_close(slot->wire);
         fab_map_fini(&slot->tokens);

@@ -7,6 +7,7 @@
 #include "tests/support/check.h"
 #include "ucx-transport/xp_address.h"
 #include "ucx-transport/xp_auth.h"
+#include "ucx-transport/xp_numa.h"
 #include "ucx-transport/xp_plan.h"
 
 enum { LARGEST = 512 };
@@ -318,12 +319,37 @@ static void test_address(void)
     CHECK_EQ(xp_address_encode(&in, bytes, sizeof(bytes), &size_bytes), FAB_ERR_RANGE);
 }
 
+static void test_cpu_lists(void)
+{
+    static const struct {
+        const char *text;
+        bool ok;
+        int count, has;
+    } cases[] = {
+        {"0", true, 1, 0},   {"0-3\n", true, 4, 3}, {"0-1,8,10-11\n", true, 5, 10},
+        {"", false, 0, 0},   {"\n", false, 0, 0},   {"3-1", false, 0, 0},
+        {"1,", false, 0, 0}, {"1;2", false, 0, 0},  {"99999", false, 0, 0},
+        {"-1", false, 0, 0}, {"0-", false, 0, 0},
+    };
+
+    for (size_t i = 0; i < FAB_ARRAY_LEN(cases); i++) {
+        cpu_set_t set;
+
+        CHECK_CASE("'%s'", cases[i].text);
+        CHECK_EQ(xp_numa_parse(cases[i].text, &set), cases[i].ok);
+        if (!cases[i].ok)
+            continue;
+        CHECK_EQ(CPU_COUNT(&set), cases[i].count);
+        CHECK(CPU_ISSET((size_t)cases[i].has, &set));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CHECK_TEST(test_data),    CHECK_TEST(test_chunk),    CHECK_TEST(test_probe),
-        CHECK_TEST(test_hello),   CHECK_TEST(test_messages), CHECK_TEST(test_plan),
-        CHECK_TEST(test_address),
+        CHECK_TEST(test_data),    CHECK_TEST(test_chunk),     CHECK_TEST(test_probe),
+        CHECK_TEST(test_hello),   CHECK_TEST(test_messages),  CHECK_TEST(test_plan),
+        CHECK_TEST(test_address), CHECK_TEST(test_cpu_lists),
     };
 
     return check_run(tests);
