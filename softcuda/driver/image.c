@@ -44,7 +44,7 @@ static void say_no_ptx(const struct soft_code *code, uint32_t capability)
     }
     soft_say(CU_LOG_LEVEL_ERROR,
              "softcuda: a program's GPU code %s and cannot run here; build it with "
-             "-gencode arch=compute_%u,code=compute_%u (PTX)",
+             "-gencode arch=compute_%u,code=compute_%u (PTX), or take NVRTC's PTX, not its cubin",
              code->has_newer_ptx ? "holds PTX for later devices only" : "holds machine code only",
              capability, capability);
 }
