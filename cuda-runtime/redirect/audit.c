@@ -116,7 +116,16 @@ unsigned int la_objclose(uintptr_t *cookie)
 /* The executable's own name is empty in its link map. */
 static const char *path_of(const struct link_map *map)
 {
-    return map->l_name[0] ? map->l_name : "/proc/self/exe";
+    static char executable[4096];
+    ssize_t length;
+
+    if (map->l_name[0])
+        return map->l_name;
+    length = readlink("/proc/self/exe", executable, sizeof(executable) - 1);
+    if (length <= 0)
+        return "/proc/self/exe";
+    executable[length] = '\0';
+    return executable;
 }
 
 static bool is_our_runtime(const struct link_map *map)

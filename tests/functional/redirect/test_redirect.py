@@ -79,6 +79,7 @@ class Redirect(unittest.TestCase):
                 self.assertEqual(output, lines)
                 self.assertIn(said, errors)
                 self.assertEqual(errors.count("\n"), 1 if said else 0, errors)
+                self.assertIn(program if said else "", errors)
 
     def test_refused(self):
         compile_c(self.runtime, ["runtime.c"], "-shared", "-fPIC", "-Wl,-soname,libcudart.so.13",
