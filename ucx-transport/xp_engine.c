@@ -346,7 +346,12 @@ void xp_engine_stop(struct xp_engine *engine)
         (void)pthread_join(engine->thread, NULL);
         engine->started = false;
     }
+}
+
+void xp_engine_fini(struct xp_engine *engine)
+{
     if (engine->wake_fd >= 0)
         (void)close(engine->wake_fd);
     engine->wake_fd = -1;
+    fab_mutex_fini(&engine->run);
 }

@@ -316,7 +316,8 @@ void xp_conn_work(struct xp_conn *conn);                     /* any: xp_conn_tur
  */
 FAB_NODISCARD int xp_thread_start(pthread_t *thread, void *(*run)(void *), void *argument);
 FAB_NODISCARD enum fab_status xp_engine_start(struct xp_engine *engine, struct fab_err *err);
-void xp_engine_stop(struct xp_engine *engine);
+void xp_engine_stop(struct xp_engine *engine); /* others may still wake it */
+void xp_engine_fini(struct xp_engine *engine); /* all are stopped */
 uint64_t xp_engine_deadline_ns(const struct xp_engine *engine);
 
 /* xp_leg.c; on the engine, no lock held unless named _locked */

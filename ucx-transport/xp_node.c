@@ -254,7 +254,7 @@ void xp_node_destroy(struct xp_node *node)
         fab_mutex_fini(&slot->ready_lock);
     }
     for (uint32_t i = 0; i < node->engine_count; i++)
-        fab_mutex_fini(&node->engines[i].run);
+        xp_engine_fini(&node->engines[i]);
     fab_map_fini(&node->sessions);
     fab_mutex_fini(&node->lock);
     free(node);

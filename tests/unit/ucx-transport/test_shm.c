@@ -2,6 +2,7 @@
  * The same-host backend with real threads and sockets: two nodes in this process, then a second
  * process that is killed while a forked child of it lives on; windows; liars in the ring.
  */
+#include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -10,12 +11,13 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "tests/support/check.h"
-#include "ucx-transport/xp_backend.h"
+#include "ucx-transport/xp_address.h"
 #include "ucx-transport/xp_ring.h"
 
 enum { SESSION = 7, OP_ECHO = 1, OP_COUNT, BIG_BYTES = 20 << 20, WINDOW_BYTES = 1 << 20 };
@@ -28,7 +30,7 @@ struct end {
     pthread_cond_t changed;
     uint32_t posts, ups, losts, closeds, transfers_done, transfers_failed;
     enum fab_status lost_status;
-    bool in_order;
+    atomic_bool out_of_order;
 };
 
 static void on_message(void *user, struct xp_conn *conn, const struct xp_message *message)
@@ -41,8 +43,8 @@ static void on_message(void *user, struct xp_conn *conn, const struct xp_message
         (void)!xp_reply(conn, message->number, (int32_t)end->posts, &part, 1, NULL);
         return;
     }
-    end->in_order = end->in_order && message->op == end->posts;
-    end->posts++;
+    if (message->op != end->posts++)
+        atomic_store(&end->out_of_order, true);
 }
 
 static void on_event(void *user, struct xp_conn *conn, const struct xp_event *event)
@@ -77,7 +79,7 @@ static bool open_node(struct end *end, const char *folder)
     struct xp_node_config config = {
         .node_id = {1}, .rails = &rail, .rail_count = 1, .clock = fab_clock_real(), .spin_us = 20};
 
-    *end = (struct end){.in_order = true};
+    *end = (struct end){0};
     (void)pthread_mutex_init(&end->lock, NULL);
     (void)pthread_cond_init(&end->changed, NULL);
     return CHECK_EQ(xp_node_create(&config, &end->node, NULL), FAB_OK);
@@ -209,7 +211,7 @@ static void two_nodes(const char *folder)
     memset(big, 3, sizeof(big));
     CHECK_EQ(xp_call(one.conn, OP_ECHO, &part, 1, back, sizeof(back), &reply), FAB_OK);
     CHECK_EQ(reply.result, 100000);
-    CHECK(other.in_order);
+    CHECK(!atomic_load(&other.out_of_order));
     CHECK_MEM(back, big, sizeof(big));
     for (size_t i = 0; i < FAB_ARRAY_LEN(sizes); i++) {
         copy(&one, &other, i + 1, sizes[i]);
@@ -306,6 +308,104 @@ static void test_killed_peer(void)
     (void)close(fds[0]); /* the lingerer ends */
 }
 
+/* ---------------------------------------------------------------- strangers */
+
+static bool pass_fd(int socket_fd, uint8_t word, int fd)
+{
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control = {.header = {.cmsg_level = SOL_SOCKET,
+                            .cmsg_type = SCM_RIGHTS,
+                            .cmsg_len = CMSG_LEN(sizeof(int))}};
+    struct iovec part = {.iov_base = &word, .iov_len = 1};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof(control)};
+
+    memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+    return sendmsg(socket_fd, &message, MSG_NOSIGNAL) == 1;
+}
+
+/* Who connects without knowing anything: rings that are not sealed or too short, and rings full of
+ * nonsense whose positions lie. */
+static void visit(const struct xp_wire_address *address, uint32_t seed)
+{
+    enum { RING = XP_RING_HEAD_BYTES + (4 << 20), RINGS = 2 * RING };
+    struct sockaddr_un to;
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    int memory_fd = memfd_create("stranger", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    off_t size = seed % 5 == 1 ? RINGS / 2 : RINGS;
+    struct xp_ring_shared *ring;
+
+    memcpy(&to, address->bytes, address->size_bytes);
+    CHECK_EQ(connect(fd, (struct sockaddr *)&to, (socklen_t)address->size_bytes), 0);
+    CHECK_EQ(ftruncate(memory_fd, size), 0);
+    ring = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, memory_fd, 0);
+    if (CHECK(ring != MAP_FAILED)) {
+        uint8_t *data = (uint8_t *)ring + XP_RING_HEAD_BYTES;
+
+        for (uint32_t i = 0; i < 4096; i++)
+            data[i] = (uint8_t)((seed * 2654435761u + i * 40503u) >> 11);
+        if (seed % 3 == 0)
+            memcpy(data, "\1\0\20\0\0\0\0\0\100\0\0\0\0\0\0\0", 16); /* a frame's record */
+        if (seed % 3 == 1)
+            memcpy(data, "\2\0\120\0\0\0\0\0\0\0\100\0\0\0\0\0", 16); /* a chunk's */
+        atomic_store(&ring->written, seed % 4 == 3 ? UINT64_MAX - seed : seed * 97 % 4096);
+        (void)munmap(ring, (size_t)size);
+    }
+    if (seed % 7 != 2)
+        CHECK_EQ(fcntl(memory_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW), 0);
+    /* Too many at a time are turned away before they can speak. */
+    (void)pass_fd(fd, seed % 11 == 5 ? 3 : 1, memory_fd);
+    (void)close(memory_fd);
+    (void)close(fd);
+}
+
+static uint32_t open_descriptors(void)
+{
+    DIR *folder = opendir("/proc/self/fd");
+    uint32_t count = 0;
+
+    while (folder && readdir(folder))
+        count++;
+    if (folder)
+        (void)closedir(folder);
+    return count;
+}
+
+static void test_strangers(void)
+{
+    uint32_t descriptors = open_descriptors();
+    static struct end one, other;
+    struct xp_address address;
+    struct xp_reply reply;
+    const uint8_t *bytes;
+    size_t size_bytes;
+
+    if (!open_node(&one, NULL) || !open_node(&other, NULL))
+        return;
+    bytes = xp_node_address(other.node, &size_bytes);
+    if (!CHECK_EQ(xp_address_decode(bytes, size_bytes, &address), FAB_OK))
+        return;
+    for (uint32_t seed = 0; seed < 400; seed++) {
+        CHECK_CASE("stranger %u", seed);
+        visit(seed % 2 ? &address.rails[0].bulk : &address.rails[0].control, seed);
+    }
+    CHECK_CASE("a friend after them");
+    if (!open_conn(&one, true, bytes, size_bytes))
+        return;
+    bytes = xp_node_address(one.node, &size_bytes);
+    if (!open_conn(&other, false, bytes, size_bytes))
+        return;
+    CHECK_EQ(xp_call(one.conn, OP_ECHO, NULL, 0, NULL, 0, &reply), FAB_OK);
+    copy(&one, &other, 1, 300000);
+    close_end(&one);
+    close_end(&other);
+    CHECK_EQ(open_descriptors(), descriptors);
+}
+
 /* ---------------------------------------------------------------- the ring */
 
 static void test_ring(void)
@@ -354,6 +454,7 @@ int main(void)
         CHECK_TEST(test_ring),
         CHECK_TEST(test_killed_peer), /* forks: before there are threads */
         CHECK_TEST(test_two_nodes),
+        CHECK_TEST(test_strangers),
     };
 
     return check_run(tests);
