@@ -63,6 +63,19 @@
     X(cuStreamCopyAttributes) X(cuStreamIsCapturing)                                               \
     X(cuEventCreate) X(cuEventDestroy) X(cuEventRecord) X(cuEventRecordWithFlags) X(cuEventQuery)  \
     X(cuEventSynchronize) X(cuEventElapsedTime)                                                    \
+    X(cuDeviceCanAccessPeer) X(cuMemAllocPitch) X(cuMemGetAddressRange) X(cuMemAllocHost)          \
+    X(cuMemHostGetDevicePointer) X(cuMemHostGetFlags) X(cuMemHostRegister)                         \
+    X(cuMemHostUnregister) X(cuMemAllocManaged) X(cuMemAdvise) X(cuMemPrefetchAsync)               \
+    X(cuMemRangeGetAttribute) X(cuStreamAttachMemAsync) X(cuMemAddressReserve)                     \
+    X(cuMemAddressFree) X(cuMemCreate) X(cuMemRelease) X(cuMemMap) X(cuMemUnmap)                   \
+    X(cuMemSetAccess) X(cuMemGetAccess) X(cuMemGetAllocationGranularity)                           \
+    X(cuMemRetainAllocationHandle) X(cuMemExportToShareableHandle)                                 \
+    X(cuMemImportFromShareableHandle) X(cuMemAllocAsync) X(cuMemFreeAsync)                         \
+    X(cuMemAllocFromPoolAsync) X(cuMemPoolCreate) X(cuMemPoolDestroy) X(cuMemPoolSetAttribute)     \
+    X(cuMemPoolGetAttribute) X(cuMemPoolTrimTo) X(cuMemPoolSetAccess) X(cuMemPoolGetAccess)        \
+    X(cuDeviceGetDefaultMemPool) X(cuDeviceGetMemPool) X(cuDeviceSetMemPool)                       \
+    X(cuCtxEnablePeerAccess) X(cuCtxDisablePeerAccess) X(cuPointerGetAttribute)                    \
+    X(cuPointerGetAttributes) X(cuPointerSetAttribute)                                             \
     X(cuProfilerStart) X(cuProfilerStop)
 /* clang-format on */
 
@@ -85,6 +98,10 @@ extern struct conformance_driver cu;
 
 void conformance_row(const char *label, CUresult status, CUresult expected, bool effect,
                      const char *effect_text, const char *file, int line);
+
+/* Ends the process when a call fails without which nothing else can be asked: as skipped when there
+ * is no device. */
+void conformance_need(CUresult status, const char *what);
 
 /* cuInit, device 0, its primary context current, the kernels loaded. Ends the process on failure:
  * nothing else could be asked. */
@@ -113,5 +130,13 @@ void group_copy(void);
 void group_set(void);
 void group_memop(void);
 void group_fault(void);
+void group_alloc(void); /* memory.h */
+void group_host(void);
+void group_managed(void);
+void group_vmm(void);
+void group_pool(void);
+void group_peer(void);
+void group_pointer(void);
+void group_killed(void);
 
 #endif /* TESTS_FUNCTIONAL_CONFORMANCE_CONFORMANCE_H */

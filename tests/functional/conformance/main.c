@@ -24,6 +24,9 @@ static const struct {
     {"order", group_order},     {"event", group_event},     {"module", group_module},
     {"library", group_library}, {"launch", group_launch},   {"copy", group_copy},
     {"set", group_set},         {"memop", group_memop},     {"fault", group_fault},
+    {"alloc", group_alloc},     {"host", group_host},       {"managed", group_managed},
+    {"vmm", group_vmm},         {"pool", group_pool},       {"peer", group_peer},
+    {"pointer", group_pointer}, {"killed", group_killed},
 };
 
 void conformance_row(const char *label, CUresult status, CUresult expected, bool effect,
@@ -56,7 +59,7 @@ static bool driver_open(const char *path)
     return true;
 }
 
-static void need(CUresult status, const char *what)
+void conformance_need(CUresult status, const char *what)
 {
     if (status == CUDA_SUCCESS)
         return;
@@ -68,15 +71,17 @@ void conformance_world_open(struct conformance_world *world)
 {
     void *pinned;
 
-    need(cu.cuInit(0), "cuInit");
-    need(cu.cuDeviceGet(&world->device, 0), "cuDeviceGet");
-    need(cu.cuDevicePrimaryCtxRetain(&world->context, world->device), "cuDevicePrimaryCtxRetain");
-    need(cu.cuCtxSetCurrent(world->context), "cuCtxSetCurrent");
-    need(cu.cuModuleLoadData(&world->module, kernels_ptx), "cuModuleLoadData");
-    need(cu.cuMemAlloc(&world->memory, CONFORMANCE_BYTES), "cuMemAlloc");
-    need(cu.cuMemsetD8(world->memory, 0, CONFORMANCE_BYTES), "cuMemsetD8");
-    need(cu.cuCtxSynchronize(), "cuCtxSynchronize"); /* streams that wait for nothing come next */
-    need(cu.cuMemHostAlloc(&pinned, 4096, CU_MEMHOSTALLOC_DEVICEMAP), "cuMemHostAlloc");
+    conformance_need(cu.cuInit(0), "cuInit");
+    conformance_need(cu.cuDeviceGet(&world->device, 0), "cuDeviceGet");
+    conformance_need(cu.cuDevicePrimaryCtxRetain(&world->context, world->device),
+                     "cuDevicePrimaryCtxRetain");
+    conformance_need(cu.cuCtxSetCurrent(world->context), "cuCtxSetCurrent");
+    conformance_need(cu.cuModuleLoadData(&world->module, kernels_ptx), "cuModuleLoadData");
+    conformance_need(cu.cuMemAlloc(&world->memory, CONFORMANCE_BYTES), "cuMemAlloc");
+    conformance_need(cu.cuMemsetD8(world->memory, 0, CONFORMANCE_BYTES), "cuMemsetD8");
+    conformance_need(cu.cuCtxSynchronize(),
+                     "cuCtxSynchronize"); /* streams that wait for nothing come next */
+    conformance_need(cu.cuMemHostAlloc(&pinned, 4096, CU_MEMHOSTALLOC_DEVICEMAP), "cuMemHostAlloc");
     world->pinned = memset(pinned, 0, 4096);
 }
 
@@ -84,7 +89,7 @@ CUfunction conformance_kernel(const struct conformance_world *world, const char 
 {
     CUfunction function = NULL;
 
-    need(cu.cuModuleGetFunction(&function, world->module, name), name);
+    conformance_need(cu.cuModuleGetFunction(&function, world->module, name), name);
     return function;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/functional/memory/group_pointer.c - what the driver says about addresses.
+ * tests/functional/conformance/group_pointer.c - what the driver says about addresses.
  */
-#include "tests/functional/memory/memory.h"
+#include "tests/functional/conformance/memory.h"
 
 static struct memory_world world;
 

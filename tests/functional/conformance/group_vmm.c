@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/functional/memory/group_vmm.c - virtual memory management, with kernels as judges of
+ * tests/functional/conformance/group_vmm.c - virtual memory management, with kernels as judges of
  * access.
  */
-#include "tests/functional/memory/memory.h"
+#include "tests/functional/conformance/memory.h"
 
 #include <unistd.h>
 

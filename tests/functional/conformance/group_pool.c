@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/functional/memory/group_pool.c - stream-ordered allocation and memory pools.
+ * tests/functional/conformance/group_pool.c - stream-ordered allocation and memory pools.
  */
-#include "tests/functional/memory/memory.h"
+#include "tests/functional/conformance/memory.h"
 
 static struct memory_world world;
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/functional/memory/group_killed.c - what a process took is free again when it is killed,
- * also when a child of it lives on.
+ * tests/functional/conformance/group_killed.c - what a process took is free again when it is
+ * killed, also when a child of it lives on.
  */
-#include "tests/functional/memory/memory.h"
+#include "tests/functional/conformance/memory.h"
 
 #include <signal.h>
 #include <sys/wait.h>

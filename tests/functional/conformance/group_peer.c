@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/functional/memory/group_peer.c - kernels of one device in the memory of another.
+ * tests/functional/conformance/group_peer.c - kernels of one device in the memory of another.
  */
-#include "tests/functional/memory/memory.h"
+#include "tests/functional/conformance/memory.h"
 
 static struct memory_world world;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/functional/memory/group_host.c - pinned and registered host memory, as kernels see it.
+ * tests/functional/conformance/group_host.c - pinned and registered host memory, as kernels see it.
  */
-#include "tests/functional/memory/memory.h"
+#include "tests/functional/conformance/memory.h"
 
 static struct memory_world world;
 

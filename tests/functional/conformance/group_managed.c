@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/functional/memory/group_managed.c - managed memory: both sides, advice, prefetch.
+ * tests/functional/conformance/group_managed.c - managed memory: both sides, advice, prefetch.
  */
-#include "tests/functional/memory/memory.h"
+#include "tests/functional/conformance/memory.h"
 
 static struct memory_world world;
 
