@@ -205,8 +205,10 @@ void xp_data_executed_locked(struct xp_conn *conn)
         conn->executed_bytes = steps[conn->credit_first].bytes;
         conn->credit_first++;
     }
-    if (conn->credit_first == conn->credit_steps.count) {
-        fab_vec_clear(&conn->credit_steps);
+    if (conn->credit_first > 0 &&
+        conn->credit_first * 2 >= conn->credit_steps.count) { /* else the list only ever grows */
+        conn->credit_steps.count -= conn->credit_first;
+        memmove(steps, steps + conn->credit_first, conn->credit_steps.count * sizeof(*steps));
         conn->credit_first = 0;
     }
     if (conn->executed_bytes != before_bytes)
