@@ -29,8 +29,12 @@ static const struct setting settings[] = {
 };
 
 static const struct setting tcp_settings[] = {
-    {"TCP_CONN_NB", "y"}, /* opening an endpoint never blocks */
-    {"TCP_NODELAY", "y"},       {"TCP_TX_SEG_SIZE", "64k"}, {"TCP_RX_SEG_SIZE", "256k"},
+    {"TCP_CONN_NB", "n"}, /* what fails in the background crashes 1.13.1: see xp_ucx_knock.c */
+    {"TCP_NODELAY", "y"}, /* One event at a time: 1.13.1 may have freed the endpoint of the next one
+                             of a batch. */
+    {"TCP_MAX_POLL", "1"}, /* One event at a time: 1.13.1 may have freed the endpoint of the next
+                              one of a batch. */
+    {"TCP_MAX_POLL", "1"},      {"TCP_TX_SEG_SIZE", "64k"}, {"TCP_RX_SEG_SIZE", "256k"},
     {"TCP_KEEPIDLE", "1s"},     {"TCP_KEEPINTVL", "1s"},    {"TCP_KEEPCNT", "3"},
     {"TCP_PUT_ENABLE", "n"},    /* no peer writes where it likes */
     {"TCP_USER_TIMEOUT", "2s"}, /* last: 1.22 has it; before, only the core's probes see such a
@@ -129,9 +133,9 @@ static enum fab_status keep_address(struct xp_wire *wire, struct fab_err *err)
 
     if (result != UCS_OK)
         return xp_ucx_check(wire->lib, result, err, "the address of a UCX worker");
-    if (bytes <= sizeof(wire->address)) {
-        memcpy(wire->address, address, bytes);
-        wire->address_bytes = bytes;
+    if (bytes <= sizeof(wire->address) - XP_UCX_DOOR_BYTES) {
+        memcpy(wire->address + XP_UCX_DOOR_BYTES, address, bytes);
+        wire->address_bytes = XP_UCX_DOOR_BYTES + bytes;
     }
     wire->lib->ucp_worker_release_address(wire->worker, address);
     if (wire->address_bytes == 0)
@@ -169,12 +173,13 @@ static enum fab_status open_worker(struct xp_wire *wire, struct fab_err *err)
     flags = fcntl(wire->event_fd, F_GETFD);
     if (flags >= 0)
         (void)fcntl(wire->event_fd, F_SETFD, flags | FD_CLOEXEC);
-    return FAB_OK;
+    return xp_ucx_door_open(wire, wire->config.device, err);
 }
 
 static void wire_close(struct xp_wire *wire)
 {
     xp_ucx_eps_drop(wire);
+    xp_ucx_door_close(wire);
     if (wire->worker)
         wire->lib->ucp_worker_destroy(wire->worker);
     if (wire->context)
@@ -212,6 +217,8 @@ static enum fab_status wire_open(const struct xp_wire_config *config, struct xp_
     fab_list_init(&wire->eps);
     fab_list_init(&wire->news);
     fab_list_init(&wire->firsts);
+    fab_list_init(&wire->knocking);
+    wire->epoll_fd = wire->door_fd = -1;
     status = open_context(wire, err);
     if (status == FAB_OK)
         status = open_worker(wire, err);
@@ -249,18 +256,20 @@ static bool progress(struct xp_wire *wire)
 
     for (int i = 0; i < TURNS && wire->lib->ucp_worker_progress(wire->worker) > 0; i++)
         did = true;
+    did = xp_ucx_knock_progress(wire) || did;
     return xp_ucx_tend(wire) || did;
 }
 
 static int event_fd(const struct xp_wire *wire)
 {
-    return wire->event_fd;
+    return wire->epoll_fd;
 }
 
 static enum fab_status arm(struct xp_wire *wire)
 {
     if (!fab_list_is_empty(&wire->news) || !fab_list_is_empty(&wire->firsts))
         return FAB_ERR_AGAIN;
+    xp_ucx_door_answer(wire);
     return wire->lib->ucp_worker_arm(wire->worker) == UCS_OK ? FAB_OK : FAB_ERR_AGAIN;
 }
 

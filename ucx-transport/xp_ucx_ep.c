@@ -119,38 +119,76 @@ static void skip_to(struct xp_wire *wire, const uint8_t *address, size_t address
     }
 }
 
+static enum fab_status dial(struct xp_ep *ep, struct fab_err *err)
+{
+    const uint8_t *address = ep->address + XP_UCX_DOOR_BYTES;
+    size_t bytes = ep->address_bytes - XP_UCX_DOOR_BYTES;
+    enum fab_status status = create(ep->wire, address, bytes, ep, &ep->ucp, err);
+
+    if (status == FAB_OK)
+        ep->dial = (uintptr_t)fab_map_find(&ep->wire->dials, hash(address, bytes));
+    else
+        ep->ucp = NULL;
+    return status;
+}
+
 enum fab_status xp_ucx_ep_open(struct xp_wire *wire, const uint8_t *address, size_t address_bytes,
                                void *owner, struct xp_ep **ep_out, struct fab_err *err)
 {
     struct xp_ep *ep;
     enum fab_status status;
 
-    if (address_bytes == 0)
-        return fab_err_set(err, FAB_ERR_FORMAT, "an empty UCX address");
+    if (address_bytes <= XP_UCX_DOOR_BYTES || address_bytes > sizeof(ep->address))
+        return fab_err_set(err, FAB_ERR_FORMAT, "a UCX address of %zu bytes", address_bytes);
     ep = fab_alloc_zeroed(1, sizeof(*ep));
     if (!ep)
         return fab_err_set(err, FAB_ERR_NOMEM, "endpoint");
     ep->wire = wire;
     ep->owner = owner;
+    ep->knock_fd = -1;
+    memcpy(ep->address, address, address_bytes);
+    ep->address_bytes = address_bytes;
     fab_list_init(&ep->link);
     fab_list_init(&ep->news_link);
+    fab_list_init(&ep->knock_link);
+    fab_list_init(&ep->waiting);
     status = choose_id(ep, err);
     if (status == FAB_OK && wire->answering) {
         ep->peer_id = wire->answering->peer_id;
-        skip_to(wire, address, address_bytes, wire->answering->dial);
+        skip_to(wire, address + XP_UCX_DOOR_BYTES, address_bytes - XP_UCX_DOOR_BYTES,
+                wire->answering->dial);
     }
-    if (status == FAB_OK)
-        status = create(wire, address, address_bytes, ep, &ep->ucp, err);
+    /* Who answers knows that the way is open. */
+    if (status == FAB_OK && (wire->answering || !xp_ucx_knock(ep)))
+        status = dial(ep, err);
     if (status != FAB_OK) {
         if (ep->id && fab_map_find(&wire->ids, ep->id) == ep)
             (void)fab_map_remove(&wire->ids, ep->id);
         free(ep);
         return status;
     }
-    ep->dial = (uintptr_t)fab_map_find(&wire->dials, hash(address, address_bytes));
     fab_list_append(&wire->eps, &ep->link);
     *ep_out = ep;
     return FAB_OK;
+}
+
+void xp_ucx_ep_answered(struct xp_ep *ep, bool is_open)
+{
+    struct fab_list *node;
+
+    if (!is_open || dial(ep, /* err */ NULL) != FAB_OK) {
+        on_error(ep, /* ucp */ NULL, UCS_ERR_UNREACHABLE);
+        return;
+    }
+    while ((node = fab_list_take(&ep->waiting)) != NULL) {
+        struct xp_send *send = fab_list_object(node, struct xp_send, link);
+        enum fab_status status = xp_ucx_send(ep, send);
+
+        if (status == FAB_OK)
+            continue;
+        send->done(send, status);
+        on_error(ep, /* ucp */ NULL, UCS_ERR_CONNECTION_RESET);
+    }
 }
 
 void xp_ucx_ep_own(struct xp_ep *ep, void *owner)
@@ -180,10 +218,22 @@ void xp_ucx_ep_close(struct xp_ep *ep)
                                  .cb.send = on_released,
                                  .user_data = ep};
     ucs_status_ptr_t request;
+    struct fab_list *node;
 
     fab_assert(!ep->closing);
     ep->closing = true;
     (void)fab_map_remove(&wire->ids, ep->id);
+    xp_ucx_knock_end(ep);
+    while ((node = fab_list_take(&ep->waiting)) != NULL) {
+        struct xp_send *send = fab_list_object(node, struct xp_send, link);
+
+        send->done(send, FAB_ERR_CANCELLED);
+    }
+    if (!ep->ucp) {
+        ep->released = true;
+        put_on_news(ep);
+        return;
+    }
     request = wire->lib->ucp_ep_close_nbx(ep->ucp, &param);
     ep->ucp = NULL;
     if (!UCS_PTR_IS_PTR(request))
@@ -195,6 +245,7 @@ static void destroy(struct xp_ep *ep)
 {
     fab_list_remove(&ep->link);
     fab_list_remove(&ep->news_link);
+    xp_ucx_knock_end(ep);
     free(ep);
 }
 
@@ -262,6 +313,11 @@ enum fab_status xp_ucx_send(struct xp_ep *ep, struct xp_send *send)
 
     if (ep->failed || ep->closing || (send->chunk && !ep->peer_id))
         return FAB_ERR_LINK_LOST;
+    if (!ep->ucp) {
+        fab_list_init(&send->link);
+        fab_list_append(&ep->waiting, &send->link);
+        return FAB_OK;
+    }
     record = take_send(wire);
     if (!record)
         return FAB_ERR_NOMEM;

@@ -6,6 +6,8 @@
 #ifndef UCX_TRANSPORT_XP_UCX_INT_H
 #define UCX_TRANSPORT_XP_UCX_INT_H
 
+#include <netinet/in.h>
+
 #include "base/map.h"
 #include "ucx-transport/xp_backend.h"
 #include "ucx-transport/xp_ucx_lib.h"
@@ -16,8 +18,9 @@ enum {
     XP_UCX_AM_CHUNK,
     XP_UCX_PREFIX_BYTES = 16, /* in front of the core's header: id of the sender's endpoint; that of
                                  the receiver's, or in a first frame the dial's number */
-    XP_UCX_SKIPS_MAX = 4096,  /* dials that never arrived */
-    XP_UCX_FIRSTS_MAX = 256,  /* first frames between two turns; more are dropped */
+    XP_UCX_DOOR_BYTES = 8, /* of an address: IPv4 address and port of the door, in network order */
+    XP_UCX_SKIPS_MAX = 4096, /* dials that never arrived */
+    XP_UCX_FIRSTS_MAX = 256, /* first frames between two turns; more are dropped */
 };
 
 /* A send in flight; from the wire's pool. */
@@ -43,7 +46,11 @@ struct xp_wire {
     ucp_worker_h worker;
     uint8_t address[XP_WIRE_ADDRESS_MAX_BYTES];
     size_t address_bytes;
-    int event_fd;
+    int event_fd; /* UCX's */
+    int epoll_fd; /* that one, the door, and who knocks */
+    int door_fd;  /* -1: none */
+    struct sockaddr_in own;
+    struct fab_list knocking;
     bool takes_device_memory;
     struct fab_map ids;   /* own id -> struct xp_ep */
     struct fab_map dials; /* hash of a peer's address -> how many endpoints UCX made to it, ever */
@@ -58,8 +65,12 @@ struct xp_wire {
 };
 
 struct xp_ep {
-    struct fab_list link, news_link;
+    struct fab_list link, news_link, knock_link;
+    struct fab_list waiting; /* sends until the knock is answered */
     struct xp_wire *wire;
+    int knock_fd; /* -1: not knocking */
+    uint8_t address[XP_WIRE_ADDRESS_MAX_BYTES];
+    size_t address_bytes;
     void *owner;
     ucp_ep_h ucp;                         /* NULL: closed */
     uint64_t id, peer_id;                 /* peer_id 0: not known yet */
@@ -85,6 +96,17 @@ enum fab_status xp_ucx_accept(struct xp_offer *offer, struct xp_landing *landing
 void xp_ucx_refuse(struct xp_offer *offer);
 bool xp_ucx_tend(struct xp_wire *wire);     /* tells what happened inside UCX's callbacks */
 void xp_ucx_eps_drop(struct xp_wire *wire); /* at the wire's end: without a word */
+/* The knock has its answer: makes the UCX endpoint, or fails. */
+void xp_ucx_ep_answered(struct xp_ep *ep, bool is_open);
+
+/* xp_ucx_knock.c */
+enum fab_status xp_ucx_door_open(struct xp_wire *wire, const char *device, struct fab_err *err);
+void xp_ucx_door_close(struct xp_wire *wire);
+void xp_ucx_door_answer(struct xp_wire *wire); /* lets go of those who knocked */
+bool xp_ucx_knock(struct xp_ep *ep);           /* false: there is no door, dial at once */
+void xp_ucx_knock_end(struct xp_ep *ep);
+bool xp_ucx_knock_progress(struct xp_wire *wire);
+
 /* Handlers of UCX. */
 ucs_status_t xp_ucx_on_first(void *wire, const void *header, size_t header_bytes, void *body,
                              size_t body_bytes, const ucp_am_recv_param_t *param);

