@@ -127,14 +127,14 @@ static size_t append(char *text, size_t used, const char *part)
     return used + part_bytes;
 }
 
-enum fab_status fab_err_context(struct fab_err *err, const char *format, ...)
+void fab_err_context(struct fab_err *err, const char *format, ...)
 {
     char text[FAB_ERR_TEXT_BYTES];
     size_t used;
     va_list args;
 
     if (!err)
-        return FAB_OK;
+        return;
     va_start(args, format);
     (void)vsnprintf(text, sizeof(text), format, args);
     va_end(args);
@@ -142,5 +142,4 @@ enum fab_status fab_err_context(struct fab_err *err, const char *format, ...)
     used = append(text, used, err->text);
     text[used] = '\0';
     memcpy(err->text, text, sizeof(err->text));
-    return err->status;
 }

@@ -32,15 +32,8 @@ enum fab_status fab_err_errno(struct fab_err *err, int errno_value, const char *
 enum fab_status fab_err_foreign(struct fab_err *err, enum fab_status status, const char *domain,
                                 int foreign, const char *format, ...) FAB_PRINTF(5, 6);
 
-/* Puts "context: " in front of the text. Returns the record's status (FAB_OK for NULL). */
-enum fab_status fab_err_context(struct fab_err *err, const char *format, ...) FAB_PRINTF(2, 3);
-
-/* The analyzer sees one file at a time: without this it follows paths on which a failing line
- * returned FAB_OK. */
-#ifdef __clang_analyzer__
-#define fab_err_set(err, status, ...) (fab_err_set((err), (status), __VA_ARGS__), (status))
-#define fab_err_errno(err, ...) (fab_err_errno((err), __VA_ARGS__), FAB_ERR_IO)
-#define fab_err_foreign(err, status, ...) (fab_err_foreign((err), (status), __VA_ARGS__), (status))
-#endif
+/* Puts "context: " in front of the text. Returns nothing: the record may be NULL, and only the
+ * caller has the status then. */
+void fab_err_context(struct fab_err *err, const char *format, ...) FAB_PRINTF(2, 3);
 
 #endif /* BASE_ERR_H */

@@ -60,7 +60,7 @@ enum fab_status fab_file_read(const char *path, size_t max_bytes, char **bytes_o
     status = read_all(fd, max_bytes, &bytes, &size_bytes, err);
     (void)close(fd); /* only read from */
     if (status != FAB_OK) {
-        (void)fab_err_context(err, "%s", path);
+        fab_err_context(err, "%s", path);
         free(bytes);
         return status;
     }

@@ -40,7 +40,7 @@ enum fab_status fab_settings_init(const struct fab_schema *schema, void *target,
         if (row->fallback)
             status = fab_setting_parse(row, row->fallback, fab_setting_field(row, target), err);
         if (status != FAB_OK) {
-            (void)fab_err_context(err, "default of %s", row->name);
+            fab_err_context(err, "default of %s", row->name);
             fab_settings_clear(schema, target);
             return status;
         }
@@ -178,7 +178,7 @@ enum fab_status fab_settings_set(const struct fab_schema *schema, void *target, 
         return fab_err_set(err, FAB_ERR_NOT_FOUND, "%.100s: no such setting", name);
     status = fab_setting_parse(row, text, fab_setting_field(row, target), err);
     if (status != FAB_OK)
-        (void)fab_err_context(err, "%s", name);
+        fab_err_context(err, "%s", name);
     return status;
 }
 
@@ -198,7 +198,7 @@ enum fab_status fab_settings_read_env(const struct fab_schema *schema, void *tar
             continue;
         status = fab_setting_parse(row, text, fab_setting_field(row, draft), err);
         if (status != FAB_OK)
-            (void)fab_err_context(err, "%s", row->env);
+            fab_err_context(err, "%s", row->env);
     }
     return fab_settings_draft_end(schema, target, draft, status);
 }

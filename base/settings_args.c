@@ -83,7 +83,7 @@ static enum fab_status take_all(const struct fab_schema *schema, void *draft, in
             return fab_err_set(err, FAB_ERR_INVALID, "%.100s wants a value", arg);
         status = fab_setting_parse(row, value, fab_setting_field(row, draft), err);
         if (status != FAB_OK) {
-            (void)fab_err_context(err, "%.*s", (int)strcspn(arg, "="), arg);
+            fab_err_context(err, "%.*s", (int)strcspn(arg, "="), arg);
             return status;
         }
     }

@@ -133,7 +133,7 @@ static enum fab_status check_row(const struct fab_schema *schema, size_t index, 
         enum fab_status status = check_schema(row->item, /* is_item */ true, err);
 
         if (status != FAB_OK)
-            (void)fab_err_context(err, "%s", row->name);
+            fab_err_context(err, "%s", row->name);
         return status;
     }
     return check_default(schema, row, err);

@@ -165,7 +165,7 @@ static enum fab_status read_list(struct walk *walk, const struct fab_setting *ro
         status = read_item(walk, row->item, item,
                            config_setting_get_elem(setting, (unsigned)list.count - 1));
         if (status != FAB_OK)
-            (void)fab_err_context(walk->err, "[%zu]", list.count - 1);
+            fab_err_context(walk->err, "[%zu]", list.count - 1);
     }
     if (status == FAB_OK && row->check)
         status = row->check(row, &list, walk->err);
@@ -213,7 +213,7 @@ static enum fab_status read_member(struct walk *walk, const struct fab_schema *s
     else
         status = read_scalar(walk, row, fab_setting_field(row, target), setting);
     if (status != FAB_OK)
-        (void)fab_err_context(walk->err, "%s", path);
+        fab_err_context(walk->err, "%s", path);
     return status;
 }
 
@@ -246,7 +246,7 @@ static enum fab_status read_tree(const struct fab_schema *schema, void *target,
         return status;
     status = read_group(&walk, schema, draft, config_root_setting(tree), "");
     if (status != FAB_OK)
-        (void)fab_err_context(err, "%s:%u", name, walk.line);
+        fab_err_context(err, "%s:%u", name, walk.line);
     return fab_settings_draft_end(schema, target, draft, status);
 }
 

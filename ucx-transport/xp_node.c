@@ -95,8 +95,8 @@ static void open_wires(struct opening *opening)
 
         opening->status = rail->backend->wire_open(&config, &slot->wire, &opening->err);
         if (opening->status != FAB_OK) {
-            (void)fab_err_context(&opening->err, "rail %u, %s %s", slot->rail, rail->backend->name,
-                                  rail->device ? rail->device : "");
+            fab_err_context(&opening->err, "rail %u, %s %s", slot->rail, rail->backend->name,
+                            rail->device ? rail->device : "");
             return;
         }
         rail->backend->wire_caps(slot->wire, &slot->caps);

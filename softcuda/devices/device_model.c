@@ -296,7 +296,7 @@ static enum fab_status build(const struct device_file *file, struct device_model
     for (size_t i = 0; status == FAB_OK && i < file->devices.count; i++) {
         status = add_row(fab_setting_item(&file->devices, struct device_row, i), node, models, err);
         if (status != FAB_OK)
-            (void)fab_err_context(err, "devices[%zu]", i);
+            fab_err_context(err, "devices[%zu]", i);
     }
     if (status == FAB_OK && file->devices.count == 0)
         status = add_defaults(file, node, models, err);
@@ -326,7 +326,7 @@ enum fab_status device_models_read(const char *path, struct device_models *out, 
     if (status == FAB_OK) {
         status = build(&file, built, err);
         if (status != FAB_OK && path)
-            (void)fab_err_context(err, "%s", path);
+            fab_err_context(err, "%s", path);
     }
     fab_settings_clear(schema, &file);
     if (status == FAB_OK)
