@@ -73,9 +73,11 @@ void plain_collatz(int *out, int n)
 void plain_scan(const int *restrict in, int *restrict out, int n)
 {
     for (int run = 0; run < n; run += 256) {
-        int sum = 0;
+        unsigned sum = 0; /* wraps, as on the device */
 
-        for (int i = run; i < run + 256; i++)
-            out[i] = sum += in[i];
+        for (int i = run; i < run + 256; i++) {
+            sum += (unsigned)in[i];
+            out[i] = (int)sum;
+        }
     }
 }

@@ -35,8 +35,8 @@ extern const char bench_ptx[];
     X(cuCtxSetCurrent)                                                                             \
     X(cuModuleLoadData)                                                                            \
     X(cuModuleGetFunction)                                                                         \
-    X(cuMemAlloc_v2) X(cuMemcpyHtoD_v2) X(cuMemcpyDtoH_v2) X(cuMemsetD8_v2) X(cuLaunchKernel)      \
-        X(cuCtxSynchronize)
+    X(cuMemAlloc_v2)                                                                               \
+    X(cuMemcpyHtoD_v2) X(cuMemcpyDtoH_v2) X(cuMemsetD8_v2) X(cuLaunchKernel) X(cuCtxSynchronize)
 
 static struct {
 #define DRIVER_FIELD(name) __typeof__(&name) name;
