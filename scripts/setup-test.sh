@@ -49,6 +49,7 @@ tier_asan()
 tier_tsan()
 {
     setup_build tsan all
+    export TSAN_OPTIONS=suppressions=$PWD/tests/support/tsan.supp
     # The handlers' oracles have one thread and would take minutes.
     run_ctest tsan tsan -LE 'examples|perf|fuzz' -E '^test_ops_|^structure_'
 }

@@ -136,15 +136,3 @@ void check_skip(const char *reason, ...)
     va_end(args);
     exit(EXIT_SKIPPED);
 }
-
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-/* Kernels race on purpose (spin locks, flags that they poll), as they do on a GPU: what the
- * handlers do to device memory is the program's affair. */
-const char *__tsan_default_suppressions(void);
-const char *__tsan_default_suppressions(void)
-{
-    return "race:softcuda/warp/ops/*\n";
-}
-#endif
-#endif
