@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # scripts/setup-test.sh - the tiers of the test suite and how they are counted. Sourced by ./setup.
 #
-#   unit      dev: unit tests, structure checks, fuzz corpora, functional tests
-#   asan      the same under address and undefined-behaviour sanitizers
+#   unit      dev: unit tests, structure checks, fuzz corpora, functional and rack tests
+#   asan      the same but for the rack under address and undefined-behaviour sanitizers
 #   tsan      what has threads, under the thread sanitizer
 #   fuzz      each fuzz target for a while with a printed seed
 #   examples  release: every example with static and shared runtime on softcuda; quick benchmarks
@@ -43,7 +43,7 @@ tier_unit()
 tier_asan()
 {
     setup_build asan all
-    run_ctest asan asan -LE 'examples|perf' -E '^structure_'
+    run_ctest asan asan -LE 'examples|perf|rack' -E '^structure_'
 }
 
 tier_tsan()
@@ -51,7 +51,7 @@ tier_tsan()
     setup_build tsan all
     export TSAN_OPTIONS=suppressions=$PWD/tests/support/tsan.supp
     # The handlers' oracles have one thread and would take minutes.
-    run_ctest tsan tsan -LE 'examples|perf|fuzz' -E '^test_ops_|^structure_'
+    run_ctest tsan tsan -LE 'examples|perf|rack|fuzz' -E '^test_ops_|^structure_'
 }
 
 tier_fuzz()
