@@ -5,7 +5,7 @@
 #   asan      the same but for the rack under address and undefined-behaviour sanitizers
 #   tsan      what has threads, under the thread sanitizer
 #   fuzz      each fuzz target for a while with a printed seed
-#   examples  release: every example with static and shared runtime on softcuda; quick benchmarks
+#   examples  release: every example and CUDA test program, with both runtimes, on softcuda
 
 ALL_TIERS=(unit asan tsan fuzz examples)
 FUZZ_SECONDS=${FUZZ_SECONDS:-30} # each target
