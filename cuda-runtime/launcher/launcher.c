@@ -273,7 +273,7 @@ void launcher_environment_free(char **environment)
 enum fab_status launcher_exec(const struct launcher_request *request, struct fab_err *err)
 {
     char path[PATH_MAX];
-    char **environment;
+    char **environment = NULL;
     struct program_facts facts;
     enum fab_status status = launcher_find_program(request->argv[0], path, err);
 

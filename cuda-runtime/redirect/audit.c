@@ -155,12 +155,16 @@ static void redirect_object(const struct link_map *map)
     struct fab_err err = {0};
     enum plan_kind kind = PLAN_NOTHING;
     struct patch_entry *entries = NULL;
+    enum fab_status status;
     size_t count = 0;
 
     if (elf_file_open(path_of(map), &file, &err) != FAB_OK)
         return; /* the vdso and objects without a file hold no CUDA runtime */
-    if (plan_object(&file, map->l_addr, &audit.targets, audit.runtime_base, &kind, &entries, &count,
-                    &err) != FAB_OK)
+    status = plan_object(&file, map->l_addr, &audit.targets, audit.runtime_base, &kind, &entries,
+                         &count, &err);
+    if (status == FAB_OK && kind == PLAN_REDIRECT)
+        status = patch_apply(entries, count, &err);
+    if (status != FAB_OK)
         say(path_of(map), err.text);
     else if (kind == PLAN_STRIPPED)
         say(path_of(map), "holds device code and a CUDA runtime of its own, but no symbol table "
@@ -169,8 +173,6 @@ static void redirect_object(const struct link_map *map)
     else if (kind == PLAN_WRONG_MAJOR)
         say(path_of(map), "embeds a CUDA 12 runtime, which needs libcudart.so.12: it cannot be "
                           "redirected. Rebuild it with CUDA 13");
-    else if (kind == PLAN_REDIRECT && patch_apply(entries, count, &err) != FAB_OK)
-        say(path_of(map), err.text);
     free(entries);
     elf_file_close(&file);
 }

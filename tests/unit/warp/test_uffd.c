@@ -20,6 +20,7 @@
 #include "tests/support/check.h"
 
 enum { PAGES = 9, PAGE = 4096, WORDS = PAGE / 4 };
+static const size_t range_bytes = (size_t)PAGES * PAGE;
 
 /* Block b adds 1 to each word of page b. */
 static const char kernel[] = ".version 7.0\n"
@@ -95,14 +96,14 @@ static void *pager_main(void *arg)
 static void pager_start(struct pager *pager, uint8_t *memory)
 {
     struct uffdio_api api = {.api = UFFD_API};
-    struct uffdio_register range = {.range = {.start = (uintptr_t)memory, .len = PAGES * PAGE},
+    struct uffdio_register range = {.range = {.start = (uintptr_t)memory, .len = range_bytes},
                                     .mode = UFFDIO_REGISTER_MODE_MISSING};
 
     *pager = (struct pager){.memory = memory};
     pager->fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
     if (pager->fd < 0)
         check_skip("userfaultfd: %s", strerror(errno));
-    CHECK_EQ(madvise(memory, PAGES * PAGE, MADV_DONTNEED), 0);
+    CHECK_EQ(madvise(memory, range_bytes, MADV_DONTNEED), 0);
     CHECK_EQ(ioctl(pager->fd, UFFDIO_API, &api), 0);
     CHECK_EQ(ioctl(pager->fd, UFFDIO_REGISTER, &range), 0);
     CHECK_EQ(pipe2(pager->stop, O_CLOEXEC), 0);
@@ -124,7 +125,7 @@ static void pager_stop(struct pager *pager)
 
 static uint8_t *paged_memory(struct harness *h)
 {
-    uintptr_t memory = (uintptr_t)harness_alloc(h, (PAGES + 64) * PAGE);
+    uintptr_t memory = (uintptr_t)harness_alloc(h, (size_t)64 * PAGE + range_bytes);
 
     return (uint8_t *)((memory + PAGE - 1) & ~(uintptr_t)(PAGE - 1));
 }
