@@ -162,7 +162,7 @@ enum fab_status fab_json_get_int(const json_t *root, const char *path, int64_t m
 enum fab_status fab_json_get_bool(const json_t *root, const char *path, bool *value_out,
                                   struct fab_err *err)
 {
-    const json_t *json;
+    const json_t *json = NULL;
     enum fab_status status = fab_json_get(root, path, &json, err);
 
     if (status != FAB_OK)

@@ -185,7 +185,7 @@ enum fab_status fab_settings_set(const struct fab_schema *schema, void *target, 
 enum fab_status fab_settings_read_env(const struct fab_schema *schema, void *target,
                                       struct fab_err *err)
 {
-    void *draft;
+    void *draft = NULL;
     enum fab_status status = fab_settings_draft(schema, target, &draft, err);
 
     if (status != FAB_OK)

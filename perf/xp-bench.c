@@ -325,7 +325,7 @@ static void measure_loss(enum row_name row, double budget_ms, bool kill, bool bu
     double since_s;
 
     pair_open(&pair, 1);
-    (void)bulk_rate(&pair, 16 * MIB); /* so that there is a usual time */
+    (void)bulk_rate(&pair, (uint64_t)16 * MIB); /* so that there is a usual time */
     if (busy) {
         ucx_bulk_start(&flight, &pair.link, true, memory, &args);
         while (sent_bytes(&pair) < (uint64_t)32 * MIB)

@@ -159,7 +159,7 @@ static enum fab_status walk(const uint8_t *at, size_t left, uint32_t capability,
                             struct soft_code *code, struct entry *best, struct fab_err *err)
 {
     while (left > 0) {
-        struct entry entry;
+        struct entry entry = {0};
         enum fab_status status = entry_read(at, left, &entry, err);
 
         if (status != FAB_OK)

@@ -35,7 +35,8 @@ void warp_set_mask(struct warp *w, uint32_t mask)
         return;
     }
     for (unsigned i = 0; i < WARP_LANES / 4; i++)
-        memcpy(&w->lanes[4 * i], nibble_lanes[mask >> (4 * i) & 15u], sizeof(nibble_lanes[0]));
+        memcpy(&w->lanes[(size_t)4 * i], nibble_lanes[mask >> (4 * i) & 15u],
+               sizeof(nibble_lanes[0]));
 }
 
 uint32_t warp_first_lane_value(const struct warp *w, uint32_t operand)

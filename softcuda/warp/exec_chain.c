@@ -25,8 +25,9 @@ fma_chain_avx512(struct warp *w, const struct warp_insn *in)
 
         for (uint32_t i = 0; i < chain->count; i++)
             sum = _mm512_fmadd_ps(
-                _mm512_load_ps((const float *)warp_at(w, chain->operands[2 * i]) + at),
-                _mm512_load_ps((const float *)warp_at(w, chain->operands[2 * i + 1]) + at), sum);
+                _mm512_load_ps((const float *)warp_at(w, chain->operands[(size_t)2 * i]) + at),
+                _mm512_load_ps((const float *)warp_at(w, chain->operands[(size_t)2 * i + 1]) + at),
+                sum);
         _mm512_mask_store_ps((float *)warp_at(w, in->d) + at, (__mmask16)(w->mask >> at), sum);
     }
     return in + 1;
@@ -42,8 +43,9 @@ fma_chain_avx2(struct warp *w, const struct warp_insn *in)
 
         for (uint32_t i = 0; i < chain->count; i++)
             sum = _mm256_fmadd_ps(
-                _mm256_load_ps((const float *)warp_at(w, chain->operands[2 * i]) + at),
-                _mm256_load_ps((const float *)warp_at(w, chain->operands[2 * i + 1]) + at), sum);
+                _mm256_load_ps((const float *)warp_at(w, chain->operands[(size_t)2 * i]) + at),
+                _mm256_load_ps((const float *)warp_at(w, chain->operands[(size_t)2 * i + 1]) + at),
+                sum);
         _mm256_maskstore_ps((float *)warp_at(w, in->d) + at,
                             _mm256_load_si256((const __m256i *)(const void *)&w->lanes[at]), sum);
     }

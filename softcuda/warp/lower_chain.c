@@ -56,8 +56,8 @@ static void make_chain(struct lower *l, uint32_t first, uint32_t count)
     if (!ext)
         return;
     for (uint32_t i = 0; i < count; i++) {
-        ext[2 * i] = head[i].a;
-        ext[2 * i + 1] = head[i].b;
+        ext[(size_t)2 * i] = head[i].a;
+        ext[(size_t)2 * i + 1] = head[i].b;
     }
     head->fn = warp_fma_chain_for(l->isa->name);
     head->a = head->b = WARP_NO_OPERAND;
