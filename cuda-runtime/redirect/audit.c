@@ -167,8 +167,8 @@ static void redirect_object(const struct link_map *map)
     if (status != FAB_OK)
         say(path_of(map), err.text);
     else if (kind == PLAN_STRIPPED)
-        say(path_of(map), "holds device code and a CUDA runtime of its own, but no symbol table "
-                          "(stripped): it cannot be redirected. Relink it with -cudart shared, or "
+        say(path_of(map), "holds a CUDA runtime of its own, but no symbol table (stripped): it "
+                          "cannot be redirected. Relink it with -cudart shared, or "
                           "do not strip it");
     else if (kind == PLAN_WRONG_MAJOR)
         say(path_of(map), "embeds a CUDA 12 runtime, which needs libcudart.so.12: it cannot be "

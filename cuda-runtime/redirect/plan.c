@@ -168,12 +168,39 @@ static enum fab_status check_entries(struct survey *survey, struct fab_err *err)
     return FAB_OK;
 }
 
-/* An object with device code that neither imports a runtime nor shows its own one. */
+/* The names of errors lie in every runtime's constants, also where no device code is. */
+static bool holds_error_names(const struct elf_file *object)
+{
+    static const char name[] = "cudaErrorInsufficientDriver";
+    const Elf64_Shdr *constants = elf_section_find(object, ".rodata");
+
+    return constants && constants->sh_offset <= object->size_bytes &&
+           constants->sh_size <= object->size_bytes - constants->sh_offset &&
+           memmem(object->bytes + constants->sh_offset, constants->sh_size, name, sizeof(name));
+}
+
+static bool is_register(void *arg, const struct elf_symbol *symbol)
+{
+    bool *found = arg;
+
+    *found = strcmp(symbol->name, REGISTER_NAME) == 0;
+    return !*found;
+}
+
+/* An object with a runtime of its own that has no symbol table: it neither imports a runtime nor is
+ * a shared one, and holds device code or what every runtime holds. */
 static bool is_stripped(const struct elf_file *object)
 {
-    return (elf_section_find(object, ".nv_fatbin") ||
-            elf_section_find(object, ".nvFatBinSegment")) &&
-           !elf_section_find(object, ".symtab") && !elf_imports(object, REGISTER_NAME);
+    bool is_shared_runtime = false;
+
+    if (elf_section_find(object, ".symtab") || elf_imports(object, REGISTER_NAME))
+        return false;
+    if (elf_section_find(object, ".nv_fatbin") || elf_section_find(object, ".nvFatBinSegment"))
+        return true;
+    if (!holds_error_names(object))
+        return false;
+    elf_functions(object, /* dynamic */ true, is_register, &is_shared_runtime);
+    return !is_shared_runtime;
 }
 
 enum fab_status plan_object(const struct elf_file *object, uintptr_t object_base,

@@ -33,7 +33,7 @@ void plan_targets_fini(struct plan_targets *targets);
 enum plan_kind {
     PLAN_NOTHING,    /* no embedded runtime: leave the object alone */
     PLAN_REDIRECT,   /* entries are filled */
-    PLAN_STRIPPED,   /* device code and its own runtime, but no symbol table */
+    PLAN_STRIPPED,   /* a runtime of its own, but no symbol table */
     PLAN_WRONG_MAJOR /* an embedded runtime of another major version */
 };
 

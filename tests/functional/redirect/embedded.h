@@ -29,8 +29,12 @@ __asm__(".text\n.globl cudaMemset\n.hidden cudaMemset\n.type cudaMemset,@functio
 __asm__(".globl cudaMemset\n.hidden cudaMemset\n.set cudaMemset,cudaFree\n");
 #endif
 
-/* Marks the object as one with device code. */
+/* Mark the object as one with device code, or else as one with a runtime's texts. */
+#ifdef NO_DEVICE_CODE
+__attribute__((used)) static const char error_name[] = "cudaErrorInsufficientDriver";
+#else
 __attribute__((section(".nv_fatbin"), used)) static const char fat_binary[16] = "device code";
+#endif
 
 __attribute__((constructor)) static void at_start(void)
 {

@@ -32,6 +32,7 @@ PROGRAMS = [
     ("sections collected", ["-ffunction-sections", "-Wl,--gc-sections"], None, {}, REDIRECTED, ""),
     ("debug information stripped", ["-g"], ["strip", "--strip-debug"], {}, REDIRECTED, ""),
     ("stripped: told", [], ["strip"], {}, UNTOUCHED, "stripped"),
+    ("stripped, no device code: told", ["-DNO_DEVICE_CODE"], ["strip"], {}, UNTOUCHED, "stripped"),
     ("switched off", [], None, {"FABRIC_REDIRECT": "off"}, UNTOUCHED, ""),
     ("CUDA 12: told", ["-DMAJOR_12"], None, {}, UNTOUCHED, "CUDA 12"),
 ]
