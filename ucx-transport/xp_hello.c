@@ -135,6 +135,9 @@ static void up_locked(struct xp_life *life)
     life->state = XP_LIFE_UP;
     life->heard_ns = leg->slot->engine->now_ns;
     leg->seen_up = leg->stats.up = true;
+    /* How long this wire takes to answer; the dial says nothing of that: it knocks, resolves names
+     * and loads, and may have waited for the peer to open. */
+    xp_life_probe_locked(life, life->heard_ns);
     if (leg->bulk)
         xp_conn_event_locked(leg->conn, XP_EVENT_RAIL_UP, leg->pair, FAB_OK, "");
     else
@@ -212,7 +215,6 @@ static void take_welcome_locked(struct xp_leg *leg, const struct xp_hello *hello
 {
     struct xp_conn *conn = leg->conn;
     struct xp_life *life = leg->current;
-    uint64_t now_ns = leg->slot->engine->now_ns;
 
     if (!life || life->state != XP_LIFE_DIALLING || life->epoch != hello->epoch ||
         memcmp(life->nonce, hello->peer_nonce, XP_NONCE_BYTES) != 0) {
@@ -224,7 +226,6 @@ static void take_welcome_locked(struct xp_leg *leg, const struct xp_hello *hello
         return;
     }
     life->peer_token = hello->your_token;
-    leg->probe_usual_ns = now_ns - life->dialled_ns ? now_ns - life->dialled_ns : 1;
     up_locked(life);
 }
 

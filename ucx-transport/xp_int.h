@@ -325,8 +325,9 @@ extern const struct xp_wire_events xp_leg_events;
 void xp_leg_pump(struct xp_leg *leg);
 uint64_t xp_leg_timer(struct xp_leg *leg, uint64_t now_ns); /* next deadline */
 void xp_life_doom_locked(struct xp_life *life, const char *why);
-void xp_leg_sample_locked(struct xp_leg *leg, uint64_t took_ns); /* feeds usual_ns */
-void xp_leg_free_lives(struct xp_leg *leg);                      /* teardown */
+void xp_life_probe_locked(struct xp_life *life, uint64_t now_ns); /* asks the peer for an answer */
+void xp_leg_sample_locked(struct xp_leg *leg, uint64_t took_ns);  /* feeds usual_ns */
+void xp_leg_free_lives(struct xp_leg *leg);                       /* teardown */
 
 /* xp_hello.c: engine */
 void xp_hello_take(struct xp_slot *slot, struct xp_ep *ep, const uint8_t *header, size_t bytes);

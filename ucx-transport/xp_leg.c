@@ -300,6 +300,14 @@ static uint64_t patience_locked(const struct xp_life *life, bool busy)
     return usual_ns > limits->stall_ns ? usual_ns : limits->stall_ns;
 }
 
+void xp_life_probe_locked(struct xp_life *life, uint64_t now_ns)
+{
+    life->probe_ns = now_ns;
+    life->probe_cookie++;
+    life->probe_due = true;
+    xp_leg_kick(life->leg);
+}
+
 /* The probe and stall rule on a life that is up; its next deadline. */
 static uint64_t watch_locked(struct xp_life *life, uint64_t now_ns)
 {
@@ -325,10 +333,7 @@ static uint64_t watch_locked(struct xp_life *life, uint64_t now_ns)
                              busy || waits ? limits->stall_ns / 4 : limits->idle_probe_ns);
     if (now_ns < due_ns)
         return due_ns;
-    life->probe_ns = now_ns;
-    life->probe_cookie++;
-    life->probe_due = true;
-    xp_leg_kick(life->leg);
+    xp_life_probe_locked(life, now_ns);
     return fab_deadline_ns(now_ns, patience_locked(life, busy));
 }
 
@@ -372,11 +377,16 @@ static void take_probe_locked(struct xp_life *life, enum xp_frame_kind kind, uin
         life->answer_due = true;
         life->answer_cookie = cookie;
     } else if (life->probe_ns && cookie == life->probe_cookie) {
-        smooth(&life->leg->probe_usual_ns, now_ns - life->probe_ns);
+        if (life->leg->probe_usual_ns == 0 || !life->leg->bulk || !is_busy_locked(life))
+            smooth(&life->leg->probe_usual_ns, now_ns - life->probe_ns);
         life->leg->retry_delay_ns = life->leg->conn->limits.retry_first_ns;
         if (!life->leg->bulk)
             xp_leg_sample_locked(life->leg, now_ns - life->probe_ns);
         life->probe_ns = 0;
+        /* The timer still stands at the end of our patience, which may be long after the next probe
+         * is due. */
+        xp_engine_timer(life->leg->slot->engine,
+                        fab_deadline_ns(now_ns, life->leg->conn->limits.idle_probe_ns));
     }
 }
 
