@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -60,7 +61,10 @@ static bool open_node(const struct ucx_place *place, uint8_t id, struct xp_node 
     struct xp_node_config config = {
         .rails = rails, .clock = fab_clock_real(), .spin_us = place->spin_us};
 
-    config.node_id[0] = id;
+    config.node_id[0] = place->same_host ? 1 : id;
+    if (place->same_host)
+        rails[config.rail_count++] =
+            (struct xp_rail_config){.backend = &xp_backend_shm, .numa_node = -1};
     for (; config.rail_count < XP_RAILS_MAX && place->devices[config.rail_count];
          config.rail_count++)
         rails[config.rail_count] =
@@ -106,15 +110,48 @@ static bool open_conn(struct xp_node *node, int fd, bool initiator, const struct
     return xp_conn_open(node, &config, conn_out, err) == FAB_OK;
 }
 
+bool ucx_window_open(struct ucx_window *window, struct xp_node *node, size_t size_bytes)
+{
+    int fd = memfd_create("xp-peer", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    struct xp_mem_config config = {.size_bytes = size_bytes, .fd = fd};
+
+    *window = (struct ucx_window){.size_bytes = size_bytes};
+    if (fd < 0)
+        return false;
+    if (ftruncate(fd, (off_t)size_bytes) == 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) == 0) {
+        config.address = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        if (config.address != MAP_FAILED &&
+            xp_mem_register(node, &config, &window->mem, NULL) == FAB_OK)
+            window->bytes = config.address;
+        else if (config.address != MAP_FAILED)
+            (void)munmap(config.address, size_bytes);
+    }
+    (void)close(fd);
+    return window->bytes != NULL;
+}
+
+void ucx_window_close(struct ucx_window *window)
+{
+    if (!window->bytes)
+        return;
+    xp_mem_unregister(window->mem);
+    (void)munmap(window->bytes, window->size_bytes);
+    window->bytes = NULL;
+}
+
 /* ---------------------------------------------------------------- the peer's process */
 
+/* Memory of a transfer. */
 struct spare {
     uint64_t size_bytes;
-    uint8_t bytes[];
+    uint8_t *bytes;
+    struct ucx_window window; /* on the same host the bytes are there */
 };
 
 struct server {
     struct xp_node *node;
+    bool same_host;
+    atomic_bool ending;            /* memory goes while its node is still there */
     _Atomic(struct spare *) spare; /* the last transfer's memory: the next finds its pages there */
     uint64_t posts, in_order;
 };
@@ -129,22 +166,44 @@ struct job {
     struct spare *memory;
 };
 
+static void free_memory(struct spare *spare)
+{
+    if (!spare)
+        return;
+    if (spare->window.bytes)
+        ucx_window_close(&spare->window);
+    else
+        free(spare->bytes);
+    free(spare);
+}
+
 static struct spare *take_memory(struct server *server, uint64_t size_bytes)
 {
     struct spare *spare = atomic_exchange(&server->spare, NULL);
 
     if (spare && spare->size_bytes >= size_bytes)
         return spare;
-    free(spare);
-    spare = malloc(sizeof(*spare) + size_bytes);
-    if (spare)
-        spare->size_bytes = size_bytes;
+    free_memory(spare);
+    spare = calloc(1, sizeof(*spare));
+    if (!spare)
+        return NULL;
+    spare->size_bytes = size_bytes;
+    if (!server->same_host)
+        spare->bytes = malloc(size_bytes);
+    else if (ucx_window_open(&spare->window, server->node, size_bytes))
+        spare->bytes = spare->window.bytes;
+    if (!spare->bytes) {
+        free(spare);
+        return NULL;
+    }
     return spare;
 }
 
 static void give_memory(struct server *server, struct spare *spare)
 {
-    free(atomic_exchange(&server->spare, spare));
+    if (!atomic_load(&server->ending))
+        spare = atomic_exchange(&server->spare, spare);
+    free_memory(spare);
 }
 
 static void job_done(void *user, enum fab_status status)
@@ -183,6 +242,7 @@ static void start_job(struct server *server, struct xp_conn *conn, const struct 
         bulk.id = job->args.id;
         bulk.size_bytes = job->args.size_bytes;
         bulk.base = job->memory->bytes;
+        bulk.mem = job->memory->window.mem;
         status = job->taking ? xp_bulk_receive(conn, &bulk, &transfer, NULL)
                              : xp_bulk_send(conn, &bulk, &transfer, NULL);
     }
@@ -190,7 +250,7 @@ static void start_job(struct server *server, struct xp_conn *conn, const struct 
         return;
     (void)!xp_reply(conn, message->number, (int32_t)status, NULL, 0, NULL);
     if (job)
-        free(job->memory);
+        free_memory(job->memory);
     free(job);
 }
 
@@ -248,6 +308,7 @@ static int peer_main(int fd, const struct ucx_place *place)
 
     if (place->netns && !move_to(place->netns))
         return 1;
+    server.same_host = place->same_host;
     if (!open_node(place, /* id */ 2, &server.node, &err) ||
         !open_conn(server.node, fd, /* initiator */ false, place, &handlers, &server, &conn,
                    &err)) {
@@ -255,8 +316,9 @@ static int peer_main(int fd, const struct ucx_place *place)
         return 1;
     }
     (void)!read(fd, &end, 1); /* until the other end closes it */
+    atomic_store(&server.ending, true);
+    free_memory(atomic_exchange(&server.spare, NULL));
     xp_node_destroy(server.node);
-    give_memory(&server, NULL);
     return 0;
 }
 
@@ -397,6 +459,8 @@ bool ucx_link_open(struct ucx_link *link, struct ucx_peer *peer, const struct uc
         return false;
     while (rails < XP_RAILS_MAX && place->devices[rails])
         rails++;
+    if (place->same_host)
+        rails = 1;
     while (rails_up(link) < rails) {
         if (fab_clock_now_ns(clock) > limit_ns) {
             (void)fab_err_set(err, FAB_ERR_TIMEOUT, "the bulk rails did not come up");
@@ -437,8 +501,12 @@ void ucx_bulk_start(struct ucx_flight *flight, struct ucx_link *link, bool to_pe
                     const struct ucx_bulk_args *args)
 {
     static const struct xp_bulk_ops ops = {.done = half_done};
-    struct xp_bulk bulk = {
-        .id = args->id, .size_bytes = args->size_bytes, .ops = &ops, .user = flight, .base = bytes};
+    struct xp_bulk bulk = {.id = args->id,
+                           .size_bytes = args->size_bytes,
+                           .ops = &ops,
+                           .user = flight,
+                           .base = bytes,
+                           .mem = link->mem};
     struct iovec part = {.iov_base = &flight->args, .iov_len = sizeof(flight->args)};
     struct xp_transfer *transfer;
     enum fab_status status;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * perf/xp-peer.h - a real peer: another process, reached over UCX.
+ * perf/xp-peer.h - a real peer: another process, reached over UCX or by the same-host path.
  *
  * ucx_peer_start() forks a process that serves one connection with the ops below until its control
  * socket closes; ucx_link_open() makes this process's node and connection to it. Start peers
@@ -33,6 +33,7 @@ const char *ucx_why_not(void);
 
 struct ucx_place {
     const char *devices[XP_RAILS_MAX]; /* up to NULL */
+    bool same_host;                    /* no UCX and no devices; the peer's memory is registered */
     const char *netns;                 /* peers: a file to setns() to; NULL: here */
     uint32_t spin_us;
     struct xp_limits limits;
@@ -52,6 +53,7 @@ int ucx_peer_stop(struct ucx_peer *peer);
 struct ucx_link {
     struct xp_node *node;
     struct xp_conn *conn;
+    const struct xp_mem *mem; /* set by the caller: where the bytes of transfers lie; NULL */
     _Atomic uint32_t ups, silents, losts, rail_ups, rail_downs, closeds;
     _Atomic int lost_status;
     _Atomic uint64_t down_ns, lost_ns; /* when the first rail went down; when it was lost */
@@ -81,6 +83,15 @@ void ucx_bulk_start(struct ucx_flight *flight, struct ucx_link *link, bool to_pe
 bool ucx_bulk_wait(struct ucx_flight *flight);
 bool ucx_bulk(struct ucx_link *link, bool to_peer, uint8_t *bytes,
               const struct ucx_bulk_args *args);
+
+/* Memory that a peer on this host can map, and its registration; false: there is none. */
+struct ucx_window {
+    uint8_t *bytes;
+    size_t size_bytes;
+    struct xp_mem *mem;
+};
+bool ucx_window_open(struct ucx_window *window, struct xp_node *node, size_t size_bytes);
+void ucx_window_close(struct ucx_window *window); /* takes one that is not open */
 
 void ucx_fill(uint8_t *bytes, uint64_t size_bytes, uint64_t seed);
 bool ucx_is_filled(const uint8_t *bytes, uint64_t size_bytes, uint64_t seed);
