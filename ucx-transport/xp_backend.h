@@ -61,10 +61,11 @@ struct xp_landing {
 };
 
 /* What a wire tells the core. `ep` is the endpoint it came by; a backend whose wires cannot tell
- * (ucx) passes NULL and the core goes by the frame's token. Where the peer opens the endpoint
- * and this end learns of it by its first frame (shm, loop), `ep` is a new one without an owner; if
- * the core has not adopted it by ep_own() when frame() returns, the backend closes it. All data are
- * borrowed for the call. */
+ * (ucx) passes NULL for frames and the core goes by the token. A chunk lands by the endpoint that
+ * it came by, so an offer has one, and the core refuses it if the token is another leg's. Where the
+ * peer opens the endpoint and this end learns of it by its first frame (shm, loop), `ep` is a new
+ * one without an owner; if the core has not adopted it by ep_own() when frame() returns, the
+ * backend closes it. All data are borrowed for the call. */
 struct xp_wire_events {
     void (*frame)(void *core, struct xp_ep *ep, const uint8_t *header, size_t header_bytes,
                   const uint8_t *body, size_t body_bytes);

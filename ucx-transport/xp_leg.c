@@ -469,9 +469,15 @@ static void on_offer(void *core, struct xp_ep *ep, const uint8_t *header, size_t
     struct xp_chunk_header chunk;
     struct xp_life *life = NULL;
 
-    (void)ep;
     if (xp_frame_decode_chunk(header, header_bytes, &chunk) == FAB_OK)
         life = life_of_token(slot, chunk.token);
+    if (life && ep && ep != life->ep) { /* it would land on one leg and be counted on another */
+        fab_mutex_lock(&life->leg->conn->lock);
+        life->leg->conn->stats.refused_frames++;
+        fab_mutex_unlock(&life->leg->conn->lock);
+        slot->backend->refuse(offer);
+        return;
+    }
     if (!life || !life->leg->bulk || chunk.body_bytes != body_bytes) {
         slot->backend->refuse(offer);
         if (life)

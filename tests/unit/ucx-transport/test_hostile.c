@@ -131,6 +131,69 @@ static void test_replay(void)
     rig_fini(&rig);
 }
 
+/* ---------------------------------------------------------------- a peer that mixes sessions */
+
+static uint64_t tokens[2]; /* of the two bulk legs at the worker */
+
+/* Learns the tokens from the first probes; then each chunk carries the other session's. */
+static void swap_tokens(void *user, const char *to_device, bool bulk_wire, uint8_t *header,
+                        size_t header_bytes, uint8_t *body, size_t body_bytes)
+{
+    struct xp_frame_prefix prefix;
+    struct xp_chunk_header chunk;
+
+    (void)user, (void)body, (void)body_bytes;
+    if (to_device[0] != 'a' || !bulk_wire ||
+        xp_frame_decode_prefix(header, header_bytes, &prefix) != FAB_OK)
+        return;
+    if (prefix.kind == XP_FRAME_PROBE) {
+        if (tokens[0] == 0 || tokens[0] == prefix.token)
+            tokens[0] = prefix.token;
+        else
+            tokens[1] = prefix.token;
+    } else if (xp_frame_decode_chunk(header, header_bytes, &chunk) == FAB_OK) {
+        chunk.token = tokens[chunk.token == tokens[0]];
+        xp_frame_encode_chunk(&chunk, header);
+    }
+}
+
+/* The chunk is for a transfer of the second session but comes by the first one's endpoint. It would
+ * land there after the second session's leg is gone. */
+static void test_mixed_sessions(void)
+{
+    static uint8_t source[9000], target[9000];
+    struct rig rig;
+    struct rig_bulk bulks[2] = {{0}};
+    struct xp_bulk bulk = {.id = 1, .size_bytes = sizeof(source), .ops = &rig_bulk_ops};
+
+    one = other = third = fourth = (struct rig_end){0};
+    tokens[0] = tokens[1] = 0;
+    memset(source, 1, sizeof(source));
+    if (!CHECK(rig_init(&rig, 2, 1, NULL)))
+        return;
+    xp_loop_set_tap(rig.loop, swap_tokens, NULL);
+    if (!CHECK(rig_connect(&rig, 0, 1, NULL, &one, &other)) ||
+        !CHECK(rig_connect(&rig, 0, 1, NULL, &third, &fourth)) ||
+        !CHECK(rig_run_up(&rig, &one, &other)) || !CHECK(rig_run_up(&rig, &third, &fourth)))
+        return;
+    CHECK(tokens[0] && tokens[1]);
+    xp_loop_set_rate(rig.loop, "c0", "a0", 1000);
+    bulk.base = target;
+    bulk.user = &bulks[1];
+    CHECK_EQ(xp_bulk_receive(fourth.conn, &bulk, &bulks[1].transfer, NULL), FAB_OK);
+    bulk.base = source;
+    bulk.user = &bulks[0];
+    CHECK_EQ(xp_bulk_send(one.conn, &bulk, &bulks[0].transfer, NULL), FAB_OK);
+    rig_wait(&rig, 10 * RIG_MS);
+    xp_conn_close(fourth.conn);
+    rig_wait(&rig, UINT64_C(20000) * RIG_MS);
+    CHECK_EQ(bulks[1].done_count, 1);
+    CHECK_EQ(bulks[1].status, FAB_ERR_CANCELLED);
+    CHECK_EQ(target[0], 0);
+    CHECK_EQ(third.losts, 1);
+    rig_fini(&rig);
+}
+
 /* ---------------------------------------------------------------- a peer that lies */
 
 struct lie {
@@ -241,10 +304,8 @@ static void test_lies(void)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CHECK_TEST(test_random_frames),
-        CHECK_TEST(test_wrong_key),
-        CHECK_TEST(test_replay),
-        CHECK_TEST(test_lies),
+        CHECK_TEST(test_random_frames),  CHECK_TEST(test_wrong_key), CHECK_TEST(test_replay),
+        CHECK_TEST(test_mixed_sessions), CHECK_TEST(test_lies),
     };
 
     return check_run(tests);
