@@ -8,7 +8,7 @@ JOBS=${JOBS:-$(nproc)}
 PACKAGES_BUILD=(gcc g++ make cmake ninja-build pkg-config python3 libconfig-dev libjansson-dev
     libzstd-dev liblz4-dev libcmocka-dev nettle-dev libucx-dev)
 PACKAGES_TEST=(clang clang-format clang-tidy libclang-rt-dev mandoc git binutils ucx-utils iperf3
-    iproute2)
+    iproute2 openmpi-bin libopenmpi-dev)
 
 mkdir -p build
 

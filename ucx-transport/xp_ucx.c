@@ -23,9 +23,13 @@ struct setting {
 };
 
 static const struct setting settings[] = {
-    {"MAX_EAGER_RAILS", "1"},     {"MAX_RNDV_RAILS", "1"}, {"RNDV_SCHEME", "auto"},
+    {"MAX_EAGER_RAILS", "1"},
+    {"MAX_RNDV_RAILS", "1"},
+    {"RNDV_SCHEME", "auto"},
     {"RNDV_THRESH", "auto"}, /* each message says which protocol it wants */
     {"KEEPALIVE_INTERVAL", "1s"},
+    /* A cache of registrations would hook the memory functions of the process. */
+    {"RCACHE_ENABLE", "n"},
 };
 
 static const struct setting tcp_settings[] = {
@@ -41,16 +45,25 @@ static const struct setting tcp_settings[] = {
                                    loss */
 };
 
+enum { PREFIXED_SINCE = 15 };
+
 /* Settings of a transport go by another name before 1.15: without the transport's. What UCX does
  * not know it complains about on stdout, if it is somebody else's UCX that may. */
 static void set_for_tcp(const struct xp_ucx_lib *lib, ucp_config_t *config)
 {
-    enum { PREFIXED_SINCE = 15, USER_TIMEOUT_SINCE = 22 };
+    enum { USER_TIMEOUT_SINCE = 22 };
     size_t count = FAB_ARRAY_LEN(tcp_settings) - (lib->info.minor < USER_TIMEOUT_SINCE ? 1 : 0);
     size_t skip = lib->info.minor < PREFIXED_SINCE ? strlen("TCP_") : 0;
 
     for (size_t i = 0; i < count; i++)
         (void)lib->ucp_config_modify(config, tcp_settings[i].name + skip, tcp_settings[i].value);
+}
+
+/* InfiniBand has such a cache of its own, and is looked at for every rail. */
+static void set_for_ib(const struct xp_ucx_lib *lib, ucp_config_t *config)
+{
+    (void)lib->ucp_config_modify(
+        config, lib->info.minor < PREFIXED_SINCE ? "REG_METHODS" : "IB_REG_METHODS", "direct");
 }
 
 static bool is_port(const char *device)
@@ -68,6 +81,7 @@ static enum fab_status read_config(const struct xp_ucx_lib *lib, const char *dev
         return xp_ucx_check(lib, result, err, "UCX's settings");
     for (size_t i = 0; i < FAB_ARRAY_LEN(settings); i++)
         (void)lib->ucp_config_modify(config, settings[i].name, settings[i].value);
+    set_for_ib(lib, config);
     if (!is_port(device))
         set_for_tcp(lib, config);
     result = lib->ucp_config_modify(config, "NET_DEVICES", device);

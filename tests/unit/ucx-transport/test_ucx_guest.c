@@ -4,10 +4,7 @@
  */
 #include <dirent.h>
 #include <dlfcn.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,58 +12,10 @@
 #include "base/clock.h"
 #include "perf/xp-peer.h"
 #include "tests/support/check.h"
+#include "tests/support/host_state.h"
 #include "ucx-transport/xp_backend.h"
 
-extern char **environ;
-
 /* ---------------------------------------------------------------- what a host program sees */
-
-enum { CODE_BYTES = 16, SIGNALS = 32, VARIABLES_MAX = 512 };
-
-struct host {
-    struct sigaction actions[SIGNALS];
-    char **environment;
-    char *variables[VARIABLES_MAX];
-    uint8_t code[3][CODE_BYTES]; /* the start of functions that UCX can patch */
-};
-
-static void look(struct host *host)
-{
-    static const char *const patched[] = {"mmap", "munmap", "madvise"};
-
-    memset(host, 0, sizeof(*host));
-    for (int i = 1; i < SIGNALS; i++)
-        (void)sigaction(i, NULL, &host->actions[i]);
-    host->environment = environ;
-    for (size_t i = 0; i < VARIABLES_MAX && environ[i]; i++)
-        host->variables[i] = environ[i];
-    for (size_t i = 0; i < FAB_ARRAY_LEN(patched); i++) {
-        /* From libc itself: a sanitizer has its own in front. */
-        void *libc = dlopen("libc.so.6", RTLD_NOW | RTLD_NOLOAD);
-        const void *code = libc ? dlsym(libc, patched[i]) : NULL;
-
-        if (code)
-            memcpy(host->code[i], code, CODE_BYTES);
-    }
-}
-
-/* A bit for each thing that differs. */
-static int compare(const struct host *one, const struct host *other)
-{
-    int different = 0;
-
-    for (int i = 1; i < SIGNALS; i++) {
-        if (one->actions[i].sa_handler != other->actions[i].sa_handler ||
-            one->actions[i].sa_flags != other->actions[i].sa_flags)
-            different |= 1;
-    }
-    if (one->environment != other->environment ||
-        memcmp(one->variables, other->variables, sizeof(one->variables)) != 0)
-        different |= 2;
-    if (memcmp(one->code, other->code, sizeof(one->code)) != 0)
-        different |= 4;
-    return different;
-}
 
 static bool use_ucx(void)
 {
@@ -83,33 +32,43 @@ static bool use_ucx(void)
     return true;
 }
 
-/* In a child: exit status 0, or what differs (32: it did not work, 64: whose UCX it is). */
-static int guest(bool ucx_first)
+/* In a child: exit status 0, or a bit of enum host_difference (32: it did not work, 64: it is not
+ * whose UCX it should be). */
+static int guest(int host_flags)
 {
-    static struct host before, after;
+    static struct host_state before, after;
     struct xp_ucx_info info;
 
     (void)setenv("UCX_RNDV_THRESH", "77", 1); /* the user's, for the user's MPI */
-    if (ucx_first && !dlopen("libucp.so.0", RTLD_NOW | RTLD_GLOBAL))
+    if (host_flags && !dlopen("libucp.so.0", host_flags))
         return 32;
-    look(&before);
+    host_look(&before);
     if (!use_ucx())
         return 32;
-    look(&after);
-    if (xp_ucx_load(&info, NULL) != FAB_OK || info.was_there != ucx_first)
+    host_look(&after);
+    if (xp_ucx_load(&info, NULL) != FAB_OK || info.was_there != (host_flags != 0))
         return 64;
-    return compare(&before, &after);
+    return host_compare(&before, &after, NULL);
 }
 
 static void test_guest(void)
 {
-    for (int ucx_first = 0; ucx_first < 2; ucx_first++) {
+    static const struct {
+        const char *label;
+        int host_flags; /* of its dlopen(); 0: it has no UCX */
+    } cases[] = {
+        {"we brought UCX", 0},
+        {"the host program brought its UCX for all", RTLD_GLOBAL | RTLD_LAZY},
+        {"the host program brought its UCX for itself", RTLD_LAZY},
+    };
+
+    for (size_t i = 0; i < FAB_ARRAY_LEN(cases); i++) {
         int status = -1;
         pid_t pid = fork();
 
-        CHECK_CASE(ucx_first ? "the host program brought its UCX" : "we brought UCX");
+        CHECK_CASE("%s", cases[i].label);
         if (pid == 0)
-            _exit(guest(ucx_first));
+            _exit(guest(cases[i].host_flags));
         CHECK(pid > 0 && waitpid(pid, &status, 0) == pid);
         CHECK(WIFEXITED(status));
         CHECK_EQ(WEXITSTATUS(status), 0);
