@@ -131,7 +131,7 @@ struct xp_limits {
     uint32_t chunk_bytes;      /* [4 MiB] largest bulk chunk; the smaller of both ends counts */
     uint32_t chunks_in_flight; /* [4] for each rail */
     uint32_t transfers;        /* [4096] open bulk transfers, each direction */
-    uint64_t grace_ns;         /* [30 s] */
+    uint64_t grace_ns;         /* [30 s] the same at both ends */
     uint64_t stall_ns;         /* [500 ms] D7: dead after max(this, 8 x usual) unanswered */
     uint64_t stall_first_ns;   /* [5 s] the same before there is a usual */
     uint64_t idle_probe_ns;    /* [1 s] */
@@ -170,8 +170,8 @@ FAB_NODISCARD enum fab_status xp_conn_open(struct xp_node *node,
 void xp_conn_close(struct xp_conn *conn);
 
 /* Evidence from outside (the agent saw the process end, the lease was revoked): the session is
- * LOST at once with this status, and the peer, if it can be reached, hears the same. Thread: any.
- */
+ * LOST at once with this status, and the peer, if it can be reached within the grace period, hears
+ * the same; after FAB_ERR_PEER_LOST nobody is looked for. Thread: any. */
 void xp_conn_condemn(struct xp_conn *conn, enum fab_status status, const char *why);
 
 /* Blocks until the control channel is up, the session is lost (its status) or `deadline_ns` of

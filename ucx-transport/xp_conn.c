@@ -2,8 +2,8 @@
  * ucx-transport/xp_conn.c - a connection: opening, its turn on the control engine, its end.
  *
  * A connection is LIVE, then LOST (the session is over, the object stays for its user), then CLOSED
- * (nothing left but memory). After xp_conn_close() a LIVE one goes on without its user until the
- * peer has the BYE, or the grace period is over: so a peer that comes back late learns the truth.
+ * (nothing left but memory). One that is LOST or closed goes on until the peer has the BYE, or for
+ * a grace period: so a peer that comes back late learns the truth, and from nobody else.
  */
 #include <stdlib.h>
 
@@ -19,6 +19,8 @@ void xp_conn_event_locked(struct xp_conn *conn, enum xp_event_kind kind, uint32_
 
     if (conn->told_closed || !conn->handlers->event)
         return;
+    if (conn->state != XP_CONN_LIVE && kind != XP_EVENT_LOST)
+        return; /* only CLOSED comes after LOST */
     pending = fab_vec_add(&conn->events);
     if (!pending)
         return; /* statistics say the same */
@@ -107,14 +109,18 @@ static void doom_all_locked(struct xp_conn *conn, const char *why)
 
 void xp_conn_lose_locked(struct xp_conn *conn, enum fab_status status, const char *why)
 {
+    uint64_t now_ns = fab_clock_now_ns(conn->node->clock);
+
     if (conn->state != XP_CONN_LIVE)
         return;
     conn->state = XP_CONN_LOST;
     atomic_store(&conn->muted, true);
     (void)fab_err_set(&conn->reason, status, "session %" PRIx64 ": %s", conn->session_id, why);
     xp_conn_event_locked(conn, XP_EVENT_LOST, 0, status, conn->reason.text);
-    /* The peer is told, unless it lies, or told us. */
-    conn->linger_ns = fab_deadline_ns(fab_clock_now_ns(conn->node->clock), conn->limits.stall_ns);
+    /* The peer is told, unless it lies, or told us, or is gone. */
+    conn->bulk_ends_ns = fab_deadline_ns(now_ns, conn->limits.stall_ns);
+    conn->linger_ns = status == FAB_ERR_PEER_LOST ? conn->bulk_ends_ns
+                                                  : fab_deadline_ns(now_ns, conn->limits.grace_ns);
     if (status == FAB_ERR_PROTOCOL || conn->peer_ended ||
         xp_urgent_add_locked(conn, XP_WIRE_BYE, /* op */ 0, status, NULL, 0) != FAB_OK)
         conn->linger_ns = 0;
@@ -207,27 +213,38 @@ static uint64_t data_timers_locked(struct xp_conn *conn, uint64_t now_ns)
     return next_ns;
 }
 
-/* A lost session keeps its wires until the peer has the BYE, or does not answer. */
-static uint64_t lost_locked(struct xp_conn *conn, uint64_t now_ns)
+/* Whether the peer may still be told of the end. An initiator that never was up has nobody to tell;
+ * a responder may yet be dialled. */
+static bool owes_bye_locked(const struct xp_conn *conn, uint64_t now_ns)
 {
     const struct xp_lane_tx *urgent = &conn->tx[XP_LANE_URGENT];
 
+    return urgent->acked < urgent->last && now_ns < conn->linger_ns &&
+           (conn->stats.up || !conn->initiator);
+}
+
+static uint64_t lost_locked(struct xp_conn *conn, uint64_t now_ns)
+{
     if (conn->hears_no_more)
         return UINT64_MAX;
-    if (conn->active && urgent->acked < urgent->last && now_ns < conn->linger_ns)
-        return conn->linger_ns;
-    conn->hears_no_more = true;
-    doom_all_locked(conn, conn->reason.text);
-    return UINT64_MAX;
+    if (!owes_bye_locked(conn, now_ns)) {
+        conn->hears_no_more = true;
+        doom_all_locked(conn, conn->reason.text);
+        return UINT64_MAX;
+    }
+    if (now_ns < conn->bulk_ends_ns)
+        return conn->bulk_ends_ns;
+    for (uint32_t i = 1; i < conn->leg_count; i += 2) {
+        if (conn->legs[i].current)
+            xp_life_doom_locked(conn->legs[i].current, conn->reason.text);
+    }
+    return conn->linger_ns;
 }
 
 /* How a closed connection comes to its end. */
 static uint64_t closing_locked(struct xp_conn *conn, uint64_t now_ns)
 {
-    const struct xp_lane_tx *urgent = &conn->tx[XP_LANE_URGENT];
-    bool told = urgent->acked == urgent->last || !conn->stats.up;
-
-    if (conn->state == XP_CONN_LIVE && !told && now_ns < conn->linger_ns)
+    if (conn->state == XP_CONN_LIVE && owes_bye_locked(conn, now_ns))
         return conn->linger_ns;
     if (conn->state == XP_CONN_LOST && !conn->hears_no_more)
         return UINT64_MAX; /* lost_locked() sees to it */

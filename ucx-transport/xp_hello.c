@@ -150,8 +150,8 @@ static void up_locked(struct xp_life *life)
 static const char *refusal_locked(const struct xp_slot *slot, struct xp_conn *conn,
                                   const struct xp_hello *hello, const uint8_t *header)
 {
-    if (conn->state != XP_CONN_LIVE || hello->leg >= conn->leg_count ||
-        conn->legs[hello->leg].slot != slot)
+    if (hello->leg >= conn->leg_count || conn->legs[hello->leg].slot != slot ||
+        !xp_leg_is_wanted_locked(&conn->legs[hello->leg]))
         return "no such leg";
     if (!xp_auth_check(&conn->auth, header, XP_HELLO_BYTES))
         return "wrong key";

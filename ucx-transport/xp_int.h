@@ -214,6 +214,7 @@ struct xp_conn {
     bool told_closed;      /* the user has had XP_EVENT_CLOSED: no handler any more */
     bool hears_no_more;    /* LOST: the wires are given up, too */
     uint64_t linger_ns;    /* closing, LOST: no longer try to tell the peer */
+    uint64_t bulk_ends_ns; /* LOST: the bulk wires go then, so that transfers can end */
     uint64_t silent_ns;    /* since when no control leg is up; 0: one is */
     bool told_up;
     struct fab_vec events; /* struct xp_pending_event, for the control engine to deliver */
@@ -322,6 +323,8 @@ uint64_t xp_engine_deadline_ns(const struct xp_engine *engine);
 
 /* xp_leg.c; on the engine, no lock held unless named _locked */
 extern const struct xp_wire_events xp_leg_events;
+/* Whether the leg is to be there: a lost session keeps its control legs until the peer knows. */
+bool xp_leg_is_wanted_locked(const struct xp_leg *leg);
 void xp_leg_pump(struct xp_leg *leg);
 uint64_t xp_leg_timer(struct xp_leg *leg, uint64_t now_ns); /* next deadline */
 void xp_life_doom_locked(struct xp_life *life, const char *why);

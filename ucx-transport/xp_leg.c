@@ -32,6 +32,14 @@ void xp_leg_sample_locked(struct xp_leg *leg, uint64_t took_ns)
     leg->retry_delay_ns = leg->conn->limits.retry_first_ns; /* it carries: next time start afresh */
 }
 
+bool xp_leg_is_wanted_locked(const struct xp_leg *leg)
+{
+    const struct xp_conn *conn = leg->conn;
+
+    return conn->state == XP_CONN_LIVE ||
+           (conn->state == XP_CONN_LOST && !conn->hears_no_more && !leg->bulk);
+}
+
 /* ---------------------------------------------------------------- death */
 
 void xp_life_doom_locked(struct xp_life *life, const char *why)
@@ -344,7 +352,7 @@ uint64_t xp_leg_timer(struct xp_leg *leg, uint64_t now_ns)
     bool dial = false;
 
     fab_mutex_lock(&conn->lock);
-    if (conn->state == XP_CONN_LIVE && leg->current) {
+    if (xp_leg_is_wanted_locked(leg) && leg->current) {
         struct xp_life *life = leg->current;
 
         if (life->state == XP_LIFE_UP) {
@@ -355,7 +363,7 @@ uint64_t xp_leg_timer(struct xp_leg *leg, uint64_t now_ns)
                 xp_life_doom_locked(life, "no answer to the hello");
         }
     }
-    if (conn->state == XP_CONN_LIVE && !leg->current && conn->initiator) {
+    if (xp_leg_is_wanted_locked(leg) && !leg->current && conn->initiator) {
         dial = now_ns >= leg->retry_ns;
         next_ns = earlier(next_ns, leg->retry_ns);
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * When a leg is held to be dead, by the fake clock: how long silence may last after a slow or a
- * quick dial, idle and with data in flight (design D7).
+ * quick dial, idle and with data in flight (design D7). And when a session is: a peer process that
+ * lives but has ended the session says so to whoever dials, with the session's key (design D6).
  */
 #include "rig.h"
 #include "tests/support/check.h"
@@ -56,10 +57,112 @@ static void test_silence(void)
     }
 }
 
+static bool is_lost(void *user)
+{
+    return ((struct rig_end *)user)->losts > 0;
+}
+
+/* One end ends the session while the link is silent; the other hears it when the link is back. */
+enum ending { CLOSES, IS_CONDEMNED, RUNS_OUT };
+static const struct ended_row {
+    const char *label;
+    enum ending ending;
+    bool initiator; /* it is the one that ends */
+    bool was_up;
+    uint64_t silent_ms; /* from the end on */
+    enum fab_status heard;
+} ended_rows[] = {
+    {"the responder closes", CLOSES, false, true, 4000, FAB_ERR_CANCELLED},
+    {"the responder is condemned", IS_CONDEMNED, false, true, 4000, FAB_ERR_DENIED},
+    {"the responder is condemned, long ago", IS_CONDEMNED, false, true, 12000, FAB_ERR_DENIED},
+    {"the responder's grace is over", RUNS_OUT, false, true, 4000, FAB_ERR_TIMEOUT},
+    {"the initiator closes", CLOSES, true, true, 4000, FAB_ERR_CANCELLED},
+    {"the initiator is condemned", IS_CONDEMNED, true, true, 4000, FAB_ERR_DENIED},
+    {"the responder closes before any dial", CLOSES, false, false, 4000, FAB_ERR_CANCELLED},
+    {"the responder is condemned before any dial", IS_CONDEMNED, false, false, 4000,
+     FAB_ERR_DENIED},
+};
+
+static void end_session(struct rig *rig, const struct ended_row *row, struct rig_end *ends)
+{
+    switch (row->ending) {
+    case CLOSES:
+        xp_conn_close(ends->conn);
+        break;
+    case IS_CONDEMNED:
+        xp_conn_condemn(ends->conn, FAB_ERR_DENIED, "the lease was revoked");
+        break;
+    case RUNS_OUT:
+        CHECK(rig_run(rig, is_lost, ends, UINT64_C(20000) * RIG_MS));
+        break;
+    }
+}
+
+static void test_ended_elsewhere(void)
+{
+    for (size_t i = 0; i < FAB_ARRAY_LEN(ended_rows); i++) {
+        const struct ended_row *row = &ended_rows[i];
+        struct rig_end *ends = row->initiator ? &one : &other,
+                       *hears = row->initiator ? &other : &one;
+        struct xp_limits limits = rig_limits(), short_limits = rig_limits();
+        struct rig rig;
+        uint32_t ups;
+
+        one = other = (struct rig_end){0};
+        CHECK_CASE("%s", row->label);
+        short_limits.grace_ns = UINT64_C(15000) * RIG_MS;
+        if (!CHECK(rig_init(&rig, 2, 1, NULL)))
+            return;
+        if (!row->was_up)
+            xp_loop_set(rig.loop, "c0", "a0", XP_LOOP_BROKEN);
+        if (!CHECK(rig_connect_limits(&rig, 0, 1, &limits, &short_limits, &one, &other)))
+            return;
+        if (row->was_up)
+            CHECK(rig_run_up(&rig, &one, &other));
+        xp_loop_set(rig.loop, "c0", "a0", XP_LOOP_BROKEN);
+        rig_wait(&rig, 100 * RIG_MS);
+        end_session(&rig, row, ends);
+        rig_wait(&rig, row->silent_ms * RIG_MS);
+        CHECK_EQ(hears->losts, 0);
+        ups = ends->ups;
+        xp_loop_set(rig.loop, "c0", "a0", XP_LOOP_UP);
+        /* Its next dial; the pause between two is up to 10 s by then. */
+        CHECK(rig_run(&rig, is_lost, hears, UINT64_C(10100) * RIG_MS));
+        CHECK_EQ(hears->lost_status, row->heard);
+        CHECK_EQ(ends->ups, ups); /* nothing comes after LOST */
+        rig_wait(&rig, UINT64_C(31000) * RIG_MS);
+        CHECK_EQ(hears->losts, 1);
+        rig_fini(&rig);
+    }
+}
+
+/* A process that never had the session says nothing, and silence is no evidence: anybody could say
+ * that. The same for an answer without the key. */
+static void test_never_known(void)
+{
+    struct rig rig;
+    struct xp_conn_config config = {
+        .session_id = 5, .initiator = true, .limits = rig_limits(), .user = &one};
+
+    one = (struct rig_end){0};
+    if (!CHECK(rig_init(&rig, 2, 1, NULL)))
+        return;
+    config.handlers = rig_handlers();
+    config.peer_address = xp_node_address(rig.nodes[1], &config.peer_address_bytes);
+    CHECK_EQ(xp_conn_open(rig.nodes[0], &config, &one.conn, NULL), FAB_OK);
+    rig_wait(&rig, UINT64_C(29000) * RIG_MS);
+    CHECK_EQ(one.losts, 0);
+    rig_wait(&rig, UINT64_C(2000) * RIG_MS);
+    CHECK_EQ(one.lost_status, FAB_ERR_TIMEOUT);
+    rig_fini(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         CHECK_TEST(test_silence),
+        CHECK_TEST(test_ended_elsewhere),
+        CHECK_TEST(test_never_known),
     };
 
     return check_run(tests);
