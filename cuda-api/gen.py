@@ -13,10 +13,12 @@ import argparse
 import pathlib
 import sys
 
-from generator import check, emit_coverage, emit_names, emit_softcuda, emit_types, header, model
+from generator import (check, emit_coverage, emit_exports, emit_names, emit_types, emit_wire, header,
+                       model, wire)
 
-EMITTERS = {"coverage": emit_coverage, "names": emit_names, "softcuda": emit_softcuda,
-            "types": emit_types}
+EMITTERS = {"coverage": emit_coverage, "names": emit_names, "types": emit_types, "wire": emit_wire,
+            "softcuda": emit_exports.Face("softcuda", "soft", "soft_call", "softcuda/driver"),
+            "client": emit_exports.Face("client", "cudac", "cudac_call", "cuda-client")}
 
 
 def main(argv=None):
@@ -34,7 +36,7 @@ def main(argv=None):
                 _compare(args, name, EMITTERS[name].emit(description))
             else:
                 _write(args.out, EMITTERS[name].emit(description))
-    except (model.DescriptionError, header.HeaderError) as error:
+    except (model.DescriptionError, header.HeaderError, wire.WireError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
