@@ -59,7 +59,7 @@ static bool open_node(const struct ucx_place *place, uint8_t id, struct xp_node 
 {
     struct xp_rail_config rails[XP_RAILS_MAX];
     struct xp_node_config config = {
-        .rails = rails, .clock = fab_clock_real(), .spin_us = place->spin_us};
+        .rails = rails, .clock = fab_clock_real(), .log = place->log, .spin_us = place->spin_us};
 
     config.node_id[0] = place->same_host ? 1 : id;
     if (place->same_host)
@@ -519,16 +519,17 @@ void ucx_bulk_start(struct ucx_flight *flight, struct ucx_link *link, bool to_pe
     (void)sem_init(&flight->done, 0, 0);
     if (to_peer && args->seed)
         ucx_fill(bytes, args->size_bytes, args->seed);
-    status = to_peer ? xp_bulk_send(link->conn, &bulk, &transfer, NULL)
-                     : xp_bulk_receive(link->conn, &bulk, &transfer, NULL);
-    if (status != FAB_OK)
-        half_done(flight, status);
+    /* The call first: a chunk that comes before its receiver is sent back. */
     status =
         xp_call_start(link->conn, to_peer ? UCX_OP_TAKE : UCX_OP_GIVE, &part, 1, &flight->call);
     if (status != FAB_OK) {
         flight->called = status;
         (void)sem_post(&flight->done);
     }
+    status = to_peer ? xp_bulk_send(link->conn, &bulk, &transfer, NULL)
+                     : xp_bulk_receive(link->conn, &bulk, &transfer, NULL);
+    if (status != FAB_OK)
+        half_done(flight, status);
 }
 
 bool ucx_bulk_wait(struct ucx_flight *flight)

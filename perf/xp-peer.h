@@ -37,6 +37,7 @@ struct ucx_place {
     const char *netns;                 /* peers: a file to setns() to; NULL: here */
     uint32_t spin_us;
     struct xp_limits limits;
+    const struct fab_log *log; /* of the node; NULL: none */
 };
 
 struct ucx_peer {

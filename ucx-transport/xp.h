@@ -359,6 +359,9 @@ struct xp_rail_stats {
     uint64_t sent_chunks, received_chunks, repeated_chunks;
     uint64_t downs;    /* times it was lost */
     uint64_t usual_ns; /* smoothed time from chunk to acknowledgement; 0: unknown */
+    /* Of this process on the local rail, for all connections: memory that could not be registered
+     * (locked memory is short) and is staged by the backend instead. */
+    uint64_t refused_registrations;
 };
 
 struct xp_conn_stats {

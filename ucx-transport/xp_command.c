@@ -336,7 +336,11 @@ void xp_conn_stats(struct xp_conn *conn, struct xp_conn_stats *out)
     *out = conn->stats;
     out->up = conn->active != NULL;
     out->rail_count = conn->leg_count / 2;
-    for (uint32_t i = 0; i < out->rail_count; i++)
+    for (uint32_t i = 0; i < out->rail_count; i++) {
         out->rails[i] = conn->legs[2 * i + 1].stats;
+        out->rails[i].refused_registrations =
+            atomic_load(&conn->legs[2 * i].slot->refused_registrations) +
+            atomic_load(&conn->legs[2 * i + 1].slot->refused_registrations);
+    }
     fab_mutex_unlock(&conn->lock);
 }

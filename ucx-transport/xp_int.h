@@ -60,6 +60,7 @@ struct xp_slot {
     struct fab_list ready; /* legs to pump */
     struct fab_list fresh; /* legs that the engine does not know yet */
     atomic_bool any_ready; /* one of the two is not empty: a look without the lock */
+    _Atomic uint64_t refused_registrations;
 };
 
 /* Turns some slots. Thread: whoever holds run. */
@@ -221,6 +222,8 @@ struct xp_conn {
 
     struct xp_leg legs[2 * XP_RAILS_MAX];
     uint32_t leg_count;
+    uint32_t standby_from; /* pairs from here on are for when the first ones do not work */
+    bool falls_back[2];    /* control, bulk: they do not */
     struct xp_leg *active; /* control leg that we send on; NULL: none is up */
     uint64_t next_epoch;
 
@@ -367,6 +370,8 @@ void xp_conn_lose_locked(struct xp_conn *conn, enum fab_status status, const cha
 void xp_conn_event_locked(struct xp_conn *conn, enum xp_event_kind kind, uint32_t rail,
                           enum fab_status status, const char *text);
 void xp_conn_choose_active_locked(struct xp_conn *conn);
+/* A leg came up, or was lost: whether the standby pairs are in use follows. */
+void xp_conn_fall_back_locked(struct xp_conn *conn, const struct xp_leg *leg, bool lost);
 
 /* xp_bulk.c */
 bool xp_bulk_fill_locked(struct xp_life *life, struct xp_op *op, uint64_t now_ns);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/log.h"
 #include "ucx-transport/xp_int.h"
 #include "ucx-transport/xp_numa.h"
 
@@ -296,6 +297,25 @@ uint64_t xp_node_deadline_ns(const struct xp_node *node)
 
 /* ---------------------------------------------------------------- memory */
 
+/* A wire that does not want it, or cannot (locked memory is short), does without; NULL says so. */
+static void *register_with(struct xp_slot *slot, const struct xp_mem *mem)
+{
+    void *registration = NULL;
+    struct fab_err err = {0};
+    enum fab_status status = FAB_ERR_UNSUPPORTED;
+
+    if (slot->backend->mem_register)
+        status =
+            slot->backend->mem_register(slot->wire, &mem->config, mem->id, &registration, &err);
+    if (status == FAB_OK)
+        return registration;
+    /* One line for a rail: the next ones have the same cause. */
+    if (status != FAB_ERR_UNSUPPORTED && atomic_fetch_add(&slot->refused_registrations, 1) == 0)
+        fab_log_debug(slot->node->log, "memory is staged: it cannot be registered",
+                      "rail %u bytes %zu why %s", slot->rail, mem->config.size_bytes, err.text);
+    return NULL;
+}
+
 enum fab_status xp_mem_register(struct xp_node *node, const struct xp_mem_config *config,
                                 struct xp_mem **mem_out, struct fab_err *err)
 {
@@ -313,15 +333,8 @@ enum fab_status xp_mem_register(struct xp_node *node, const struct xp_mem_config
     fab_mutex_lock(&node->lock);
     mem->id = ++node->next_mem_id;
     fab_mutex_unlock(&node->lock);
-    for (uint32_t i = 0; i < 2 * node->rail_count; i++) {
-        struct xp_slot *slot = &node->slots[i];
-
-        /* A wire that cannot (locked memory, another type) does without; NULL says so. */
-        if (slot->backend->mem_register &&
-            slot->backend->mem_register(slot->wire, config, mem->id, &mem->registrations[i],
-                                        /* err */ NULL) != FAB_OK)
-            mem->registrations[i] = NULL;
-    }
+    for (uint32_t i = 0; i < 2 * node->rail_count; i++)
+        mem->registrations[i] = register_with(&node->slots[i], mem);
     *mem_out = mem;
     return FAB_OK;
 }
