@@ -150,7 +150,7 @@ struct xp_conn_config {
     const uint8_t *peer_address; /* what the peer's xp_node_address() gave */
     size_t peer_address_bytes;
     const struct xp_rail_pair *pairs; /* nearest first; control uses the first that works */
-    uint32_t pair_count;              /* 0: same host by shm, else rail i with rail i */
+    uint32_t pair_count; /* 0: rail i with rail i; on one host shm, which the others stand by for */
     bool manual_executed; /* xp_executed() moves the watermark, not the handler's return */
     struct xp_limits limits;
     const struct xp_handlers *handlers; /* kept */

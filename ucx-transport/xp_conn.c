@@ -89,6 +89,27 @@ void xp_conn_choose_active_locked(struct xp_conn *conn)
     }
 }
 
+void xp_conn_fall_back_locked(struct xp_conn *conn, const struct xp_leg *leg, bool lost)
+{
+    if (!conn->initiator || conn->state != XP_CONN_LIVE ||
+        2 * conn->standby_from >= conn->leg_count || leg->pair >= conn->standby_from ||
+        conn->falls_back[leg->bulk] == lost)
+        return;
+    conn->falls_back[leg->bulk] = lost;
+    if (lost)
+        fab_log_debug(conn->node->log,
+                      "same host, but its wire does not reach the peer: using rails",
+                      "session %" PRIx64 " bulk %d", conn->session_id, leg->bulk);
+    for (uint32_t i = 2 * conn->standby_from + (leg->bulk ? 1 : 0); i < conn->leg_count; i += 2) {
+        if (lost) {
+            conn->legs[i].retry_ns = 0;
+            xp_engine_timer(conn->legs[i].slot->engine, /* at once */ 0);
+        } else if (conn->legs[i].current) {
+            xp_life_doom_locked(conn->legs[i].current, "the peer is reached without");
+        }
+    }
+}
+
 /* ---------------------------------------------------------------- the end */
 
 enum fab_status xp_conn_status_locked(const struct xp_conn *conn)

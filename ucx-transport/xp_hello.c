@@ -142,6 +142,7 @@ static void up_locked(struct xp_life *life)
         xp_conn_event_locked(leg->conn, XP_EVENT_RAIL_UP, leg->pair, FAB_OK, "");
     else
         xp_conn_choose_active_locked(leg->conn);
+    xp_conn_fall_back_locked(leg->conn, leg, /* lost */ false);
     xp_engine_timer(leg->slot->engine, life->heard_ns);
     xp_leg_kick(leg);
 }

@@ -36,6 +36,8 @@ bool xp_leg_is_wanted_locked(const struct xp_leg *leg)
 {
     const struct xp_conn *conn = leg->conn;
 
+    if (conn->initiator && leg->pair >= conn->standby_from && !conn->falls_back[leg->bulk])
+        return false;
     return conn->state == XP_CONN_LIVE ||
            (conn->state == XP_CONN_LOST && !conn->hears_no_more && !leg->bulk);
 }
@@ -76,6 +78,7 @@ void xp_life_doom_locked(struct xp_life *life, const char *why)
     }
     if (!leg->bulk)
         xp_conn_choose_active_locked(conn);
+    xp_conn_fall_back_locked(conn, leg, /* lost */ true);
     xp_engine_timer(leg->slot->engine, leg->retry_ns);
     xp_leg_kick(leg);
 }

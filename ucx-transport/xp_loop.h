@@ -29,6 +29,7 @@ struct xp_loop_script {
     uint32_t duplicate_permille;         /* of frames */
     uint32_t reorder_permille;           /* of frames: may overtake */
     uint32_t device_memory_mask;         /* beside host: what wires say they take directly */
+    uint32_t same_host_mask; /* bit n: devices with that digit say they are for one host */
 };
 
 FAB_NODISCARD enum fab_status xp_loop_create(const struct fab_clock *clock,

@@ -91,8 +91,11 @@ static const uint8_t *wire_address(const struct xp_wire *wire, size_t *size_byte
 
 static void wire_caps(const struct xp_wire *wire, struct xp_wire_caps *caps_out)
 {
-    *caps_out = (struct xp_wire_caps){.direct = (1u << XP_MEMORY_HOST) |
-                                                wire->loop->script.device_memory_mask};
+    const struct xp_loop_script *script = &wire->loop->script;
+    unsigned digit = (unsigned)(wire->name[strlen(wire->name) - 1] - '0') % 10;
+
+    *caps_out = (struct xp_wire_caps){.direct = (1u << XP_MEMORY_HOST) | script->device_memory_mask,
+                                      .same_host_only = script->same_host_mask >> digit & 1};
 }
 
 /* ---------------------------------------------------------------- endpoints */

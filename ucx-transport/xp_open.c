@@ -82,40 +82,52 @@ static bool pair_fits(const struct xp_node *node, const struct xp_address *peer,
            strcmp(node->slots[(size_t)2 * local].backend->name, peer->rails[remote].backend) == 0;
 }
 
-/* Same host: the wire made for it, alone. Else the n-th rail of a kind with the n-th. */
-static uint32_t choose_pairs(const struct xp_node *node, const struct xp_address *peer,
-                             struct xp_rail_pair pairs[XP_RAILS_MAX])
+/* Adds a pair of rails that nobody has yet, for each local rail of that kind; how many there are.
+ */
+static uint32_t add_pairs(const struct xp_node *node, const struct xp_address *peer,
+                          bool same_host_only, struct xp_rail_pair pairs[XP_RAILS_MAX],
+                          uint32_t count)
 {
-    bool same_host = memcmp(node->node_id, peer->node_id, XP_NODE_ID_BYTES) == 0;
     bool used[XP_RAILS_MAX] = {false};
-    uint32_t count = 0;
 
+    for (uint32_t i = 0; i < count; i++)
+        used[pairs[i].peer] = true;
     for (uint32_t l = 0; l < node->rail_count; l++) {
-        bool local_only = node->slots[(size_t)2 * l].caps.same_host_only;
-
-        if (local_only && !same_host)
+        if (node->slots[(size_t)2 * l].caps.same_host_only != same_host_only)
             continue;
         for (uint32_t r = 0; r < peer->rail_count; r++) {
             if (used[r] || !pair_fits(node, peer, l, r))
                 continue;
             used[r] = true;
-            pairs[count] = (struct xp_rail_pair){.local = (uint8_t)l, .peer = (uint8_t)r};
-            if (local_only) {
-                pairs[0] = pairs[count];
-                return 1;
-            }
-            count++;
+            pairs[count++] = (struct xp_rail_pair){.local = (uint8_t)l, .peer = (uint8_t)r};
             break;
         }
     }
     return count;
 }
 
+/* The n-th rail of a kind with the n-th. On the same host the wire that is made for it comes first
+ * and the others stand by: it may not reach the peer after all (another mount namespace). */
+static uint32_t choose_pairs(const struct xp_node *node, const struct xp_address *peer,
+                             struct xp_rail_pair pairs[XP_RAILS_MAX], uint32_t *standby_from_out)
+{
+    uint32_t count = 0;
+
+    if (memcmp(node->node_id, peer->node_id, XP_NODE_ID_BYTES) == 0) {
+        count = add_pairs(node, peer, /* same_host_only */ true, pairs, 0);
+        if (count > 1)
+            count = 1; /* one memory: a second such wire carries nothing more */
+    }
+    *standby_from_out = count ? count : XP_RAILS_MAX;
+    return add_pairs(node, peer, /* same_host_only */ false, pairs, count);
+}
+
 static enum fab_status find_pairs(const struct xp_node *node, const struct xp_conn_config *config,
                                   const struct xp_address *peer,
                                   struct xp_rail_pair pairs[XP_RAILS_MAX], uint32_t *count_out,
-                                  struct fab_err *err)
+                                  uint32_t *standby_from_out, struct fab_err *err)
 {
+    *standby_from_out = XP_RAILS_MAX;
     if (config->pair_count > XP_RAILS_MAX)
         return fab_err_set(err, FAB_ERR_RANGE, "%u pairs of rails", config->pair_count);
     for (uint32_t i = 0; i < config->pair_count; i++) {
@@ -124,7 +136,8 @@ static enum fab_status find_pairs(const struct xp_node *node, const struct xp_co
                                config->pairs[i].local, config->pairs[i].peer);
         pairs[i] = config->pairs[i];
     }
-    *count_out = config->pair_count ? config->pair_count : choose_pairs(node, peer, pairs);
+    *count_out =
+        config->pair_count ? config->pair_count : choose_pairs(node, peer, pairs, standby_from_out);
     if (*count_out == 0)
         return fab_err_set(err, FAB_ERR_UNREACHABLE, "no rail here and there is of one kind");
     return FAB_OK;
@@ -243,7 +256,7 @@ enum fab_status xp_conn_open(struct xp_node *node, const struct xp_conn_config *
     struct xp_limits limits = config->limits;
     struct xp_address peer;
     struct xp_conn *conn;
-    uint32_t pair_count;
+    uint32_t pair_count, standby_from;
     enum fab_status status;
 
     if (xp_node_is_foreign(node))
@@ -255,7 +268,7 @@ enum fab_status xp_conn_open(struct xp_node *node, const struct xp_conn_config *
         return fab_err_set(err, status, "the peer's address");
     status = complete_limits(&limits, err);
     if (status == FAB_OK)
-        status = find_pairs(node, config, &peer, pairs, &pair_count, err);
+        status = find_pairs(node, config, &peer, pairs, &pair_count, &standby_from, err);
     if (status != FAB_OK)
         return status;
     conn = fab_alloc(sizeof(*conn));
@@ -263,6 +276,7 @@ enum fab_status xp_conn_open(struct xp_node *node, const struct xp_conn_config *
         return fab_err_set(err, FAB_ERR_NOMEM, "connection");
     conn_init(conn, node, config, &limits);
     conn->leg_count = 2 * pair_count;
+    conn->standby_from = standby_from;
     for (uint32_t i = 0; i < conn->leg_count; i++)
         leg_init(conn, i, &pairs[i / 2], &peer.rails[pairs[i / 2].peer]);
     *conn_out = conn; /* events may come before this function returns */

@@ -8,8 +8,8 @@
 
 static const char node_letters[RIG_NODES] = {'c', 'a', 'b'};
 
-bool rig_init(struct rig *rig, uint32_t node_count, uint32_t rail_count,
-              const struct xp_loop_script *script)
+static bool init(struct rig *rig, uint32_t node_count, uint32_t rail_count,
+                 const struct xp_loop_script *script, bool same_host)
 {
     static const struct xp_loop_script plain = {.seed = 1};
     char names[RIG_RAILS_MAX][16];
@@ -23,7 +23,7 @@ bool rig_init(struct rig *rig, uint32_t node_count, uint32_t rail_count,
         struct xp_node_config config = {
             .rails = rails, .rail_count = rail_count, .clock = &rig->clock.clock, .polled = true};
 
-        config.node_id[0] = (uint8_t)(n + 1);
+        config.node_id[0] = same_host ? 1 : (uint8_t)(n + 1);
         for (uint32_t r = 0; r < rail_count; r++) {
             (void)snprintf(names[r], sizeof(names[r]), "%c%u", node_letters[n], r);
             rails[r] = (struct xp_rail_config){.backend = &xp_backend_loop,
@@ -35,6 +35,18 @@ bool rig_init(struct rig *rig, uint32_t node_count, uint32_t rail_count,
             return false;
     }
     return true;
+}
+
+bool rig_init(struct rig *rig, uint32_t node_count, uint32_t rail_count,
+              const struct xp_loop_script *script)
+{
+    return init(rig, node_count, rail_count, script, /* same_host */ false);
+}
+
+bool rig_init_same_host(struct rig *rig, uint32_t node_count, uint32_t rail_count,
+                        const struct xp_loop_script *script)
+{
+    return init(rig, node_count, rail_count, script, /* same_host */ true);
 }
 
 void rig_fini(struct rig *rig)

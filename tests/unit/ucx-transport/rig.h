@@ -40,6 +40,9 @@ struct rig_end {
 
 bool rig_init(struct rig *rig, uint32_t node_count, uint32_t rail_count,
               const struct xp_loop_script *script);
+/* All nodes have one node id. */
+bool rig_init_same_host(struct rig *rig, uint32_t node_count, uint32_t rail_count,
+                        const struct xp_loop_script *script);
 void rig_fini(struct rig *rig);
 
 /* Connects nodes i (initiator) and j; both ends take these limits (NULL: small ones for tests). */

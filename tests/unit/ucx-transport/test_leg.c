@@ -157,12 +157,95 @@ static void test_never_known(void)
     rig_fini(&rig);
 }
 
+/* ---------------------------------------------------------------- the wire of one host */
+
+static bool transfer_is_done(void *user)
+{
+    struct rig_bulk *bulks = user;
+
+    return bulks[0].done_count && bulks[1].done_count;
+}
+
+static void transfer(struct rig *rig, uint64_t id)
+{
+    static uint8_t source[30000], target[30000];
+    struct rig_bulk bulks[2] = {{0}};
+    struct xp_bulk bulk = {.id = id, .size_bytes = sizeof(source), .ops = &rig_bulk_ops};
+
+    rig_fill(source, sizeof(source), id);
+    bulk.base = target;
+    bulk.user = &bulks[1];
+    CHECK_EQ(xp_bulk_receive(other.conn, &bulk, &bulks[1].transfer, NULL), FAB_OK);
+    bulk.base = source;
+    bulk.user = &bulks[0];
+    CHECK_EQ(xp_bulk_send(one.conn, &bulk, &bulks[0].transfer, NULL), FAB_OK);
+    CHECK(rig_run(rig, transfer_is_done, bulks, UINT64_C(8000) * RIG_MS));
+    CHECK_MEM(target, source, sizeof(source));
+}
+
+static bool is_up(void *user)
+{
+    return ((struct rig_end *)user)->ups > 0;
+}
+
+static bool host_wire_is_up(void *user)
+{
+    struct rig_end *end = user;
+    struct xp_conn_stats stats;
+
+    xp_conn_stats(end->conn, &stats);
+    return stats.rails[0].up && !stats.rails[1].up && !stats.rails[2].up;
+}
+
+/* Rail 0 is the wire of one host, rails 1 and 2 stand by. */
+static void test_same_host(void)
+{
+    static const struct {
+        const char *label;
+        enum xp_loop_fate fate; /* of the host's wire, at first */
+        uint64_t up_ms;         /* then the session is up by the rails */
+    } rows[] = {
+        {"it works", XP_LOOP_UP, 10},
+        {"it is refused", XP_LOOP_BROKEN, 10},
+        {"it does not answer", XP_LOOP_SILENT, 5100},
+    };
+    static const struct xp_loop_script script = {.seed = 1, .same_host_mask = 1};
+
+    for (size_t i = 0; i < FAB_ARRAY_LEN(rows); i++) {
+        bool works = rows[i].fate == XP_LOOP_UP;
+        struct rig rig;
+
+        one = other = (struct rig_end){0};
+        CHECK_CASE("%s", rows[i].label);
+        if (!CHECK(rig_init_same_host(&rig, 2, 3, &script)))
+            return;
+        xp_loop_set(rig.loop, "c0", "a0", rows[i].fate);
+        if (!CHECK(rig_connect(&rig, 0, 1, NULL, &one, &other)))
+            return;
+        CHECK(rig_run(&rig, is_up, &one, rows[i].up_ms * RIG_MS));
+        transfer(&rig, 1);
+        CHECK_EQ(xp_loop_delivered(rig.loop, "c1", "a1") > 0, !works);
+        CHECK_EQ(xp_loop_delivered(rig.loop, "c2", "a2") > 0, !works);
+        CHECK_CASE("%s, then it comes back", rows[i].label);
+        xp_loop_set(rig.loop, "c0", "a0", XP_LOOP_UP);
+        CHECK(rig_run(&rig, host_wire_is_up, &one, UINT64_C(10100) * RIG_MS));
+        CHECK(rig_run(&rig, host_wire_is_up, &other, UINT64_C(100) * RIG_MS));
+        transfer(&rig, 2);
+        CHECK_CASE("%s, then it is lost", rows[i].label);
+        xp_loop_set(rig.loop, "c0", "a0", XP_LOOP_BROKEN);
+        transfer(&rig, 3);
+        CHECK_EQ(one.losts + other.losts, 0);
+        rig_fini(&rig);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         CHECK_TEST(test_silence),
         CHECK_TEST(test_ended_elsewhere),
         CHECK_TEST(test_never_known),
+        CHECK_TEST(test_same_host),
     };
 
     return check_run(tests);
