@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/fault.h"
+#include "base/log.h"
 #include "ucx-transport/xp_int.h"
 #include "ucx-transport/xp_numa.h"
 
@@ -291,8 +292,11 @@ static void *engine_main(void *argument)
     struct xp_engine *engine = argument;
     const struct xp_node *node = engine->node;
     uint64_t busy_ns = 0, now_ns;
+    struct fab_err err = {0};
 
-    xp_numa_bind_thread(engine->numa_node);
+    if (xp_numa_bind_thread(engine->numa_node, &err) != FAB_OK)
+        fab_log_debug(node->log, "a thread of the transport is not beside its rail", "why %s",
+                      err.text);
     while (!atomic_load(&engine->stop)) {
         bool did;
 

@@ -108,7 +108,8 @@ static void *open_wires_there(void *argument)
 {
     struct opening *opening = argument;
 
-    xp_numa_bind_thread(opening->rail->numa_node); /* the wire's memory lies near its device */
+    /* The wire's memory lies near its device, if it can; the engine's thread tells if not. */
+    (void)!xp_numa_bind_thread(opening->rail->numa_node, NULL);
     open_wires(opening);
     return NULL;
 }
@@ -170,6 +171,9 @@ static enum fab_status check_config(const struct xp_node_config *config, struct 
     for (uint32_t i = 0; i < config->rail_count; i++) {
         if (!config->rails[i].backend || !xp_backend_is_complete(config->rails[i].backend))
             return fab_err_set(err, FAB_ERR_INVALID, "rail %u has no complete backend", i);
+        if (config->rails[i].numa_node < -1 || config->rails[i].numa_node >= XP_NUMA_NODES_MAX)
+            return fab_err_set(err, FAB_ERR_INVALID, "rail %u on NUMA node %d", i,
+                               config->rails[i].numa_node);
     }
     return FAB_OK;
 }
