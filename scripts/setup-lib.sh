@@ -9,6 +9,8 @@ PACKAGES_BUILD=(gcc g++ make cmake ninja-build pkg-config python3 libconfig-dev 
     libzstd-dev liblz4-dev libcmocka-dev nettle-dev libucx-dev)
 PACKAGES_TEST=(clang clang-format clang-tidy libclang-rt-dev mandoc git binutils ucx-utils iperf3
     iproute2 openmpi-bin libopenmpi-dev)
+# What the virtual machines of tests/vm need beyond that; their kernel: setup_guest_kernel.
+PACKAGES_VM=(qemu-system-x86 busybox-static cpio kmod ibverbs-providers util-linux)
 
 mkdir -p build
 
@@ -44,11 +46,14 @@ package_is_installed()
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
 
-# setup_packages build|test
+# setup_packages build|test|vm
 setup_packages()
 {
     local wanted=("${PACKAGES_BUILD[@]}") missing=() package as_root=()
-    [ "$1" = test ] && wanted+=("${PACKAGES_TEST[@]}")
+    case $1 in
+    test) wanted+=("${PACKAGES_TEST[@]}") ;;
+    vm) wanted=("${PACKAGES_VM[@]}") ;;
+    esac
     if ! command -v dpkg-query >/dev/null; then
         echo "setup: this is not a Debian or Ubuntu machine; install these yourself: ${wanted[*]}" >&2
         return 0
@@ -73,6 +78,44 @@ setup_packages()
         apt-get install -y --no-install-recommends "${missing[@]}" ||
         die "these packages could not be installed: ${missing[*]}" \
             "Run 'apt-get install ${missing[*]}' and look at what it says."
+}
+
+# A kernel for tests/vm, unpacked into build/ and not installed: this machine's own is often not in
+# reach (a container's) or not for everybody to read. 70 MB to fetch, once. If that fails the test
+# looks for an installed one, and says what it misses.
+setup_guest_kernel()
+{
+    [ -d build/guest-kernel ] || step "guest kernel: fetch and unpack" unpack_kernel || true
+}
+
+unpack_kernel()
+{
+    local folder=$PWD/build/guest-kernel as_root=() scratch status
+    [ "$(id -u)" -eq 0 ] || as_root=(sudo)
+    scratch=$(mktemp -d "$folder.XXXXXX") || return 1
+    (
+        cd "$scratch" || exit 1
+        fetch_kernel || { "${as_root[@]}" apt-get update && fetch_kernel; } || exit 1
+        # What may be asked for of 400 MB.
+        dpkg-deb --fsys-tarfile ./*.deb | tar -x --wildcards './boot/vmlinuz-*' \
+            './lib/modules/*/modules.*' './lib/modules/*/kernel/crypto' \
+            './lib/modules/*/kernel/drivers/infiniband' './lib/modules/*/kernel/drivers/net' \
+            './lib/modules/*/kernel/drivers/virtio' './lib/modules/*/kernel/lib' \
+            './lib/modules/*/kernel/net' &&
+            rm ./*.deb && PATH=$PATH:/usr/sbin depmod -b . "$(ls lib/modules)"
+    ) && mv "$scratch" "$folder"
+    status=$?
+    rm -rf "$scratch"
+    return $status
+}
+
+# The name changes with each update of the distribution.
+fetch_kernel()
+{
+    local package
+    package=$(apt-cache depends linux-image-amd64 |
+        awk '$1 == "Depends:" && $2 ~ /^linux-image-/ {print $2; exit}')
+    [ -n "$package" ] && apt-get download "$package"
 }
 
 # Finds nvcc and exports CUDA_HOME; the build looks in the same places (cmake/FabricDependencies).

@@ -4,10 +4,11 @@
 #   unit      dev: unit tests, structure checks, fuzz corpora, functional and rack tests
 #   asan      the same but for the rack under address and undefined-behaviour sanitizers
 #   tsan      what has threads, under the thread sanitizer
+#   vm        the transport between two virtual machines over soft-RoCE
 #   fuzz      each fuzz target for a while with a printed seed
 #   examples  release: every example and CUDA test program, with both runtimes, on softcuda
 
-ALL_TIERS=(unit asan tsan fuzz examples)
+ALL_TIERS=(unit asan tsan vm fuzz examples)
 FUZZ_SECONDS=${FUZZ_SECONDS:-30} # each target
 PASSED=0 FAILED=0 SKIPPED=0
 FAILED_TIERS=()
@@ -37,13 +38,13 @@ add_counts()
 tier_unit()
 {
     setup_build dev all
-    run_ctest unit dev -LE 'examples|perf'
+    run_ctest unit dev -LE 'examples|perf|vm'
 }
 
 tier_asan()
 {
     setup_build asan all
-    run_ctest asan asan -LE 'examples|perf|rack' -E '^structure_'
+    run_ctest asan asan -LE 'examples|perf|rack|vm' -E '^structure_'
 }
 
 tier_tsan()
@@ -51,7 +52,15 @@ tier_tsan()
     setup_build tsan all
     export TSAN_OPTIONS=suppressions=$PWD/tests/support/tsan.supp
     # The handlers' oracles have one thread and would take minutes.
-    run_ctest tsan tsan -LE 'examples|perf|rack|fuzz' -E '^test_ops_|^structure_'
+    run_ctest tsan tsan -LE 'examples|perf|rack|vm|fuzz' -E '^test_ops_|^structure_'
+}
+
+tier_vm()
+{
+    setup_packages vm
+    setup_guest_kernel
+    setup_build dev test_vm_transport
+    run_ctest vm dev -L vm
 }
 
 tier_fuzz()

@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The transport over two RDMA rails between two hosts (vm.sh): both carry, one is cut in
+ * mid-transfer, one stays dead while it is dialled, one is unplugged. `peer` serves in guest 2; the
+ * other arguments are cases in guest 1.
+ *
+ * xp-peer has its peer in a forked process at the end of a socket; here that process is in the
+ * other guest, and a relay there joins its socket to a TCP connection of ours.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "perf/xp-peer.h"
+#include "tests/support/check.h"
+
+enum { RAILS = 2, MIB = 1 << 20, NS_PER_S = 1000000000, LIMIT_S = 60, PORT = 7077 };
+
+/* Small chunks: an emulated guest moves some 10 MB a second. */
+static const struct ucx_place both = {.devices = {"rxe0:1", "rxe1:1"},
+                                      .limits = {.chunk_bytes = MIB / 2}};
+static const struct ucx_place first = {.devices = {"rxe0:1"}, .limits = {.chunk_bytes = MIB / 2}};
+
+/* ---------------------------------------------------------------- guest 2 */
+
+static bool pass_on(int from, int to)
+{
+    uint8_t bytes[4096];
+    ssize_t got = read(from, bytes, sizeof(bytes));
+
+    return got > 0 && send(to, bytes, (size_t)got, MSG_NOSIGNAL) == got;
+}
+
+static void relay(int near, int far)
+{
+    struct pollfd fds[] = {{.fd = near, .events = POLLIN}, {.fd = far, .events = POLLIN}};
+
+    while (poll(fds, FAB_ARRAY_LEN(fds), -1) >= 0 || errno == EINTR) {
+        if ((fds[0].revents && !pass_on(near, far)) || (fds[1].revents && !pass_on(far, near)))
+            return;
+    }
+}
+
+/* One peer after the other, each in a process of its own, until the guest is ended. The last byte
+ * on a connection says whether its peer ended well. */
+static int serve(void)
+{
+    struct sockaddr_in any = {.sin_family = AF_INET, .sin_port = htons(PORT)};
+    int door = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), far;
+
+    if (door < 0 || bind(door, (struct sockaddr *)&any, sizeof(any)) != 0 || listen(door, 1) != 0) {
+        perror("peer");
+        return 1;
+    }
+    while ((far = accept4(door, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
+        struct ucx_peer peer;
+        uint8_t status;
+
+        if (ucx_peer_start(&peer, &both)) {
+            relay(peer.fd, far);
+            status = (uint8_t)ucx_peer_stop(&peer);
+            (void)send(far, &status, sizeof(status), MSG_NOSIGNAL);
+        }
+        (void)close(far);
+    }
+    return 1;
+}
+
+/* ---------------------------------------------------------------- guest 1: what it needs */
+
+static uint64_t now_ms(void)
+{
+    return fab_clock_now_ns(fab_clock_real()) / 1000000;
+}
+
+/* The other guest boots beside us: refused or unreachable is "not yet". */
+static bool reach(struct ucx_peer *peer)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(PORT)};
+    uint64_t limit_ms = now_ms() + LIMIT_S * UINT64_C(1000);
+
+    (void)inet_pton(AF_INET, "10.77.0.2", &to.sin_addr);
+    do {
+        *peer = (struct ucx_peer){.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+        if (connect(peer->fd, (struct sockaddr *)&to, sizeof(to)) == 0)
+            return true;
+        (void)close(peer->fd);
+        (void)sched_yield();
+    } while (now_ms() < limit_ms);
+    return false;
+}
+
+static bool open_pair(struct ucx_peer *peer, struct ucx_link *link, const struct ucx_place *here)
+{
+    struct fab_err err = {0};
+
+    CHECK_CASE("opening");
+    if (!CHECK(reach(peer)))
+        return false;
+    if (ucx_link_open(link, peer, here, &err))
+        return true;
+    CHECK_CASE("%s", err.text);
+    CHECK(false);
+    return false;
+}
+
+static void close_pair(struct ucx_peer *peer, struct ucx_link *link)
+{
+    uint8_t status = 255;
+
+    CHECK_CASE("closing");
+    CHECK_EQ(link->losts, 0);
+    ucx_link_close(link);
+    (void)shutdown(peer->fd, SHUT_WR);
+    CHECK_EQ(recv(peer->fd, &status, sizeof(status), MSG_WAITALL), 1);
+    CHECK_EQ(status, 0);
+    (void)close(peer->fd);
+}
+
+/* Has the machine pull or plug a cable (vm.sh); back when it is done. */
+static bool set_link(unsigned guest, unsigned rail, bool up)
+{
+    static const char done[] = "done\n";
+    char answer[sizeof(done)] = "";
+    int fd = open("/dev/ttyS1", O_RDWR | O_NOCTTY | O_CLOEXEC);
+    bool asked = fd >= 0 && dprintf(fd, "link %u %u %s\n", guest, rail, up ? "on" : "off") > 0;
+
+    for (size_t got = 0; asked && got < sizeof(done) - 1; got++)
+        asked = read(fd, answer + got, 1) == 1;
+    if (fd >= 0)
+        (void)close(fd);
+    return asked && strcmp(answer, done) == 0;
+}
+
+/* A file of the rail's device; "" if there is none. */
+static const char *port_file(unsigned rail, const char *name)
+{
+    static char text[64];
+    char path[128];
+    FILE *file;
+
+    (void)snprintf(path, sizeof(path), "/sys/class/infiniband/rxe%u/ports/1/%s", rail, name);
+    file = fopen(path, "re");
+    if (!file || !fgets(text, sizeof(text), file))
+        text[0] = '\0';
+    if (file)
+        (void)fclose(file);
+    return text;
+}
+
+/* As the device counts them. */
+static uint64_t packets_sent(unsigned rail)
+{
+    return strtoull(port_file(rail, "hw_counters/sent_pkts"), NULL, 10);
+}
+
+static uint64_t packets_received(unsigned rail)
+{
+    return strtoull(port_file(rail, "hw_counters/rcvd_pkts"), NULL, 10);
+}
+
+static struct xp_conn_stats stats_of(struct ucx_link *link)
+{
+    struct xp_conn_stats stats;
+
+    xp_conn_stats(link->conn, &stats);
+    return stats;
+}
+
+/* Waits for an event with a limit that only a defect reaches. */
+static bool wait_for(bool (*holds)(struct ucx_link *link), struct ucx_link *link)
+{
+    uint64_t limit_ms = now_ms() + LIMIT_S * UINT64_C(1000);
+
+    while (!holds(link)) {
+        if (now_ms() > limit_ms)
+            return false;
+        (void)sched_yield();
+    }
+    return true;
+}
+
+static void say_ms(const char *what, uint64_t since_ms)
+{
+    (void)printf("%s: %llu ms\n", what, (unsigned long long)(now_ms() - since_ms));
+}
+
+/* ---------------------------------------------------------------- both carry */
+
+static void test_both_rails_carry(void)
+{
+    enum { SIZE = 8 * MIB, PACKET_BYTES = 4096 };
+    uint8_t *bytes = malloc(SIZE);
+    uint64_t sent[RAILS], received[RAILS];
+    struct ucx_peer peer;
+    struct ucx_link link;
+    struct xp_conn_stats stats;
+
+    if (!CHECK(bytes) || !open_pair(&peer, &link, &both))
+        return;
+    for (unsigned rail = 0; rail < RAILS; rail++) {
+        sent[rail] = packets_sent(rail);
+        received[rail] = packets_received(rail);
+    }
+    CHECK_CASE("out");
+    CHECK(ucx_bulk(&link, true, bytes, &(struct ucx_bulk_args){1, SIZE, 11}));
+    CHECK_CASE("in");
+    CHECK(ucx_bulk(&link, false, bytes, &(struct ucx_bulk_args){2, SIZE, 12}));
+    stats = stats_of(&link);
+    for (unsigned rail = 0; rail < RAILS; rail++) {
+        const struct xp_rail_stats *own = &stats.rails[rail];
+
+        sent[rail] = packets_sent(rail) - sent[rail];
+        received[rail] = packets_received(rail) - received[rail];
+        CHECK_CASE("rail %u: out %llu bytes in %llu packets, in %llu in %llu", rail,
+                   (unsigned long long)own->sent_bytes, (unsigned long long)sent[rail],
+                   (unsigned long long)own->received_bytes, (unsigned long long)received[rail]);
+        CHECK(own->sent_bytes > SIZE / 5);
+        CHECK(own->received_bytes > SIZE / 5);
+        CHECK(sent[rail] >= own->sent_bytes / PACKET_BYTES);
+        CHECK(received[rail] >= own->received_bytes / PACKET_BYTES);
+    }
+    close_pair(&peer, &link);
+    free(bytes);
+}
+
+/* ---------------------------------------------------------------- one is cut */
+
+static unsigned victim;         /* the rail that is cut */
+static uint64_t victim_carried; /* chunks, before this transfer */
+
+static uint64_t carried(struct ucx_link *link)
+{
+    struct xp_conn_stats stats = stats_of(link);
+
+    return stats.rails[victim].sent_chunks + stats.rails[victim].received_chunks;
+}
+
+static bool victim_has_carried(struct ucx_link *link)
+{
+    return carried(link) >= victim_carried + 2;
+}
+
+static bool victim_is_down(struct ucx_link *link)
+{
+    return !stats_of(link).rails[victim].up;
+}
+
+static bool both_are_up(struct ucx_link *link)
+{
+    struct xp_conn_stats stats = stats_of(link);
+
+    return stats.up && stats.rails[0].up && stats.rails[1].up;
+}
+
+/* Starts a transfer and cuts the victim's cable at that guest's end before it is through: at ours
+ * the port goes down, at the other's we only hear nothing any more. */
+static bool cut_in_the_middle(struct ucx_link *link, struct ucx_flight *flight, bool to_peer,
+                              uint8_t *bytes, const struct ucx_bulk_args *args, unsigned guest)
+{
+    int halves = 2;
+
+    victim_carried = carried(link);
+    ucx_bulk_start(flight, link, to_peer, bytes, args);
+    if (!CHECK(wait_for(victim_has_carried, link)) || !CHECK(set_link(guest, victim, false)))
+        return false;
+    CHECK_EQ(sem_getvalue(&flight->done, &halves), 0);
+    CHECK_EQ(halves, 0); /* neither end was through */
+    CHECK_HAS(port_file(victim, "state"), guest == 1 ? "DOWN" : "ACTIVE");
+    return true;
+}
+
+struct cut_row {
+    const char *label;
+    unsigned victim, guest;
+    bool to_peer;
+};
+
+static const struct cut_row cut_rows[] = {
+    {"rail 1 here, sending", 1, 1, true},
+    {"rail 1 there, receiving", 1, 2, false},
+    {"rail 0 here, receiving", 0, 1, false}, /* control moves, too */
+    {"rail 0 there, sending", 0, 2, true},
+};
+
+static void test_cut_in_the_middle(void)
+{
+    enum { SIZE = 32 * MIB };
+    uint8_t *bytes = malloc(SIZE);
+    struct ucx_peer peer;
+    struct ucx_link link;
+    struct xp_reply reply;
+
+    if (!CHECK(bytes) || !open_pair(&peer, &link, &both))
+        return;
+    for (unsigned i = 0; i < FAB_ARRAY_LEN(cut_rows); i++) {
+        const struct cut_row *row = &cut_rows[i];
+        struct ucx_flight flight;
+        uint64_t since_ms;
+
+        CHECK_CASE("%s", row->label);
+        (void)puts(row->label);
+        victim = row->victim;
+        if (!cut_in_the_middle(&link, &flight, row->to_peer, bytes,
+                               &(struct ucx_bulk_args){10 + i, SIZE, 21 + i}, row->guest))
+            return;
+        since_ms = now_ms();
+        CHECK(ucx_bulk_wait(&flight));
+        say_ms("cut to end of transfer", since_ms);
+        CHECK(wait_for(victim_is_down, &link));
+        CHECK_EQ(xp_call(link.conn, UCX_OP_COUNT, NULL, 0, NULL, 0, &reply), FAB_OK);
+        say_ms("cut to a call", since_ms);
+        CHECK(set_link(row->guest, victim, true));
+        since_ms = now_ms();
+        CHECK(wait_for(both_are_up, &link));
+        say_ms("link to rail", since_ms);
+    }
+    close_pair(&peer, &link);
+    free(bytes);
+}
+
+/* A link that stays away: the rail is dialled in vain while the other one works on. */
+static void test_dead_for_long(void)
+{
+    enum {
+        SIZE = 8 * MIB,
+        DEAD_MS = 12000
+    }; /* twice stall_first_ns, after which a dial is given up */
+    uint8_t *bytes = malloc(2 * SIZE);
+    struct ucx_peer peer;
+    struct ucx_link link;
+    struct ucx_flight flight;
+    uint64_t since_ms;
+
+    if (!CHECK(bytes) || !open_pair(&peer, &link, &both))
+        return;
+    victim = 1;
+    if (!cut_in_the_middle(&link, &flight, true, bytes, &(struct ucx_bulk_args){1, 2 * SIZE, 31},
+                           1))
+        return;
+    since_ms = now_ms();
+    CHECK(ucx_bulk_wait(&flight));
+    for (unsigned i = 2; now_ms() < since_ms + DEAD_MS; i++) {
+        CHECK_CASE("transfer %u", i);
+        CHECK(ucx_bulk(&link, i % 2, bytes, &(struct ucx_bulk_args){i, SIZE, 31 + i}));
+    }
+    CHECK_CASE("back");
+    CHECK(victim_is_down(&link));
+    CHECK(set_link(1, victim, true));
+    since_ms = now_ms();
+    CHECK(wait_for(both_are_up, &link));
+    say_ms("link to rail", since_ms);
+    close_pair(&peer, &link);
+    free(bytes);
+}
+
+/* ---------------------------------------------------------------- one is unplugged */
+
+static pid_t unplug_rail_1(void)
+{
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        (void)execlp("rdma", "rdma", "link", "delete", "rxe1", (char *)NULL);
+        _exit(1);
+    }
+    return pid;
+}
+
+static bool rail_1_is_gone(struct ucx_link *link)
+{
+    (void)link;
+    return access("/sys/class/infiniband_verbs/uverbs1", F_OK) != 0;
+}
+
+/* The kernel closes the device to newcomers at once, and takes it away from those who have it open
+ * only when they let go (rxe cannot do better). */
+static void test_unplug_between_transfers(void)
+{
+    enum { SIZE = 8 * MIB };
+    uint8_t *bytes = malloc(SIZE);
+    struct ucx_peer peer = {.fd = -1};
+    struct ucx_link link;
+    struct fab_err err = {0};
+    uint64_t sent;
+    int status = -1;
+    pid_t pid;
+
+    if (!CHECK(bytes) || !open_pair(&peer, &link, &both))
+        return;
+    CHECK_CASE("before");
+    CHECK(ucx_bulk(&link, true, bytes, &(struct ucx_bulk_args){1, SIZE, 41}));
+    pid = unplug_rail_1();
+    CHECK(pid > 0);
+    CHECK(wait_for(rail_1_is_gone, &link));
+    CHECK_CASE("the next transfer");
+    CHECK(ucx_bulk(&link, true, bytes, &(struct ucx_bulk_args){2, SIZE, 42}));
+    CHECK(ucx_bulk(&link, false, bytes, &(struct ucx_bulk_args){3, SIZE, 43}));
+    close_pair(&peer, &link);
+    CHECK_EQ(waitpid(pid, &status, 0), pid);
+    CHECK_EQ(status, 0);
+    CHECK_STR(port_file(1, "state"), "");
+
+    CHECK_CASE("a node that still names it");
+    CHECK(!ucx_link_open(&link, &peer, &both, &err));
+    CHECK_HAS(err.text, "rxe1:1");
+    ucx_link_close(&link);
+
+    if (!open_pair(&peer, &link, &first))
+        return;
+    CHECK_CASE("on the other rail alone");
+    sent = packets_sent(0);
+    CHECK(ucx_bulk(&link, true, bytes, &(struct ucx_bulk_args){1, SIZE, 44}));
+    CHECK(ucx_bulk(&link, false, bytes, &(struct ucx_bulk_args){2, SIZE, 45}));
+    CHECK(packets_sent(0) > sent);
+    close_pair(&peer, &link);
+    free(bytes);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest carry[] = {
+        CHECK_TEST(test_both_rails_carry),
+        CHECK_TEST(test_unplug_between_transfers),
+    };
+    const struct CMUnitTest cut[] = {CHECK_TEST(test_cut_in_the_middle)};
+    const struct CMUnitTest dead[] = {CHECK_TEST(test_dead_for_long)};
+    const char *what = argc > 1 ? argv[1] : "";
+
+    (void)setvbuf(stdout, NULL, _IOLBF, 0);
+    if (strcmp(what, "peer") == 0)
+        return serve();
+    if (strcmp(what, "carry") == 0)
+        return check_run(carry);
+    if (strcmp(what, "cut") == 0)
+        return check_run(cut);
+    if (strcmp(what, "dead") == 0)
+        return check_run(dead);
+    (void)fputs("start me by tests/vm/vm.sh run PROGRAM carry|cut|dead\n", stderr);
+    return 2;
+}
