@@ -26,7 +26,7 @@ static struct {
     uint64_t last_id;
 } contexts = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-static void context_destroy(struct soft_object *object)
+static void context_destroy(struct cuc_object *object)
 {
     struct soft_context *context = (struct soft_context *)object;
 
@@ -74,13 +74,13 @@ void soft_context_each(struct soft_device *device,
             if (context->id > last_id && (!device || context->device == device))
                 break;
         if (context)
-            soft_object_ref(&context->object);
+            cuc_object_ref(&context->object);
         pthread_mutex_unlock(&contexts.lock);
         if (!context)
             return;
         last_id = context->id;
         fn(context, arg);
-        soft_object_put(&context->object);
+        cuc_object_put(&context->object);
     }
 }
 
@@ -137,15 +137,15 @@ CUresult soft_context_new(struct soft_device *device, unsigned flags, unsigned a
     soft_text_init(&context->text);
     soft_host_init(&context->host);
     env_init(context);
-    result = soft_object_register(&context->object, SOFT_CONTEXT, context_destroy);
+    result = cuc_object_register(&context->object, CUC_CONTEXT, context_destroy);
     if (result != CUDA_SUCCESS) {
         context_destroy(&context->object);
         return result;
     }
     result = soft_context_open(context);
     if (result != CUDA_SUCCESS) {
-        (void)soft_object_retire(&context->object);
-        soft_object_put(&context->object);
+        (void)cuc_object_retire(&context->object);
+        cuc_object_put(&context->object);
         return result;
     }
     *context_out = context;
@@ -204,7 +204,7 @@ bool soft_context_push(struct soft_context *context)
     if (!stack || stack->depth == SOFT_CONTEXT_STACK_MAX)
         return false;
     if (context)
-        soft_object_ref(&context->object);
+        cuc_object_ref(&context->object);
     stack->entry[stack->depth++] = context;
     soft_thread.current = context;
     return true;
@@ -226,7 +226,7 @@ bool soft_context_pop(struct soft_context **context_out)
 static void entry_put(struct soft_context *context)
 {
     if (context)
-        soft_object_put(&context->object);
+        cuc_object_put(&context->object);
 }
 
 void soft_context_set_top(struct soft_context *context)
@@ -288,7 +288,7 @@ CUresult soft_thread_stream_get(struct soft_context *context, struct soft_stream
         soft_thread.streams = entry;
         soft_thread_watch();
     }
-    soft_object_ref(&stream->object);
+    cuc_object_ref(&stream->object);
     entry->stream = stream;
     *stream_out = stream;
     return CUDA_SUCCESS;
@@ -317,7 +317,7 @@ CUresult soft_context_current(struct soft_context **context_out)
 
 struct soft_context *soft_context_from_handle(CUcontext handle)
 {
-    return (struct soft_context *)soft_object_get((uint64_t)(uintptr_t)handle, SOFT_CONTEXT);
+    return (struct soft_context *)cuc_object_get((uint64_t)(uintptr_t)handle, CUC_CONTEXT);
 }
 
 /* Borrowed: a program that destroys a context in one thread while another uses it is wrong. */
@@ -332,7 +332,7 @@ CUresult soft_context_of(CUcontext handle, struct soft_context **context_out)
     if (!context)
         return CUDA_ERROR_INVALID_CONTEXT;
     result = checked(context, context_out);
-    soft_object_put(&context->object);
+    cuc_object_put(&context->object);
     return result;
 }
 

@@ -36,8 +36,8 @@ static CUresult context_create(CUcontext *pctx, unsigned flags, CUdevice dev)
         return result;
     if (!soft_context_push(context)) {
         soft_context_close(context);
-        if (soft_object_retire(&context->object))
-            soft_object_put(&context->object);
+        if (cuc_object_retire(&context->object))
+            cuc_object_put(&context->object);
         return CUDA_ERROR_OUT_OF_MEMORY;
     }
     *pctx = soft_context_handle(context);
@@ -82,18 +82,18 @@ CUresult soft_cuCtxDestroy_v2(CUcontext ctx)
     if (!context)
         return CUDA_ERROR_INVALID_CONTEXT;
     if (context->is_primary) {
-        soft_object_put(&context->object);
+        cuc_object_put(&context->object);
         return CUDA_ERROR_INVALID_CONTEXT; /* cuDevicePrimaryCtxRelease ends those */
     }
-    if (!soft_object_retire(&context->object)) {
-        soft_object_put(&context->object);
+    if (!cuc_object_retire(&context->object)) {
+        cuc_object_put(&context->object);
         return CUDA_ERROR_INVALID_CONTEXT;
     }
     if (soft_context_peek() == context && soft_context_pop(&popped))
-        soft_object_put(&popped->object);
+        cuc_object_put(&popped->object);
     soft_context_close(context);
-    soft_object_put(&context->object); /* the handle's */
-    soft_object_put(&context->object);
+    cuc_object_put(&context->object); /* the handle's */
+    cuc_object_put(&context->object);
     return CUDA_SUCCESS;
 }
 
@@ -123,7 +123,7 @@ CUresult soft_cuCtxPushCurrent_v2(CUcontext ctx)
         return result;
     if (!soft_context_push(context))
         result = CUDA_ERROR_OUT_OF_MEMORY;
-    soft_object_put(&context->object);
+    cuc_object_put(&context->object);
     return result;
 }
 
@@ -136,7 +136,7 @@ CUresult soft_cuCtxPopCurrent_v2(CUcontext *pctx)
     if (pctx)
         *pctx = context ? soft_context_handle(context) : NULL;
     if (context)
-        soft_object_put(&context->object);
+        cuc_object_put(&context->object);
     return CUDA_SUCCESS;
 }
 
@@ -155,7 +155,7 @@ CUresult soft_cuCtxSetCurrent(CUcontext ctx)
     soft_context_set_top(context);
     if (soft_context_peek() != context)
         result = CUDA_ERROR_OUT_OF_MEMORY;
-    soft_object_put(&context->object);
+    cuc_object_put(&context->object);
     return result;
 }
 
@@ -198,7 +198,7 @@ static CUresult asked_context(CUcontext handle, struct soft_context **context_ou
     if (handle) {
         context = soft_context_from_handle(handle);
         if (context)
-            soft_object_put(&context->object); /* borrowed, as soft_context_of() */
+            cuc_object_put(&context->object); /* borrowed, as soft_context_of() */
     }
     if (!context)
         return CUDA_ERROR_INVALID_CONTEXT;

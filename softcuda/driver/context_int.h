@@ -7,9 +7,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "cuda-common/object.h"
 #include "softcuda/driver/context.h"
 #include "softcuda/driver/hostfn.h"
-#include "softcuda/driver/object.h"
 #include "softcuda/driver/queue.h"
 #include "softcuda/driver/text.h"
 #include "softcuda/warp/launch.h"
@@ -20,7 +20,7 @@ struct soft_module;
 enum { SOFT_LIMIT_COUNT = CU_LIMIT_MAX };
 
 struct soft_context {
-    struct soft_object object;
+    struct cuc_object object;
     struct soft_device *device;
     uint64_t id;
     unsigned api_version;

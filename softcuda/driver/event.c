@@ -16,7 +16,7 @@
 #include "softcuda/driver/stream_int.h"
 
 struct soft_event {
-    struct soft_object object;
+    struct cuc_object object;
     struct soft_context *context;  /* holds a reference */
     unsigned flags;                /* CU_EVENT_* */
     struct soft_event *next, **at; /* in the context, guarded by its lock */
@@ -26,17 +26,17 @@ struct soft_event {
     bool is_recorded;
 };
 
-static void event_destroy(struct soft_object *object)
+static void event_destroy(struct cuc_object *object)
 {
     struct soft_event *event = (struct soft_event *)object;
 
-    soft_object_put(&event->context->object);
+    cuc_object_put(&event->context->object);
     free(event);
 }
 
 static struct soft_event *event_get(CUevent handle)
 {
-    return (struct soft_event *)soft_object_get((uint64_t)(uintptr_t)handle, SOFT_EVENT);
+    return (struct soft_event *)cuc_object_get((uint64_t)(uintptr_t)handle, CUC_EVENT);
 }
 
 static void event_unlink(struct soft_event *event)
@@ -55,10 +55,10 @@ static void event_unlink(struct soft_event *event)
 
 static void event_retire(struct soft_event *event)
 {
-    if (!soft_object_retire(&event->object))
+    if (!cuc_object_retire(&event->object))
         return;
     event_unlink(event);
-    soft_object_put(&event->object);
+    cuc_object_put(&event->object);
 }
 
 void soft_events_close(struct soft_context *context)
@@ -69,13 +69,13 @@ void soft_events_close(struct soft_context *context)
         pthread_mutex_lock(&context->lock);
         event = context->events;
         if (event)
-            soft_object_ref(&event->object);
+            cuc_object_ref(&event->object);
         pthread_mutex_unlock(&context->lock);
         if (!event)
             return;
         event_retire(event);
         event_unlink(event);
-        soft_object_put(&event->object);
+        cuc_object_put(&event->object);
     }
 }
 
@@ -97,8 +97,8 @@ CUresult soft_cuEventCreate(CUevent *phEvent, unsigned int Flags)
         return CUDA_ERROR_OUT_OF_MEMORY;
     event->context = context;
     event->flags = Flags;
-    soft_object_ref(&context->object);
-    result = soft_object_register(&event->object, SOFT_EVENT, event_destroy);
+    cuc_object_ref(&context->object);
+    result = cuc_object_register(&event->object, CUC_EVENT, event_destroy);
     if (result != CUDA_SUCCESS) {
         event_destroy(&event->object);
         return result;
@@ -121,7 +121,7 @@ CUresult soft_cuEventDestroy_v2(CUevent hEvent)
     if (!event)
         return CUDA_ERROR_INVALID_HANDLE;
     event_retire(event);
-    soft_object_put(&event->object);
+    cuc_object_put(&event->object);
     return CUDA_SUCCESS;
 }
 
@@ -153,7 +153,7 @@ static void record_passed(struct soft_command *command)
 
 static void record_clear(struct soft_command *command)
 {
-    soft_object_put(&(*event_of(command))->object);
+    cuc_object_put(&(*event_of(command))->object);
 }
 
 static const struct soft_command_ops record_ops = {
@@ -176,7 +176,7 @@ static CUresult event_record(struct soft_event *event, struct soft_context *cont
     command = soft_command_new(context, stream, &record_ops);
     if (!command)
         return CUDA_ERROR_OUT_OF_MEMORY;
-    soft_object_ref(&event->object);
+    cuc_object_ref(&event->object);
     *event_of(command) = event;
     soft_queue_lock();
     if (!stream)
@@ -205,7 +205,7 @@ CUresult soft_cuEventRecordWithFlags(CUevent hEvent, CUstream hStream, unsigned 
     else
         result = event_record(event, stream->context, stream);
     if (event)
-        soft_object_put(&event->object);
+        cuc_object_put(&event->object);
     soft_stream_put(stream);
     return result;
 }
@@ -227,7 +227,7 @@ CUresult soft_cuCtxRecordEvent(CUcontext hCtx, CUevent hEvent)
     if (!event)
         return CUDA_ERROR_INVALID_HANDLE;
     result = event_record(event, context, NULL);
-    soft_object_put(&event->object);
+    cuc_object_put(&event->object);
     return result;
 }
 
@@ -270,7 +270,7 @@ CUresult soft_cuStreamWaitEvent(CUstream hStream, CUevent hEvent, unsigned int F
     else
         result = stream_wait_event(stream, event);
     if (event)
-        soft_object_put(&event->object);
+        cuc_object_put(&event->object);
     soft_stream_put(stream);
     return result;
 }
@@ -296,7 +296,7 @@ CUresult soft_cuCtxWaitEvent(CUcontext hCtx, CUevent hEvent)
     } else {
         result = CUDA_ERROR_OUT_OF_MEMORY;
     }
-    soft_object_put(&event->object);
+    cuc_object_put(&event->object);
     return result;
 }
 
@@ -312,7 +312,7 @@ CUresult soft_cuEventQuery(CUevent hEvent)
     soft_queue_unlock();
     if (soft_context_error(event->context) != CUDA_SUCCESS)
         result = soft_context_error(event->context);
-    soft_object_put(&event->object);
+    cuc_object_put(&event->object);
     return result;
 }
 
@@ -327,7 +327,7 @@ CUresult soft_cuEventSynchronize(CUevent hEvent)
     soft_command_wait_unlock(event->recording);
     soft_text_flush(&event->context->text);
     result = soft_context_error(event->context);
-    soft_object_put(&event->object);
+    cuc_object_put(&event->object);
     return result;
 }
 
@@ -364,8 +364,8 @@ CUresult soft_cuEventElapsedTime_v2(float *pMilliseconds, CUevent hStart, CUeven
     if (result == CUDA_SUCCESS)
         *pMilliseconds = (float)((double)ns / 1e6);
     if (start)
-        soft_object_put(&start->object);
+        cuc_object_put(&start->object);
     if (end)
-        soft_object_put(&end->object);
+        cuc_object_put(&end->object);
     return result;
 }

@@ -13,9 +13,9 @@ CUresult soft_function_get(CUfunction handle, struct soft_context *context,
     uint64_t value = (uint64_t)(uintptr_t)handle;
     struct soft_function *function;
 
-    if (soft_handle_kind(value) == SOFT_KERNEL)
+    if (cuc_handle_kind(value) == CUC_KERNEL)
         return soft_kernel_function((CUkernel)handle, context, function_out);
-    function = (struct soft_function *)soft_object_get(value, SOFT_FUNCTION);
+    function = (struct soft_function *)cuc_object_get(value, CUC_FUNCTION);
     if (!function)
         return CUDA_ERROR_INVALID_HANDLE;
     *function_out = function;
@@ -24,7 +24,7 @@ CUresult soft_function_get(CUfunction handle, struct soft_context *context,
 
 void soft_function_put(struct soft_function *function)
 {
-    soft_object_put(&function->object);
+    cuc_object_put(&function->object);
 }
 
 CUfunction soft_function_handle(const struct soft_function *function)

@@ -62,7 +62,7 @@ static void *host_thread(void *arg)
     }
     queue->has_thread = false;
     pthread_mutex_unlock(&queue->lock);
-    soft_object_put(&context->object);
+    cuc_object_put(&context->object);
     return NULL;
 }
 
@@ -81,10 +81,10 @@ static void host_start(struct soft_command *command)
     queue->last = command;
     queue->must_end = false;
     if (!queue->has_thread) {
-        soft_object_ref(&context->object);
+        cuc_object_ref(&context->object);
         queue->has_thread = soft_thread_start("softcuda-host", host_thread, context);
         if (!queue->has_thread)
-            soft_object_put(&context->object);
+            cuc_object_put(&context->object);
     }
     has_thread = queue->has_thread;
     if (has_thread)

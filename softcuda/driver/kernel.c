@@ -10,7 +10,7 @@
 
 static struct soft_kernel *kernel_get(CUkernel handle)
 {
-    return (struct soft_kernel *)soft_object_get((uint64_t)(uintptr_t)handle, SOFT_KERNEL);
+    return (struct soft_kernel *)cuc_object_get((uint64_t)(uintptr_t)handle, CUC_KERNEL);
 }
 
 static struct ptx_function *kernel_ptx(const struct soft_kernel *kernel)
@@ -43,7 +43,7 @@ CUresult soft_cuKernelGetLibrary(CUlibrary *pLib, CUkernel handle)
     if (!kernel)
         return CUDA_ERROR_INVALID_HANDLE;
     *pLib = (CUlibrary)(uintptr_t)kernel->library->object.handle;
-    soft_object_put(&kernel->object);
+    cuc_object_put(&kernel->object);
     return CUDA_SUCCESS;
 }
 
@@ -57,7 +57,7 @@ CUresult soft_cuKernelGetName(const char **name, CUkernel hfunc)
     if (!kernel)
         return CUDA_ERROR_INVALID_HANDLE;
     *name = kernel_ptx(kernel)->name;
-    soft_object_put(&kernel->object);
+    cuc_object_put(&kernel->object);
     return CUDA_SUCCESS;
 }
 
@@ -70,7 +70,7 @@ CUresult soft_cuKernelGetParamInfo(CUkernel handle, size_t paramIndex, size_t *p
     if (!kernel)
         return CUDA_ERROR_INVALID_HANDLE;
     result = soft_param_info(kernel_ptx(kernel), paramIndex, paramOffset, paramSize);
-    soft_object_put(&kernel->object);
+    cuc_object_put(&kernel->object);
     return result;
 }
 
@@ -97,7 +97,7 @@ CUresult soft_cuKernelGetAttribute(int *pi, CUfunction_attribute attrib, CUkerne
         if (kernel->settings)
             settings = kernel->settings[dev];
         pthread_mutex_unlock(&kernel->library->lock);
-        soft_object_put(&kernel->object);
+        cuc_object_put(&kernel->object);
     }
     result = soft_settings_get(&settings, function, attrib, pi);
     soft_function_put(function);
@@ -155,7 +155,7 @@ CUresult soft_cuKernelSetAttribute(CUfunction_attribute attrib, int val, CUkerne
         if (result == CUDA_SUCCESS)
             settings_spread_locked(kernel, dev);
         pthread_mutex_unlock(&kernel->library->lock);
-        soft_object_put(&kernel->object);
+        cuc_object_put(&kernel->object);
     }
     soft_function_put(function);
     return result;
@@ -180,6 +180,6 @@ CUresult soft_cuKernelSetCacheConfig(CUkernel handle, CUfunc_cache config, CUdev
         settings_spread_locked(kernel, dev);
     }
     pthread_mutex_unlock(&kernel->library->lock);
-    soft_object_put(&kernel->object);
+    cuc_object_put(&kernel->object);
     return result;
 }

@@ -295,7 +295,7 @@ static CUresult launch_submit(const struct soft_launch *request, struct soft_str
     if (!command)
         return CUDA_ERROR_OUT_OF_MEMORY;
     launch = launch_of(command);
-    soft_object_ref(&function->object);
+    cuc_object_ref(&function->object);
     launch->function = function;
     launch->program = program;
     memcpy(launch->grid, request->grid, sizeof(launch->grid));

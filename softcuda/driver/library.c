@@ -17,7 +17,7 @@
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
-static void library_destroy(struct soft_object *object)
+static void library_destroy(struct cuc_object *object)
 {
     struct soft_library *library = (struct soft_library *)object;
 
@@ -30,14 +30,14 @@ static void library_destroy(struct soft_object *object)
     free(library);
 }
 
-static void kernel_destroy(struct soft_object *object)
+static void kernel_destroy(struct cuc_object *object)
 {
-    soft_object_put(&((struct soft_kernel *)object)->library->object);
+    cuc_object_put(&((struct soft_kernel *)object)->library->object);
 }
 
 static struct soft_library *library_get(CUlibrary handle)
 {
-    return (struct soft_library *)soft_object_get((uint64_t)(uintptr_t)handle, SOFT_LIBRARY);
+    return (struct soft_library *)cuc_object_get((uint64_t)(uintptr_t)handle, CUC_LIBRARY);
 }
 
 static CUresult kernels_make(struct soft_library *library)
@@ -49,11 +49,11 @@ static CUresult kernels_make(struct soft_library *library)
         return CUDA_ERROR_OUT_OF_MEMORY;
     for (uint32_t i = 0; i < image->entry_count; i++) {
         struct soft_kernel *kernel = &library->kernels[i];
-        CUresult result = soft_object_register(&kernel->object, SOFT_KERNEL, kernel_destroy);
+        CUresult result = cuc_object_register(&kernel->object, CUC_KERNEL, kernel_destroy);
 
         if (result != CUDA_SUCCESS)
             return result;
-        soft_object_ref(&library->object);
+        cuc_object_ref(&library->object);
         kernel->library = library;
         kernel->index = i;
     }
@@ -62,15 +62,15 @@ static CUresult kernels_make(struct soft_library *library)
 
 static void library_close(struct soft_library *library)
 {
-    if (!soft_object_retire(&library->object))
+    if (!cuc_object_retire(&library->object))
         return;
     for (uint32_t i = 0; library->kernels && i < library->image->entry_count; i++) {
         struct soft_kernel *kernel = &library->kernels[i];
 
-        if (kernel->library && soft_object_retire(&kernel->object))
-            soft_object_put(&kernel->object);
+        if (kernel->library && cuc_object_retire(&kernel->object))
+            cuc_object_put(&kernel->object);
     }
-    soft_object_put(&library->object);
+    cuc_object_put(&library->object);
 }
 
 /* The lowest capability of the visible devices: what it can run, all can. */
@@ -110,7 +110,7 @@ static CUresult library_load(CUlibrary *library_out, const char *path, const voi
     result = path ? soft_image_load_file(path, capability, jit, &library->image)
                   : soft_image_load(code, /* code_bytes */ 0, capability, jit, &library->image);
     if (result == CUDA_SUCCESS)
-        result = soft_object_register(&library->object, SOFT_LIBRARY, library_destroy);
+        result = cuc_object_register(&library->object, CUC_LIBRARY, library_destroy);
     if (result != CUDA_SUCCESS) {
         library_destroy(&library->object);
         return result;
@@ -220,7 +220,7 @@ static CUresult instance_get(struct soft_library *library, struct soft_module **
     pthread_mutex_lock(&library->lock);
     result = instance_get_locked(library, context, module_out);
     if (result == CUDA_SUCCESS)
-        soft_object_ref(&(*module_out)->object);
+        cuc_object_ref(&(*module_out)->object);
     pthread_mutex_unlock(&library->lock);
     return result;
 }
@@ -256,7 +256,7 @@ CUresult soft_cuLibraryUnload(CUlibrary handle)
         soft_module_unload(module);
     }
     library_close(library);
-    soft_object_put(&library->object);
+    cuc_object_put(&library->object);
     return CUDA_SUCCESS;
 }
 
@@ -275,7 +275,7 @@ CUresult soft_cuLibraryGetKernel(CUkernel *pKernel, CUlibrary handle, const char
     index = soft_image_find(library->image, name);
     if (index >= 0)
         *pKernel = (CUkernel)(uintptr_t)library->kernels[index].object.handle;
-    soft_object_put(&library->object);
+    cuc_object_put(&library->object);
     return index >= 0 ? CUDA_SUCCESS : CUDA_ERROR_NOT_FOUND;
 }
 
@@ -289,7 +289,7 @@ CUresult soft_cuLibraryGetKernelCount(unsigned int *count, CUlibrary lib)
     if (!library)
         return CUDA_ERROR_INVALID_HANDLE;
     *count = library->image->entry_count;
-    soft_object_put(&library->object);
+    cuc_object_put(&library->object);
     return CUDA_SUCCESS;
 }
 
@@ -304,7 +304,7 @@ CUresult soft_cuLibraryEnumerateKernels(CUkernel *kernels, unsigned int numKerne
         return CUDA_ERROR_INVALID_HANDLE;
     for (unsigned i = 0; i < numKernels && i < library->image->entry_count; i++)
         kernels[i] = (CUkernel)(uintptr_t)library->kernels[i].object.handle;
-    soft_object_put(&library->object);
+    cuc_object_put(&library->object);
     return CUDA_SUCCESS;
 }
 
@@ -322,9 +322,9 @@ CUresult soft_cuLibraryGetModule(CUmodule *pMod, CUlibrary handle)
     result = instance_get(library, &module);
     if (result == CUDA_SUCCESS) {
         *pMod = (CUmodule)(uintptr_t)module->object.handle;
-        soft_object_put(&module->object);
+        cuc_object_put(&module->object);
     }
-    soft_object_put(&library->object);
+    cuc_object_put(&library->object);
     return result;
 }
 
@@ -346,9 +346,9 @@ static CUresult library_variable(CUdeviceptr *dptr, size_t *bytes, CUlibrary han
         result = soft_module_variable(module, name, must_be_managed, &address, bytes);
         if (result == CUDA_SUCCESS && dptr)
             *dptr = address;
-        soft_object_put(&module->object);
+        cuc_object_put(&module->object);
     }
-    soft_object_put(&library->object);
+    cuc_object_put(&library->object);
     return result;
 }
 
@@ -374,7 +374,7 @@ CUresult soft_cuLibraryGetUnifiedFunction(void **fptr, CUlibrary handle, const c
     library = library_get(handle);
     if (!library)
         return CUDA_ERROR_INVALID_HANDLE;
-    soft_object_put(&library->object);
+    cuc_object_put(&library->object);
     return CUDA_ERROR_NOT_FOUND;
 }
 
@@ -384,7 +384,7 @@ CUresult soft_kernel_function(CUkernel handle, struct soft_context *context,
                               struct soft_function **function_out)
 {
     struct soft_kernel *kernel =
-        (struct soft_kernel *)soft_object_get((uint64_t)(uintptr_t)handle, SOFT_KERNEL);
+        (struct soft_kernel *)cuc_object_get((uint64_t)(uintptr_t)handle, CUC_KERNEL);
     struct soft_module *module;
     CUresult result = CUDA_SUCCESS;
 
@@ -397,10 +397,10 @@ CUresult soft_kernel_function(CUkernel handle, struct soft_context *context,
         result = instance_get_locked(kernel->library, context, &module);
         if (result == CUDA_SUCCESS) {
             *function_out = &module->functions[kernel->index];
-            soft_object_ref(&(*function_out)->object);
+            cuc_object_ref(&(*function_out)->object);
         }
         pthread_mutex_unlock(&kernel->library->lock);
     }
-    soft_object_put(&kernel->object);
+    cuc_object_put(&kernel->object);
     return result;
 }

@@ -7,12 +7,12 @@
 #include <pthread.h>
 #include <stdint.h>
 
+#include "cuda-common/object.h"
 #include "softcuda/driver/module.h"
-#include "softcuda/driver/object.h"
 
 /* Lives as long as its library. */
 struct soft_kernel {
-    struct soft_object object;
+    struct cuc_object object;
     struct soft_library *library;
     uint32_t index;                          /* in the image's entries */
     struct soft_function_settings *settings; /* by device ordinal; made when one is first set.
@@ -20,7 +20,7 @@ struct soft_kernel {
 };
 
 struct soft_library {
-    struct soft_object object;
+    struct cuc_object object;
     struct soft_image *image;
     struct soft_kernel *kernels;
     pthread_mutex_t lock; /* before a context's lock; guards what follows */

@@ -20,8 +20,8 @@
 #include <cuda.h>
 
 #include "base/compiler.h"
+#include "cuda-common/ranges.h"
 #include "softcuda/driver/mem.h"
-#include "softcuda/driver/mem_ranges.h"
 #include "softcuda/driver/va.h"
 
 struct soft_device;
@@ -97,7 +97,7 @@ struct mem_alloc {
 CUresult mem_extent_add(uint64_t lo, uint64_t hi, const struct mem_extent *extent);
 void mem_extent_remove(uint64_t lo);
 /* Under mem_lock, or inside mem_table_read. NULL if there is none. */
-struct mem_range *mem_extent_find(uint64_t address);
+struct cuc_range *mem_extent_find(uint64_t address);
 bool mem_extent_hit(uint64_t lo, uint64_t hi);
 /* Sets the access masks of all extents in [lo, hi), which must be whole ones. */
 void mem_extent_access(uint64_t lo, uint64_t hi, uint64_t read_mask, uint64_t write_mask);

@@ -26,7 +26,7 @@ static const uint64_t file_bytes = UINT64_C(1) << 46;
 
 struct phys_file {
     int fd; /* plus one: 0 is not opened */
-    struct mem_ranges taken;
+    struct cuc_ranges taken;
 };
 
 static struct phys_file files[DEVICE_COUNT_MAX];
@@ -56,9 +56,9 @@ static bool take_shared(struct mem_phys *phys)
         file->fd = fd + 1;
     }
     phys->fd = file->fd - 1;
-    return mem_ranges_first_fit(&file->taken, 0, file_bytes, phys->bytes, MEM_GRANULE,
+    return cuc_ranges_first_fit(&file->taken, 0, file_bytes, phys->bytes, MEM_GRANULE,
                                 &phys->offset) &&
-           mem_ranges_insert(&file->taken, phys->offset, phys->offset + phys->bytes, NULL);
+           cuc_ranges_insert(&file->taken, phys->offset, phys->offset + phys->bytes, NULL);
 }
 
 /* "softcuda:<uuid or host>:<bytes>" */
@@ -198,7 +198,7 @@ void mem_phys_put(struct mem_phys *phys)
     } else {
         (void)fallocate(phys->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)phys->offset,
                         (off_t)phys->bytes);
-        (void)mem_ranges_remove(&files[soft_device_ordinal(phys->device)].taken, phys->offset);
+        (void)cuc_ranges_remove(&files[soft_device_ordinal(phys->device)].taken, phys->offset);
     }
     if (phys->device && !phys->imported)
         soft_device_uncharge(phys->device, phys->bytes);

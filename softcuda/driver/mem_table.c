@@ -23,8 +23,8 @@ enum {
 pthread_mutex_t mem_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static pthread_rwlock_t table_lock = PTHREAD_RWLOCK_INITIALIZER;
-static struct mem_ranges extents;
-static struct mem_ranges allocs;
+static struct cuc_ranges extents;
+static struct cuc_ranges allocs;
 static uint64_t last_id;
 
 void mem_table_read(void)
@@ -50,7 +50,7 @@ CUresult mem_extent_add(uint64_t lo, uint64_t hi, const struct mem_extent *exten
     if (item) {
         *item = *extent;
         mem_table_write();
-        done = mem_ranges_insert(&extents, lo, hi, item);
+        done = cuc_ranges_insert(&extents, lo, hi, item);
         mem_table_unlock();
     }
     if (done)
@@ -61,32 +61,32 @@ CUresult mem_extent_add(uint64_t lo, uint64_t hi, const struct mem_extent *exten
 
 void mem_extent_remove(uint64_t lo)
 {
-    struct mem_range *range = mem_ranges_find(&extents, lo);
+    struct cuc_range *range = cuc_ranges_find(&extents, lo);
 
     if (!range)
         return;
     struct mem_extent *item = range->item;
 
     mem_table_write();
-    (void)mem_ranges_remove(&extents, lo);
+    (void)cuc_ranges_remove(&extents, lo);
     mem_table_unlock();
     free(item);
 }
 
-struct mem_range *mem_extent_find(uint64_t address)
+struct cuc_range *mem_extent_find(uint64_t address)
 {
-    return mem_ranges_find(&extents, address);
+    return cuc_ranges_find(&extents, address);
 }
 
 bool mem_extent_hit(uint64_t lo, uint64_t hi)
 {
-    return mem_ranges_hit(&extents, lo, hi);
+    return cuc_ranges_hit(&extents, lo, hi);
 }
 
 void mem_extent_access(uint64_t lo, uint64_t hi, uint64_t read_mask, uint64_t write_mask)
 {
     mem_table_write();
-    for (size_t i = mem_ranges_after(&extents, lo); i < extents.count && extents.at[i].lo < hi;
+    for (size_t i = cuc_ranges_after(&extents, lo); i < extents.count && extents.at[i].lo < hi;
          i++) {
         struct mem_extent *item = extents.at[i].item;
 
@@ -105,7 +105,7 @@ CUresult mem_alloc_add(const struct mem_alloc *values, struct mem_alloc **alloc_
         *alloc = *values;
         alloc->id = ++last_id;
         mem_table_write();
-        done = mem_ranges_insert(&allocs, alloc->base, alloc->base + alloc->span_bytes, alloc);
+        done = cuc_ranges_insert(&allocs, alloc->base, alloc->base + alloc->span_bytes, alloc);
         mem_table_unlock();
     }
     if (!done) {
@@ -119,7 +119,7 @@ CUresult mem_alloc_add(const struct mem_alloc *values, struct mem_alloc **alloc_
 void mem_alloc_remove(struct mem_alloc *alloc)
 {
     mem_table_write();
-    (void)mem_ranges_remove(&allocs, alloc->base);
+    (void)cuc_ranges_remove(&allocs, alloc->base);
     mem_table_unlock();
     mem_managed_record_free(alloc->managed);
     free(alloc);
@@ -137,14 +137,14 @@ void mem_alloc_renew(struct mem_alloc *alloc, uint64_t bytes, struct soft_contex
 
 struct mem_alloc *mem_alloc_find(uint64_t address)
 {
-    struct mem_range *range = mem_ranges_find(&allocs, address);
+    struct cuc_range *range = cuc_ranges_find(&allocs, address);
 
     return range ? range->item : NULL;
 }
 
 struct mem_alloc *mem_alloc_next(uint64_t address)
 {
-    size_t i = mem_ranges_after(&allocs, address);
+    size_t i = cuc_ranges_after(&allocs, address);
 
     return i < allocs.count ? allocs.at[i].item : NULL;
 }
@@ -174,7 +174,7 @@ bool soft_mem_find(uint64_t address, struct mem_info *info_out)
 static bool range_around(const struct mem_context *reader, uint64_t address, bool write,
                          struct warp_range *range_out)
 {
-    size_t i = mem_ranges_after(&extents, address);
+    size_t i = cuc_ranges_after(&extents, address);
 
     if (i == extents.count || extents.at[i].lo > address ||
         !mem_context_may(reader, extents.at[i].item, write))
@@ -243,7 +243,7 @@ static bool pages_around(uint64_t address, struct warp_range *range_out)
     for (int tries = 0; tries < 2; tries++, bytes = MEM_PAGE) {
         uint64_t lo = address & ~(bytes - 1);
 
-        if (lo == 0 || mem_ranges_hit(&extents, lo, lo + bytes) ||
+        if (lo == 0 || cuc_ranges_hit(&extents, lo, lo + bytes) ||
             mincore(mem_pointer(lo), bytes, seen) != 0)
             continue;
         *range_out = (struct warp_range){.lo = lo, .hi = lo + bytes, .can_write = true};

@@ -244,7 +244,7 @@ CUresult soft_function_program(struct soft_function *function, struct warp_progr
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
-static void module_destroy(struct soft_object *object)
+static void module_destroy(struct cuc_object *object)
 {
     struct soft_module *module = (struct soft_module *)object;
 
@@ -261,14 +261,14 @@ static void module_destroy(struct soft_object *object)
     free(module->function_handle);
     free(module->var_address);
     soft_image_put(module->image);
-    soft_object_put(&module->context->object);
+    cuc_object_put(&module->context->object);
     free(module);
 }
 
 /* A function lives in its module's array: the last look-up in progress lets go of the module. */
-static void function_destroy(struct soft_object *object)
+static void function_destroy(struct cuc_object *object)
 {
-    soft_object_put(&((struct soft_function *)object)->module->object);
+    cuc_object_put(&((struct soft_function *)object)->module->object);
 }
 
 static CUresult functions_make(struct soft_module *module)
@@ -280,11 +280,11 @@ static CUresult functions_make(struct soft_module *module)
         return CUDA_ERROR_OUT_OF_MEMORY;
     for (uint32_t i = 0; i < image->entry_count; i++) {
         struct soft_function *function = &module->functions[i];
-        CUresult result = soft_object_register(&function->object, SOFT_FUNCTION, function_destroy);
+        CUresult result = cuc_object_register(&function->object, CUC_FUNCTION, function_destroy);
 
         if (result != CUDA_SUCCESS)
             return result;
-        soft_object_ref(&module->object);
+        cuc_object_ref(&module->object);
         function->module = module;
         function->ptx = image->entries[i];
         function->settings = (struct soft_function_settings)SOFT_FUNCTION_SETTINGS;
@@ -298,8 +298,8 @@ static void module_clear(struct soft_module *module)
     for (uint32_t i = 0; module->functions && i < module->image->entry_count; i++) {
         struct soft_function *function = &module->functions[i];
 
-        if (function->module && soft_object_retire(&function->object))
-            soft_object_put(&function->object);
+        if (function->module && cuc_object_retire(&function->object))
+            cuc_object_put(&function->object);
     }
     for (struct soft_local_var *local = module->local_vars; local; local = local->next)
         soft_mem_free_fixed(module->context, local->address);
@@ -328,8 +328,8 @@ CUresult soft_module_new(struct soft_context *context, struct soft_image *image,
                                       .function_handle = function_handle,
                                       .function_of_handle = link_function_of_handle,
                                       .callee = link_callee};
-    soft_object_ref(&context->object);
-    result = soft_object_register(&module->object, SOFT_MODULE, module_destroy);
+    cuc_object_ref(&context->object);
+    result = cuc_object_register(&module->object, CUC_MODULE, module_destroy);
     if (result != CUDA_SUCCESS) {
         module_destroy(&module->object);
         return result;
@@ -339,8 +339,8 @@ CUresult soft_module_new(struct soft_context *context, struct soft_image *image,
         result = functions_make(module);
     if (result != CUDA_SUCCESS) {
         module_clear(module);
-        (void)soft_object_retire(&module->object);
-        soft_object_put(&module->object);
+        (void)cuc_object_retire(&module->object);
+        cuc_object_put(&module->object);
         return result;
     }
     pthread_mutex_lock(&context->lock);
@@ -356,7 +356,7 @@ void soft_module_unload(struct soft_module *module)
     struct soft_context *context = module->context;
     struct soft_module **at;
 
-    if (!soft_object_retire(&module->object))
+    if (!cuc_object_retire(&module->object))
         return;
     pthread_mutex_lock(&context->lock);
     for (at = &context->modules; *at && *at != module;)
@@ -365,7 +365,7 @@ void soft_module_unload(struct soft_module *module)
         *at = module->next;
     pthread_mutex_unlock(&context->lock);
     module_clear(module);
-    soft_object_put(&module->object);
+    cuc_object_put(&module->object);
 }
 
 void soft_modules_close(struct soft_context *context)

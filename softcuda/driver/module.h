@@ -10,8 +10,8 @@
 
 #include <cuda.h>
 
+#include "cuda-common/object.h"
 #include "softcuda/driver/image.h"
-#include "softcuda/driver/object.h"
 #include "softcuda/warp/launch.h"
 
 struct soft_context;
@@ -32,7 +32,7 @@ struct soft_function_settings {
 
 /* A kernel in a context. Lives as long as its module. */
 struct soft_function {
-    struct soft_object object;
+    struct cuc_object object;
     struct soft_module *module;
     struct ptx_function *ptx;
     _Atomic(struct warp_program *) program; /* lowered at the first use */
@@ -49,7 +49,7 @@ struct soft_local_var {
 };
 
 struct soft_module {
-    struct soft_object object;
+    struct cuc_object object;
     struct soft_context *context; /* holds a reference */
     struct soft_image *image;
     struct soft_library *library; /* whose instance this is, or NULL */

@@ -11,7 +11,7 @@
 
 static struct soft_module *module_get(CUmodule handle)
 {
-    return (struct soft_module *)soft_object_get((uint64_t)(uintptr_t)handle, SOFT_MODULE);
+    return (struct soft_module *)cuc_object_get((uint64_t)(uintptr_t)handle, CUC_MODULE);
 }
 
 static CUresult module_load(CUmodule *module_out, const char *path, const void *code,
@@ -87,7 +87,7 @@ CUresult soft_cuModuleUnload(CUmodule hmod)
         result = soft_context_wait(module->context);
         soft_module_unload(module);
     }
-    soft_object_put(&module->object);
+    cuc_object_put(&module->object);
     return result;
 }
 
@@ -116,7 +116,7 @@ CUresult soft_cuModuleGetFunction(CUfunction *hfunc, CUmodule hmod, const char *
     index = soft_image_find(module->image, name);
     if (index >= 0)
         *hfunc = soft_function_handle(&module->functions[index]);
-    soft_object_put(&module->object);
+    cuc_object_put(&module->object);
     return index >= 0 ? CUDA_SUCCESS : CUDA_ERROR_NOT_FOUND;
 }
 
@@ -130,7 +130,7 @@ CUresult soft_cuModuleGetFunctionCount(unsigned int *count, CUmodule mod)
     if (!module)
         return CUDA_ERROR_INVALID_HANDLE;
     *count = module->image->entry_count;
-    soft_object_put(&module->object);
+    cuc_object_put(&module->object);
     return CUDA_SUCCESS;
 }
 
@@ -146,7 +146,7 @@ CUresult soft_cuModuleEnumerateFunctions(CUfunction *functions, unsigned int num
         return CUDA_ERROR_INVALID_HANDLE;
     for (unsigned i = 0; i < numFunctions && i < module->image->entry_count; i++)
         functions[i] = soft_function_handle(&module->functions[i]);
-    soft_object_put(&module->object);
+    cuc_object_put(&module->object);
     return CUDA_SUCCESS;
 }
 
@@ -168,6 +168,6 @@ CUresult soft_cuModuleGetGlobal_v2(CUdeviceptr *dptr, size_t *bytes, CUmodule hm
     result = soft_module_variable(module, name, /* must_be_managed */ false, &address, bytes);
     if (result == CUDA_SUCCESS && dptr)
         *dptr = address;
-    soft_object_put(&module->object);
+    cuc_object_put(&module->object);
     return result;
 }

@@ -37,7 +37,7 @@ static void learn(uint64_t address, const struct soft_context *current, struct p
     facts->block_id = facts->info.id;
     mem_table_read();
     const struct mem_alloc *alloc = mem_alloc_find(address);
-    const struct mem_range *range = mem_extent_find(address);
+    const struct cuc_range *range = mem_extent_find(address);
     const struct mem_context *reader = current ? mem_context_find(current) : NULL;
 
     if (alloc)

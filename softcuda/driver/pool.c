@@ -30,7 +30,7 @@ static struct {
 
 struct soft_pool *soft_pool_get(CUmemoryPool handle)
 {
-    return (struct soft_pool *)soft_object_get((uintptr_t)handle, SOFT_POOL);
+    return (struct soft_pool *)cuc_object_get((uintptr_t)handle, CUC_POOL);
 }
 
 CUmemoryPool soft_pool_handle(const struct soft_pool *pool)
@@ -38,7 +38,7 @@ CUmemoryPool soft_pool_handle(const struct soft_pool *pool)
     return (CUmemoryPool)mem_pointer(pool->object.handle);
 }
 
-static void pool_destroy(struct soft_object *object)
+static void pool_destroy(struct cuc_object *object)
 {
     free(object); /* the heap was cleared before the last reference went */
 }
@@ -54,7 +54,7 @@ static void pool_settle(struct soft_pool *pool)
         at = &(*at)->next;
     *at = pool->next;
     mem_heap_clear(&pool->heap);
-    soft_object_put(&pool->object);
+    cuc_object_put(&pool->object);
 }
 
 CUresult soft_pool_create(struct soft_device *device, uint64_t max_bytes,
@@ -77,7 +77,7 @@ CUresult soft_pool_create(struct soft_device *device, uint64_t max_bytes,
                                    .read_mask = own,
                                    .write_mask = own,
                                    .keep_empty = true};
-    CUresult result = soft_object_register(&pool->object, SOFT_POOL, pool_destroy);
+    CUresult result = cuc_object_register(&pool->object, CUC_POOL, pool_destroy);
 
     if (result != CUDA_SUCCESS) {
         free(pool);

@@ -8,8 +8,8 @@
 #ifndef SOFTCUDA_DRIVER_POOL_H
 #define SOFTCUDA_DRIVER_POOL_H
 
+#include "cuda-common/object.h"
 #include "softcuda/driver/mem_int.h"
-#include "softcuda/driver/object.h"
 
 struct soft_stream;
 
@@ -18,7 +18,7 @@ struct soft_pool_free; /* a pending free */
 /* Look-ups by handle take references and need no lock; the handle's own reference goes when the
  * pool is destroyed and its last allocation is freed. */
 struct soft_pool {
-    struct soft_object object; /* its handle is the CUmemoryPool */
+    struct cuc_object object; /* its handle is the CUmemoryPool */
     struct soft_device *device;
     bool is_default;
     bool gone;          /* destroyed by the program */

@@ -26,14 +26,14 @@ CUresult soft_cuMemAllocAsync(CUdeviceptr *dptr, size_t bytesize, CUstream hStre
     struct soft_pool *pool = soft_pool_current(soft_context_device(soft_stream_context(stream)));
 
     if (pool)
-        soft_object_ref(&pool->object);
+        cuc_object_ref(&pool->object);
     (void)pthread_mutex_unlock(&mem_lock);
     if (!dptr || bytesize == 0)
         result = CUDA_ERROR_INVALID_VALUE;
     else
         result = pool ? soft_pool_alloc(pool, stream, bytesize, dptr) : CUDA_ERROR_OUT_OF_MEMORY;
     if (pool)
-        soft_object_put(&pool->object);
+        cuc_object_put(&pool->object);
     soft_stream_put(stream);
     return result;
 }
@@ -53,7 +53,7 @@ CUresult soft_cuMemAllocFromPoolAsync(CUdeviceptr *dptr, size_t bytesize, CUmemo
     else
         result = soft_pool_alloc(found, stream, bytesize, dptr);
     if (found)
-        soft_object_put(&found->object);
+        cuc_object_put(&found->object);
     soft_stream_put(stream);
     return result;
 }
@@ -113,13 +113,13 @@ CUresult soft_cuMemPoolDestroy(CUmemoryPool pool)
 
     if (!found)
         return result;
-    if (!found->is_default && soft_object_retire(&found->object)) {
+    if (!found->is_default && cuc_object_retire(&found->object)) {
         (void)pthread_mutex_lock(&mem_lock);
         soft_pool_retire(found);
         (void)pthread_mutex_unlock(&mem_lock);
         result = CUDA_SUCCESS;
     }
-    soft_object_put(&found->object);
+    cuc_object_put(&found->object);
     return result;
 }
 
@@ -132,7 +132,7 @@ CUresult soft_cuMemPoolTrimTo(CUmemoryPool pool, size_t minBytesToKeep)
     (void)pthread_mutex_lock(&mem_lock);
     (void)mem_heap_trim(&found->heap, minBytesToKeep);
     (void)pthread_mutex_unlock(&mem_lock);
-    soft_object_put(&found->object);
+    cuc_object_put(&found->object);
     return CUDA_SUCCESS;
 }
 
@@ -200,7 +200,7 @@ CUresult soft_cuMemPoolSetAttribute(CUmemoryPool pool, CUmemPool_attribute attr,
     CUresult result = set_attribute(found, attr, value);
 
     (void)pthread_mutex_unlock(&mem_lock);
-    soft_object_put(&found->object);
+    cuc_object_put(&found->object);
     return result;
 }
 
@@ -222,7 +222,7 @@ CUresult soft_cuMemPoolGetAttribute(CUmemoryPool pool, CUmemPool_attribute attr,
     else
         result = CUDA_ERROR_INVALID_VALUE;
     (void)pthread_mutex_unlock(&mem_lock);
-    soft_object_put(&found->object);
+    cuc_object_put(&found->object);
     return result;
 }
 
@@ -273,7 +273,7 @@ CUresult soft_cuMemPoolSetAccess(CUmemoryPool pool, const CUmemAccessDesc *map, 
     if (result == CUDA_SUCCESS)
         soft_pool_access(found, read_mask, write_mask);
     (void)pthread_mutex_unlock(&mem_lock);
-    soft_object_put(&found->object);
+    cuc_object_put(&found->object);
     return result;
 }
 
@@ -296,7 +296,7 @@ CUresult soft_cuMemPoolGetAccess(CUmemAccess_flags *flags, CUmemoryPool memPool,
                      : CU_MEM_ACCESS_FLAGS_PROT_NONE;
         (void)pthread_mutex_unlock(&mem_lock);
     }
-    soft_object_put(&found->object);
+    cuc_object_put(&found->object);
     return result;
 }
 
@@ -347,7 +347,7 @@ CUresult soft_cuDeviceSetMemPool(CUdevice dev, CUmemoryPool pool)
         result = CUDA_SUCCESS;
     }
     (void)pthread_mutex_unlock(&mem_lock);
-    soft_object_put(&found->object);
+    cuc_object_put(&found->object);
     return result;
 }
 

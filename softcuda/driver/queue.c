@@ -404,7 +404,7 @@ void soft_command_finish(struct soft_command *command, CUresult result)
     soft_queue_unlock();
     soft_command_unref(command);
     if (orphan)
-        soft_object_put(&orphan->object);
+        cuc_object_put(&orphan->object);
 }
 
 void soft_command_marker(struct soft_command *command)

@@ -19,11 +19,11 @@ static const struct soft_command_ops marker_ops = {
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
-static void stream_destroy(struct soft_object *object)
+static void stream_destroy(struct cuc_object *object)
 {
     struct soft_stream *stream = (struct soft_stream *)object;
 
-    soft_object_put(&stream->context->object);
+    cuc_object_put(&stream->context->object);
     free(stream);
 }
 
@@ -62,8 +62,8 @@ CUresult soft_stream_new(struct soft_context *context, unsigned flags, int prior
     stream->id = atomic_fetch_add_explicit(&last_stream_id, 1, memory_order_relaxed) + 1;
     stream->sync_policy = CU_SYNC_POLICY_AUTO;
     stream->domain_map.remote = 1;
-    soft_object_ref(&context->object);
-    result = soft_object_register(&stream->object, SOFT_STREAM, stream_destroy);
+    cuc_object_ref(&context->object);
+    result = cuc_object_register(&stream->object, CUC_STREAM, stream_destroy);
     if (result != CUDA_SUCCESS) {
         stream_destroy(&stream->object);
         return result;
@@ -79,7 +79,7 @@ void soft_stream_retire(struct soft_stream *stream)
 {
     bool is_idle;
 
-    if (!soft_object_retire(&stream->object))
+    if (!cuc_object_retire(&stream->object))
         return;
     soft_queue_lock();
     stream->is_retired = true;
@@ -88,7 +88,7 @@ void soft_stream_retire(struct soft_stream *stream)
         (void)soft_stream_unlink_locked(stream);
     soft_queue_unlock();
     if (is_idle)
-        soft_object_put(&stream->object);
+        cuc_object_put(&stream->object);
 }
 
 /* ---- the seam (stream.h) -------------------------------------------------------------------- */
@@ -105,14 +105,14 @@ CUresult soft_stream_get(CUstream handle, struct soft_stream **stream_out)
         handle = soft_call_is_per_thread() ? CU_STREAM_PER_THREAD : CU_STREAM_LEGACY;
     if (handle == CU_STREAM_LEGACY) {
         stream = context->queue.legacy;
-        soft_object_ref(&stream->object);
+        cuc_object_ref(&stream->object);
     } else if (handle == CU_STREAM_PER_THREAD) {
         result = soft_thread_stream_get(context, &stream);
         if (result != CUDA_SUCCESS)
             return result;
-        soft_object_ref(&stream->object);
+        cuc_object_ref(&stream->object);
     } else {
-        stream = (struct soft_stream *)soft_object_get((uint64_t)(uintptr_t)handle, SOFT_STREAM);
+        stream = (struct soft_stream *)cuc_object_get((uint64_t)(uintptr_t)handle, CUC_STREAM);
         if (!stream)
             return CUDA_ERROR_INVALID_HANDLE;
         result = soft_context_error(stream->context);
@@ -127,7 +127,7 @@ CUresult soft_stream_get(CUstream handle, struct soft_stream **stream_out)
 
 void soft_stream_put(struct soft_stream *stream)
 {
-    soft_object_put(&stream->object);
+    cuc_object_put(&stream->object);
 }
 
 struct soft_context *soft_stream_context(const struct soft_stream *stream)
@@ -231,7 +231,7 @@ CUresult soft_cuStreamDestroy_v2(CUstream hStream)
 
     if (!hStream || hStream == CU_STREAM_LEGACY || hStream == CU_STREAM_PER_THREAD)
         return CUDA_ERROR_INVALID_HANDLE;
-    stream = (struct soft_stream *)soft_object_get((uint64_t)(uintptr_t)hStream, SOFT_STREAM);
+    stream = (struct soft_stream *)cuc_object_get((uint64_t)(uintptr_t)hStream, CUC_STREAM);
     if (!stream)
         return CUDA_ERROR_INVALID_HANDLE;
     soft_stream_retire(stream);

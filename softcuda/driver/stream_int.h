@@ -4,7 +4,7 @@
 #ifndef SOFTCUDA_DRIVER_STREAM_INT_H
 #define SOFTCUDA_DRIVER_STREAM_INT_H
 
-#include "softcuda/driver/object.h"
+#include "cuda-common/object.h"
 #include "softcuda/driver/queue.h"
 #include "softcuda/driver/stream.h"
 
@@ -14,7 +14,7 @@ enum {
 };
 
 struct soft_stream {
-    struct soft_object object;
+    struct cuc_object object;
     struct soft_context *context; /* holds a reference */
     unsigned flags;               /* CU_STREAM_NON_BLOCKING */
     int priority;

@@ -6,10 +6,10 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "cuda-common/object.h"
 #include "generated/cuda-api/softcuda_impl.h"
 #include "softcuda/driver/context.h"
 #include "softcuda/driver/device.h"
-#include "softcuda/driver/object.h"
 
 /* No profiler is attached: starting and stopping it changes nothing, and succeeds. */
 CUresult soft_cuProfilerStart(void)
@@ -36,13 +36,13 @@ CUresult soft_cuProfilerInitialize(const char *configFile, const char *outputFil
 
 /* The only notification, memory over budget, never happens: registering keeps the callback. */
 struct notification {
-    struct soft_object object;
+    struct cuc_object object;
     struct soft_device *device;
     CUasyncCallback fn;
     void *arg;
 };
 
-static void notification_destroy(struct soft_object *object)
+static void notification_destroy(struct cuc_object *object)
 {
     free(object);
 }
@@ -63,7 +63,7 @@ CUresult soft_cuDeviceRegisterAsyncNotification(CUdevice device, CUasyncCallback
     notification->device = soft_device_at(device);
     notification->fn = callbackFunc;
     notification->arg = userData;
-    result = soft_object_register(&notification->object, SOFT_CALLBACK, notification_destroy);
+    result = cuc_object_register(&notification->object, CUC_CALLBACK, notification_destroy);
     if (result != CUDA_SUCCESS) {
         free(notification);
         return result;
@@ -74,18 +74,18 @@ CUresult soft_cuDeviceRegisterAsyncNotification(CUdevice device, CUasyncCallback
 
 CUresult soft_cuDeviceUnregisterAsyncNotification(CUdevice device, CUasyncCallbackHandle callback)
 {
-    struct soft_object *object;
+    struct cuc_object *object;
     bool is_ours;
 
     if (!soft_device_at(device))
         return CUDA_ERROR_INVALID_DEVICE;
-    object = soft_object_get((uint64_t)(uintptr_t)callback, SOFT_CALLBACK);
+    object = cuc_object_get((uint64_t)(uintptr_t)callback, CUC_CALLBACK);
     if (!object)
         return CUDA_ERROR_INVALID_VALUE;
     is_ours = object->destroy == notification_destroy &&
               ((struct notification *)object)->device == soft_device_at(device);
-    if (is_ours && soft_object_retire(object))
-        soft_object_put(object);
-    soft_object_put(object);
+    if (is_ours && cuc_object_retire(object))
+        cuc_object_put(object);
+    cuc_object_put(object);
     return is_ours ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }

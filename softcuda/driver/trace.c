@@ -11,9 +11,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "cuda-common/object.h"
 #include "generated/cuda-api/capi_names.h"
 #include "generated/cuda-api/softcuda_impl.h"
-#include "softcuda/driver/object.h"
 #include "softcuda/driver/trace_log.h"
 
 enum { LINE_BYTES = 1024 };

@@ -11,8 +11,8 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "cuda-common/object.h"
 #include "generated/cuda-api/softcuda_impl.h"
-#include "softcuda/driver/object.h"
 
 enum {
     LINES_MAX = 100, /* kept; older ones go */
@@ -21,7 +21,7 @@ enum {
 };
 
 struct log_callback {
-    struct soft_object object;
+    struct cuc_object object;
     struct log_callback *next;
     CUlogsCallback fn;
     void *arg;
@@ -42,7 +42,7 @@ static size_t take_callbacks_locked(struct log_callback *list[CALLBACKS_MAX])
     size_t count = 0;
 
     for (struct log_callback *at = journal.callbacks; at; at = at->next) {
-        soft_object_ref(&at->object);
+        cuc_object_ref(&at->object);
         list[count++] = at;
     }
     return count;
@@ -66,11 +66,11 @@ void soft_log_add(CUlogLevel level, const char *line)
 
         (void)snprintf(copy, sizeof(copy), "%s", line);
         callbacks[i]->fn(callbacks[i]->arg, level, copy, strlen(copy));
-        soft_object_put(&callbacks[i]->object);
+        cuc_object_put(&callbacks[i]->object);
     }
 }
 
-static void callback_destroy(struct soft_object *object)
+static void callback_destroy(struct cuc_object *object)
 {
     free(object);
 }
@@ -88,7 +88,7 @@ CUresult soft_cuLogsRegisterCallback(CUlogsCallback callbackFunc, void *userData
         return CUDA_ERROR_OUT_OF_MEMORY;
     callback->fn = callbackFunc;
     callback->arg = userData;
-    result = soft_object_register(&callback->object, SOFT_CALLBACK, callback_destroy);
+    result = cuc_object_register(&callback->object, CUC_CALLBACK, callback_destroy);
     if (result != CUDA_SUCCESS) {
         free(callback);
         return result;
@@ -98,8 +98,8 @@ CUresult soft_cuLogsRegisterCallback(CUlogsCallback callbackFunc, void *userData
     pthread_mutex_lock(&journal.lock);
     if (journal.callback_count == CALLBACKS_MAX) {
         pthread_mutex_unlock(&journal.lock);
-        if (soft_object_retire(&callback->object))
-            soft_object_put(&callback->object);
+        if (cuc_object_retire(&callback->object))
+            cuc_object_put(&callback->object);
         return CUDA_ERROR_OUT_OF_MEMORY;
     }
     callback->next = journal.callbacks;
@@ -121,8 +121,8 @@ CUresult soft_cuLogsUnregisterCallback(CUlogsCallbackHandle handle)
 
         *at = callback->next;
         journal.callback_count--;
-        if (soft_object_retire(&callback->object))
-            soft_object_put(&callback->object);
+        if (cuc_object_retire(&callback->object))
+            cuc_object_put(&callback->object);
         pthread_mutex_unlock(&journal.lock);
         return CUDA_SUCCESS;
     }

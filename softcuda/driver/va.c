@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * softcuda/driver/va.c - the address table and first-fit reservations in it.
+ * softcuda/driver/va.c - first-fit reservations in the address layout.
  */
 #include "softcuda/driver/va.h"
 
@@ -8,57 +8,21 @@
 #include <sys/mman.h>
 
 #include "base/fault.h"
-#include "softcuda/driver/mem_ranges.h"
+#include "cuda-common/layout.h"
+#include "cuda-common/ranges.h"
 
 #define GIB(n) (UINT64_C(n) << 30)
-#define TIB(n) (UINT64_C(n) << 40)
-
-struct va_span {
-    uint64_t base, bytes;
-};
-
-struct va_row {
-    struct va_span slice, fixed; /* of device 0; the next devices follow */
-    struct va_span pinned, managed, reserve;
-    uint64_t end; /* of all addresses that a process may have */
-    int device_max;
-};
-
-/* Clear of programs at 0x55.., libraries at 0x7f.. and ASan's shadow below 0x1000_8000_0000. */
-static const struct va_row usual = {
-    .slice = {0x200000000000, GIB(512)},
-    .fixed = {0x100200000000, GIB(64)},
-    .pinned = {0x180000000000, TIB(8)},
-    .managed = {0x400000000000, TIB(16)},
-    .reserve = {0x140200000000, 0x180000000000 - 0x140200000000},
-    .end = UINT64_C(1) << 47,
-    .device_max = 64,
-};
-
-/* ThreadSanitizer leaves a program the lowest 512 GiB, where no shadow lies. */
-static const struct va_row under_tsan = {
-    .slice = {GIB(64), GIB(16)},
-    .fixed = {GIB(448), GIB(1)},
-    .pinned = {GIB(320), GIB(64)},
-    .managed = {GIB(384), GIB(64)},
-    .reserve = {GIB(464), GIB(48)},
-    .end = GIB(512),
-    .device_max = 16,
-};
-
-/* Present when the program (not only this library) is built with ThreadSanitizer. */
-extern void __tsan_init(void) __attribute__((weak));
 
 enum {
     VA_PAGE = 4096,
     VA_SKIPS_MAX = 64, /* foreign mappings to step over before giving up */
 };
 
-static struct mem_ranges taken;
+static struct cuc_ranges taken;
 
-static const struct va_row *row(void)
+static const struct cuc_layout *row(void)
 {
-    return &__tsan_init != NULL ? &under_tsan : &usual;
+    return cuc_layout_row((uint32_t)__builtin_ctz(cuc_layout_suits()));
 }
 
 int va_device_max(void)
@@ -66,10 +30,10 @@ int va_device_max(void)
     return row()->device_max;
 }
 
-static struct va_span area_span(enum va_area area, int device)
+static struct cuc_span area_span(enum va_area area, int device)
 {
-    const struct va_row *r = row();
-    struct va_span span = {0};
+    const struct cuc_layout *r = row();
+    struct cuc_span span = {0};
 
     switch (area) {
     case VA_SLICE:
@@ -109,7 +73,7 @@ bool va_is_ours(uint64_t address)
 
     for (size_t i = 0; i < sizeof(areas) / sizeof(areas[0]); i++) {
         const bool each = areas[i] == VA_SLICE || areas[i] == VA_FIXED;
-        const struct va_span span = area_span(areas[i], 0);
+        const struct cuc_span span = area_span(areas[i], 0);
 
         if (address >= span.base &&
             address - span.base < span.bytes * (each ? (uint64_t)va_device_max() : 1))
@@ -147,25 +111,25 @@ bool va_reserve_at(uint64_t address, uint64_t bytes)
     if (address < VA_PAGE || address % VA_PAGE != 0 || address >= row()->end ||
         bytes > row()->end - address)
         return false;
-    if (mem_ranges_hit(&taken, address, address + bytes))
+    if (cuc_ranges_hit(&taken, address, address + bytes))
         return false;
-    if (!mem_ranges_insert(&taken, address, address + bytes, NULL))
+    if (!cuc_ranges_insert(&taken, address, address + bytes, NULL))
         return false;
     if (map_at(address, bytes))
         return true;
     int saved = errno;
 
-    (void)mem_ranges_remove(&taken, address);
+    (void)cuc_ranges_remove(&taken, address);
     errno = saved;
     return false;
 }
 
-static bool reserve_in(struct va_span span, uint64_t bytes, uint64_t align, uint64_t *address_out)
+static bool reserve_in(struct cuc_span span, uint64_t bytes, uint64_t align, uint64_t *address_out)
 {
     uint64_t from = span.base, address;
 
     for (int skips = 0; skips < VA_SKIPS_MAX; skips++) {
-        if (!mem_ranges_first_fit(&taken, from, span.base + span.bytes, bytes, align, &address))
+        if (!cuc_ranges_first_fit(&taken, from, span.base + span.bytes, bytes, align, &address))
             return false;
         if (va_reserve_at(address, bytes)) {
             *address_out = address;
@@ -203,7 +167,7 @@ bool va_open(uint64_t address, uint64_t bytes, bool huge)
 void va_release(uint64_t address, uint64_t bytes)
 {
     (void)munmap(pointer(address), bytes);
-    (void)mem_ranges_remove(&taken, address);
+    (void)cuc_ranges_remove(&taken, address);
 }
 
 void va_blank(uint64_t address, uint64_t bytes)

@@ -13,23 +13,23 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "cuda-common/object.h"
 #include "generated/cuda-api/softcuda_impl.h"
 #include "softcuda/driver/context.h"
 #include "softcuda/driver/device.h"
 #include "softcuda/driver/mem_int.h"
-#include "softcuda/driver/object.h"
 
 /* What a CUmemGenericAllocationHandle names. cuMemRetainAllocationHandle gives the same handle
  * again, so the program's references are counted here. */
 struct vmm_handle {
-    struct soft_object object;
+    struct cuc_object object;
     struct mem_phys *phys; /* a reference while program_refs > 0 */
     uint32_t program_refs; /* mem_lock */
     struct vmm_handle *next;
 };
 
 /* Reservations of cuMemAddressReserve, and all handles. mem_lock. */
-static struct mem_ranges reserved;
+static struct cuc_ranges reserved;
 static struct vmm_handle *handles;
 
 static bool aligned(uint64_t value)
@@ -46,7 +46,7 @@ static bool reserve(uint64_t wanted, uint64_t bytes, uint64_t align, uint64_t *a
         *address_out = wanted;
     else if (!va_reserve(VA_RESERVE, 0, bytes, align, address_out))
         return false;
-    if (mem_ranges_insert(&reserved, *address_out, *address_out + bytes, NULL))
+    if (cuc_ranges_insert(&reserved, *address_out, *address_out + bytes, NULL))
         return true;
     va_release(*address_out, bytes);
     return false;
@@ -74,10 +74,10 @@ CUresult soft_cuMemAddressFree(CUdeviceptr ptr, size_t size)
     CUresult result = CUDA_ERROR_INVALID_VALUE;
 
     (void)pthread_mutex_lock(&mem_lock);
-    const struct mem_range *range = mem_ranges_find(&reserved, ptr);
+    const struct cuc_range *range = cuc_ranges_find(&reserved, ptr);
 
     if (range && range->lo == ptr && range->hi == ptr + size && !mem_extent_hit(ptr, ptr + size)) {
-        (void)mem_ranges_remove(&reserved, ptr);
+        (void)cuc_ranges_remove(&reserved, ptr);
         va_release(ptr, size);
         result = CUDA_SUCCESS;
     }
@@ -88,7 +88,7 @@ CUresult soft_cuMemAddressFree(CUdeviceptr ptr, size_t size)
 bool mem_reserved_find(uint64_t address, uint64_t *lo_out, uint64_t *hi_out)
 {
     (void)pthread_mutex_lock(&mem_lock);
-    const struct mem_range *range = mem_ranges_find(&reserved, address);
+    const struct cuc_range *range = cuc_ranges_find(&reserved, address);
 
     if (range) {
         *lo_out = range->lo;
@@ -101,7 +101,7 @@ bool mem_reserved_find(uint64_t address, uint64_t *lo_out, uint64_t *hi_out)
 /* ---- physical allocations
  * ------------------------------------------------------------------------ */
 
-static void handle_destroy(struct soft_object *object)
+static void handle_destroy(struct cuc_object *object)
 {
     free(object);
 }
@@ -115,7 +115,7 @@ static CUresult handle_new(struct mem_phys *phys, CUmemGenericAllocationHandle *
     if (handle) {
         handle->phys = phys;
         handle->program_refs = 1;
-        result = soft_object_register(&handle->object, SOFT_ALLOCATION, handle_destroy);
+        result = cuc_object_register(&handle->object, CUC_ALLOCATION, handle_destroy);
     }
     if (result != CUDA_SUCCESS) {
         free(handle);
@@ -128,10 +128,10 @@ static CUresult handle_new(struct mem_phys *phys, CUmemGenericAllocationHandle *
     return CUDA_SUCCESS;
 }
 
-/* NULL for anything that is not a live handle. Put with soft_object_put(), also under mem_lock. */
+/* NULL for anything that is not a live handle. Put with cuc_object_put(), also under mem_lock. */
 static struct vmm_handle *handle_get(CUmemGenericAllocationHandle handle)
 {
-    return (struct vmm_handle *)soft_object_get(handle, SOFT_ALLOCATION);
+    return (struct vmm_handle *)cuc_object_get(handle, CUC_ALLOCATION);
 }
 
 /* Under mem_lock. */
@@ -147,8 +147,8 @@ static CUresult handle_release(struct vmm_handle *handle)
         at = &(*at)->next;
     *at = handle->next;
     mem_phys_put(handle->phys);
-    if (soft_object_retire(&handle->object))
-        soft_object_put(&handle->object);
+    if (cuc_object_retire(&handle->object))
+        cuc_object_put(&handle->object);
     return CUDA_SUCCESS;
 }
 
@@ -221,7 +221,7 @@ CUresult soft_cuMemRelease(CUmemGenericAllocationHandle handle)
     CUresult result = handle_release(found);
 
     (void)pthread_mutex_unlock(&mem_lock);
-    soft_object_put(&found->object);
+    cuc_object_put(&found->object);
     return result;
 }
 
@@ -232,7 +232,7 @@ CUresult soft_cuMemRetainAllocationHandle(CUmemGenericAllocationHandle *handle, 
     if (!handle)
         return result;
     (void)pthread_mutex_lock(&mem_lock);
-    const struct mem_range *range = mem_extent_find((uintptr_t)addr);
+    const struct cuc_range *range = mem_extent_find((uintptr_t)addr);
     const struct mem_extent *extent = range ? range->item : NULL;
 
     if (extent && extent->phys) {
@@ -263,7 +263,7 @@ CUresult soft_cuMemGetAllocationPropertiesFromHandle(CUmemAllocationProp *prop,
     (void)pthread_mutex_lock(&mem_lock);
     *prop = found->phys->properties;
     (void)pthread_mutex_unlock(&mem_lock);
-    soft_object_put(&found->object);
+    cuc_object_put(&found->object);
     return CUDA_SUCCESS;
 }
 
@@ -309,7 +309,7 @@ CUresult soft_cuMemExportToShareableHandle(void *shareableHandle,
             memcpy(shareableHandle, &fd, sizeof(fd));
     }
     (void)pthread_mutex_unlock(&mem_lock);
-    soft_object_put(&found->object);
+    cuc_object_put(&found->object);
     return result;
 }
 
@@ -338,7 +338,7 @@ CUresult soft_cuMemImportFromShareableHandle(CUmemGenericAllocationHandle *handl
 /* Under mem_lock. Takes a reference of the physical memory on success. */
 static CUresult map(uint64_t address, uint64_t bytes, struct mem_phys *phys)
 {
-    const struct mem_range *range = mem_ranges_find(&reserved, address);
+    const struct cuc_range *range = cuc_ranges_find(&reserved, address);
     struct mem_extent extent = {.kind = MEM_VIRTUAL, .device = phys->device, .phys = phys};
     struct mem_alloc *alloc, values = {.base = address,
                                        .bytes = bytes,
@@ -378,7 +378,7 @@ CUresult soft_cuMemMap(CUdeviceptr ptr, size_t size, size_t offset,
         size <= found->phys->bytes ? map(ptr, size, found->phys) : CUDA_ERROR_INVALID_VALUE;
 
     (void)pthread_mutex_unlock(&mem_lock);
-    soft_object_put(&found->object);
+    cuc_object_put(&found->object);
     return result;
 }
 
@@ -386,7 +386,7 @@ CUresult soft_cuMemMap(CUdeviceptr ptr, size_t size, size_t offset,
 static bool whole_mappings(uint64_t lo, uint64_t hi)
 {
     while (lo < hi) {
-        const struct mem_range *range = mem_extent_find(lo);
+        const struct cuc_range *range = mem_extent_find(lo);
 
         if (!range || range->lo != lo || range->hi > hi ||
             ((const struct mem_extent *)range->item)->kind != MEM_VIRTUAL)
@@ -406,7 +406,7 @@ CUresult soft_cuMemUnmap(CUdeviceptr ptr, size_t size)
     (void)pthread_mutex_lock(&mem_lock);
     if (whole_mappings(ptr, end)) {
         for (uint64_t at = ptr; at < end;) {
-            const struct mem_range range = *mem_extent_find(at);
+            const struct cuc_range range = *mem_extent_find(at);
             struct mem_phys *phys = ((const struct mem_extent *)range.item)->phys;
 
             mem_alloc_remove(mem_alloc_find(at));
@@ -471,7 +471,7 @@ static CUresult set_access(uint64_t lo, uint64_t hi, const CUmemAccessDesc *desc
                            bool change)
 {
     while (lo < hi) {
-        const struct mem_range *range = mem_extent_find(lo);
+        const struct cuc_range *range = mem_extent_find(lo);
         uint64_t read_mask, write_mask;
         CUresult result = new_masks(range->item, desc, count, &read_mask, &write_mask);
 
@@ -517,7 +517,7 @@ CUresult soft_cuMemGetAccess(unsigned long long *flags, const CUmemLocation *loc
     if (!soft_device_at(location->id))
         return CUDA_ERROR_INVALID_DEVICE;
     mem_table_read();
-    const struct mem_range *range = mem_extent_find(ptr);
+    const struct cuc_range *range = mem_extent_find(ptr);
     const struct mem_extent *extent = range ? range->item : NULL;
 
     if (extent && extent->kind == MEM_VIRTUAL) {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Tests of softcuda/driver/mem_ranges.c: a set of ranges against a plain map of bytes.
+ * Tests of cuda-common/ranges.c: a set of ranges against a plain map of bytes.
  */
 #include "tests/support/check.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "softcuda/driver/mem_ranges.h"
+#include "cuda-common/ranges.h"
 
 static void test_first_fit(void)
 {
@@ -28,21 +28,21 @@ static void test_first_fit(void)
         {"area ends in front of the first", 0, 100, 100, 1, true, 0},
         {"larger than the area", 0, 100, 101, 1, false, 7},
     };
-    struct mem_ranges set = {0};
+    struct cuc_ranges set = {0};
 
     /* 100..200 and 300..500 are taken. */
-    CHECK(mem_ranges_insert(&set, 300, 500, NULL));
-    CHECK(mem_ranges_insert(&set, 100, 200, NULL));
+    CHECK(cuc_ranges_insert(&set, 300, 500, NULL));
+    CHECK(cuc_ranges_insert(&set, 100, 200, NULL));
     for (size_t i = 0; i < FAB_ARRAY_LEN(cases); i++) {
         uint64_t at = 7;
 
         CHECK_CASE("%s", cases[i].label);
-        CHECK_EQ(mem_ranges_first_fit(&set, cases[i].lo, cases[i].hi, cases[i].bytes,
+        CHECK_EQ(cuc_ranges_first_fit(&set, cases[i].lo, cases[i].hi, cases[i].bytes,
                                       cases[i].align, &at),
                  cases[i].fits);
         CHECK_EQ(at, cases[i].at);
     }
-    mem_ranges_clear(&set);
+    cuc_ranges_clear(&set);
 }
 
 enum { BYTES = 512, STEPS = 20000 };
@@ -51,7 +51,7 @@ enum { BYTES = 512, STEPS = 20000 };
 static void test_against_a_map(void)
 {
     static uint8_t map[BYTES];
-    struct mem_ranges set = {0};
+    struct cuc_ranges set = {0};
     unsigned seed = 1;
 
     for (int step = 0; step < STEPS && check_failures() == 0; step++) {
@@ -64,28 +64,28 @@ static void test_against_a_map(void)
             room = run == bytes;
             expected = i + 1 - run;
         }
-        CHECK_EQ(mem_ranges_first_fit(&set, 0, BYTES, bytes, 1, &at), room);
+        CHECK_EQ(cuc_ranges_first_fit(&set, 0, BYTES, bytes, 1, &at), room);
         if (room && rand_r(&seed) % 8 != 0) {
             CHECK_EQ(at, expected);
-            CHECK(!mem_ranges_hit(&set, at, at + bytes));
-            CHECK(mem_ranges_insert(&set, at, at + bytes, &map[at]));
+            CHECK(!cuc_ranges_hit(&set, at, at + bytes));
+            CHECK(cuc_ranges_insert(&set, at, at + bytes, &map[at]));
             memset(map + at, 1, bytes);
         } else if (set.count > 0) {
-            struct mem_range range = set.at[(size_t)rand_r(&seed) % set.count];
+            struct cuc_range range = set.at[(size_t)rand_r(&seed) % set.count];
 
-            CHECK(mem_ranges_hit(&set, range.hi - 1, range.hi));
-            CHECK(mem_ranges_remove(&set, range.lo));
+            CHECK(cuc_ranges_hit(&set, range.hi - 1, range.hi));
+            CHECK(cuc_ranges_remove(&set, range.lo));
             memset(map + range.lo, 0, range.hi - range.lo);
         }
         uint64_t probe = (uint64_t)rand_r(&seed) % BYTES;
-        const struct mem_range *found = mem_ranges_find(&set, probe);
+        const struct cuc_range *found = cuc_ranges_find(&set, probe);
 
         CHECK_EQ(found != NULL, map[probe]);
         if (found)
             CHECK(found->lo <= probe && probe < found->hi && found->item == &map[found->lo]);
     }
-    CHECK(!mem_ranges_remove(&set, BYTES));
-    mem_ranges_clear(&set);
+    CHECK(!cuc_ranges_remove(&set, BYTES));
+    cuc_ranges_clear(&set);
 }
 
 int main(void)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * softcuda/driver/object.c - the handle table: chunks of slots that never move or go away.
+ * cuda-common/object.c - the handle table: chunks of slots that never move or go away.
  *
  * A slot is one 64-bit word {generation, live bit, references} and a pointer. A look-up is one
  * compare-and-swap on that word, so that an object cannot vanish between look-up and use.
  */
-#include "softcuda/driver/object.h"
+#include "cuda-common/object.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -29,7 +29,7 @@ enum {
 
 struct slot {
     _Atomic uint64_t word;
-    struct soft_object *object;
+    struct cuc_object *object;
     uint32_t next_free; /* index + 1; 0 ends the list */
 };
 
@@ -76,8 +76,8 @@ static struct slot *slot_take_locked(uint32_t *index_out)
     return slot_at(index);
 }
 
-CUresult soft_object_register(struct soft_object *object, enum soft_kind kind,
-                              void (*destroy)(struct soft_object *object))
+CUresult cuc_object_register(struct cuc_object *object, enum cuc_kind kind,
+                             void (*destroy)(struct cuc_object *object))
 {
     struct slot *slot;
     uint64_t generation;
@@ -102,23 +102,23 @@ CUresult soft_object_register(struct soft_object *object, enum soft_kind kind,
     return CUDA_SUCCESS;
 }
 
-enum soft_kind soft_handle_kind(uint64_t handle)
+enum cuc_kind cuc_handle_kind(uint64_t handle)
 {
     uint64_t kind = handle >> KIND_SHIFT;
 
-    if (kind < SOFT_CONTEXT || kind > SOFT_CALLBACK || handle & ((1u << INDEX_SHIFT) - 1))
-        return (enum soft_kind)0;
-    return (enum soft_kind)kind;
+    if (kind < CUC_CONTEXT || kind > CUC_CALLBACK || handle & ((1u << INDEX_SHIFT) - 1))
+        return (enum cuc_kind)0;
+    return (enum cuc_kind)kind;
 }
 
-struct soft_object *soft_object_get(uint64_t handle, enum soft_kind kind)
+struct cuc_object *cuc_object_get(uint64_t handle, enum cuc_kind kind)
 {
     uint64_t index = (handle >> INDEX_SHIFT & INDEX_MASK) - 1;
     uint64_t generation = handle >> GENERATION_SHIFT & GENERATION_MASK;
     struct slot *slot;
     uint64_t word;
 
-    if (soft_handle_kind(handle) != kind || index >= INDEX_MASK)
+    if (cuc_handle_kind(handle) != kind || index >= INDEX_MASK)
         return NULL;
     slot = slot_at((uint32_t)index);
     if (!slot)
@@ -131,18 +131,18 @@ struct soft_object *soft_object_get(uint64_t handle, enum soft_kind kind)
                                                     memory_order_acquire, memory_order_acquire));
     if (slot->object->kind == kind)
         return slot->object;
-    soft_object_put(slot->object);
+    cuc_object_put(slot->object);
     return NULL;
 }
 
-void soft_object_ref(struct soft_object *object)
+void cuc_object_ref(struct cuc_object *object)
 {
     struct slot *slot = slot_at(object->index);
 
     (void)atomic_fetch_add_explicit(&slot->word, 1, memory_order_relaxed);
 }
 
-void soft_object_put(struct soft_object *object)
+void cuc_object_put(struct cuc_object *object)
 {
     struct slot *slot;
     uint32_t index;
@@ -165,7 +165,7 @@ void soft_object_put(struct soft_object *object)
     pthread_mutex_unlock(&table.lock);
 }
 
-bool soft_object_retire(struct soft_object *object)
+bool cuc_object_retire(struct cuc_object *object)
 {
     struct slot *slot = slot_at(object->index);
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
- * softcuda/driver/mem_ranges.c - the sorted array of ranges.
+ * cuda-common/ranges.c - the sorted array of ranges.
  */
-#include "softcuda/driver/mem_ranges.h"
+#include "cuda-common/ranges.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
 
-size_t mem_ranges_after(const struct mem_ranges *set, uint64_t address)
+size_t cuc_ranges_after(const struct cuc_ranges *set, uint64_t address)
 {
     size_t low = 0, high = set->count;
 
@@ -23,27 +23,27 @@ size_t mem_ranges_after(const struct mem_ranges *set, uint64_t address)
     return low;
 }
 
-struct mem_range *mem_ranges_find(const struct mem_ranges *set, uint64_t address)
+struct cuc_range *cuc_ranges_find(const struct cuc_ranges *set, uint64_t address)
 {
-    size_t i = mem_ranges_after(set, address);
+    size_t i = cuc_ranges_after(set, address);
 
     return i < set->count && set->at[i].lo <= address ? &set->at[i] : NULL;
 }
 
-bool mem_ranges_hit(const struct mem_ranges *set, uint64_t lo, uint64_t hi)
+bool cuc_ranges_hit(const struct cuc_ranges *set, uint64_t lo, uint64_t hi)
 {
-    size_t i = mem_ranges_after(set, lo);
+    size_t i = cuc_ranges_after(set, lo);
 
     return i < set->count && set->at[i].lo < hi;
 }
 
-bool mem_ranges_insert(struct mem_ranges *set, uint64_t lo, uint64_t hi, void *item)
+bool cuc_ranges_insert(struct cuc_ranges *set, uint64_t lo, uint64_t hi, void *item)
 {
-    size_t i = mem_ranges_after(set, lo);
+    size_t i = cuc_ranges_after(set, lo);
 
     if (set->count == set->capacity) {
         size_t capacity = set->capacity ? set->capacity * 2 : 32;
-        struct mem_range *at = fab_alloc_resize(set->at, capacity, sizeof(*at));
+        struct cuc_range *at = fab_alloc_resize(set->at, capacity, sizeof(*at));
 
         if (!at)
             return false;
@@ -51,14 +51,14 @@ bool mem_ranges_insert(struct mem_ranges *set, uint64_t lo, uint64_t hi, void *i
         set->capacity = capacity;
     }
     memmove(&set->at[i + 1], &set->at[i], (set->count - i) * sizeof(set->at[0]));
-    set->at[i] = (struct mem_range){.lo = lo, .hi = hi, .item = item};
+    set->at[i] = (struct cuc_range){.lo = lo, .hi = hi, .item = item};
     set->count++;
     return true;
 }
 
-bool mem_ranges_remove(struct mem_ranges *set, uint64_t lo)
+bool cuc_ranges_remove(struct cuc_ranges *set, uint64_t lo)
 {
-    size_t i = mem_ranges_after(set, lo);
+    size_t i = cuc_ranges_after(set, lo);
 
     if (i == set->count || set->at[i].lo != lo)
         return false;
@@ -67,12 +67,12 @@ bool mem_ranges_remove(struct mem_ranges *set, uint64_t lo)
     return true;
 }
 
-bool mem_ranges_first_fit(const struct mem_ranges *set, uint64_t lo, uint64_t hi, uint64_t bytes,
+bool cuc_ranges_first_fit(const struct cuc_ranges *set, uint64_t lo, uint64_t hi, uint64_t bytes,
                           uint64_t align, uint64_t *address_out)
 {
     uint64_t at = mem_round_up(lo, align);
 
-    for (size_t i = mem_ranges_after(set, lo); i < set->count && set->at[i].lo < hi; i++) {
+    for (size_t i = cuc_ranges_after(set, lo); i < set->count && set->at[i].lo < hi; i++) {
         if (set->at[i].lo > at && set->at[i].lo - at >= bytes)
             break;
         if (set->at[i].hi > at)
@@ -84,8 +84,8 @@ bool mem_ranges_first_fit(const struct mem_ranges *set, uint64_t lo, uint64_t hi
     return true;
 }
 
-void mem_ranges_clear(struct mem_ranges *set)
+void cuc_ranges_clear(struct cuc_ranges *set)
 {
     free(set->at);
-    *set = (struct mem_ranges){0};
+    *set = (struct cuc_ranges){0};
 }

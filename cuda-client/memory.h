@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * cuda-client/memory.h - every address that is not the program's own: what it is and whose.
+ *
+ * Allocations live in the slices of the address row (cuda-common/layout.h), which the client and
+ * all workers share, so an address names its vgpu. One row an allocation, one an extent (a mapping
+ * in a worker). Thread: any, locked inside; look-ups are quick.
+ */
+#ifndef CUDA_CLIENT_MEMORY_H
+#define CUDA_CLIENT_MEMORY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <cuda.h>
+
+#include "cuda-client/context.h"
+
+enum cudac_memory_kind {
+    CUDAC_MEMORY_NONE,       /* pageable memory of the program, or nothing at all */
+    CUDAC_MEMORY_DEVICE,     /* cuMemAlloc and kin, pools */
+    CUDAC_MEMORY_VIRTUAL,    /* cuMemMap of device memory */
+    CUDAC_MEMORY_FIXED,      /* what a driver placed: module variables */
+    CUDAC_MEMORY_HOST,       /* cuMemHostAlloc, cuMemAllocHost, and cuMemMap of host memory */
+    CUDAC_MEMORY_REGISTERED, /* cuMemHostRegister: by its own address or its device alias */
+    CUDAC_MEMORY_MANAGED,    /* cuMemAllocManaged, __managed__ */
+};
+
+/* What is known of an address: a copy, valid at the time of the call. */
+struct cudac_memory_info {
+    enum cudac_memory_kind kind;
+    uint64_t base, bytes;          /* the allocation that holds it */
+    uint64_t extent_end;           /* accesses from the address on are inside mappings up to here */
+    struct cudac_vgpu *vgpu;       /* owner; NULL for host memory */
+    struct cudac_context *context; /* that made it; may be NULL */
+    uint64_t host_address;         /* HOST, REGISTERED, MANAGED: where the host reads and writes it */
+    uint64_t device_address;       /* the address that kernels use */
+    uint64_t window_id;            /* xp_mem_id of the registration that holds it; 0: none */
+    uint64_t window_offset;        /* of this address in it */
+    const void *xp_mem;            /* struct xp_mem *: for bulk transfers; may be NULL */
+};
+
+/* False for CUDAC_MEMORY_NONE. CUDA_ERROR_... is not asked here: see cudac_memory_check(). An
+ * address of driver-placed memory that two devices own: false, with one line on stderr naming both. */
+bool cudac_memory_find(uint64_t address, struct cudac_memory_info *info_out);
+
+/* For copies, sets and memory operations: [address, address + bytes) must lie in mapped memory
+ * that the context may access (NULL: any device). CUDA_ERROR_INVALID_VALUE. */
+CUresult cudac_memory_check(struct cudac_context *context, uint64_t address, uint64_t bytes,
+                            bool write);
+
+/* A module variable that the worker's driver placed. Managed ones become host-readable at the same
+ * address. Gone with cudac_memory_remove_fixed() (module unload) or the context. */
+CUresult cudac_memory_add_fixed(struct cudac_context *context, uint64_t address, uint64_t bytes,
+                                bool managed, const void *owner);
+void cudac_memory_remove_fixed(const void *owner);
+
+/* ---- host memory that kernels use (managed, mapped, pinned) ----------------------------------- */
+
+/* Before a launch: what it may touch of host memory is brought to the worker, in stream order.
+ * `params`: the packed parameters, looked through for addresses. Cheap when there is none. */
+CUresult cudac_memory_before_launch(struct cudac_stream *stream, const void *params,
+                                    uint32_t params_bytes);
+/* After a synchronisation of the worker's context (or one stream of it): what kernels may have
+ * written comes back. Called by cudac_context_wait, cudac_stream_wait, event waits and blocking
+ * copies, before they return. */
+CUresult cudac_memory_after_wait(struct cudac_worker *worker);
+/* Around a copy or set whose device side is managed or mapped memory: true if the bytes live at the
+ * worker now (the copy goes there), false: use the host's bytes as pageable memory. */
+bool cudac_memory_is_away(uint64_t address, uint64_t bytes);
+
+#endif /* CUDA_CLIENT_MEMORY_H */

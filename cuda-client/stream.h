@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * cuda-client/stream.h - streams as the client knows them; waiting; what has landed.
+ */
+#ifndef CUDA_CLIENT_STREAM_H
+#define CUDA_CLIENT_STREAM_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <cuda.h>
+
+#include "cuda-client/context.h"
+
+struct cudac_stream {
+    struct cuc_object object;
+    struct cudac_context *context; /* holds a reference */
+    struct cudac_stream *next;     /* in its context */
+    uint64_t id;                   /* on the wire; 0: the legacy default stream */
+    unsigned flags;                /* CU_STREAM_NON_BLOCKING */
+    int priority;
+    /* Work posted and known to be done, in a count of the stream's own. done == posted: idle. */
+    _Atomic uint64_t posted, done;
+    _Atomic uint64_t asked; /* position that a stream_watch waits for; 0: none */
+};
+
+/* The stream behind a handle: NULL, CU_STREAM_LEGACY, CU_STREAM_PER_THREAD (each in the current
+ * context) or one of cuStreamCreate. Takes a reference: cudac_stream_put(). Checks the context
+ * like cudac_context_current(). CUDA_ERROR_INVALID_HANDLE. */
+CUresult cudac_stream_get(CUstream handle, struct cudac_stream **stream_out);
+/* The default stream that handle 0 means in this call, of a given context. */
+CUresult cudac_stream_default(struct cudac_context *context, struct cudac_stream **stream_out);
+void cudac_stream_put(struct cudac_stream *stream); /* takes NULL */
+
+/* Posts a command that is work of the stream (launch, copy, set, host call, record, wait): counts
+ * it and sends it as one step, so that positions follow the order on the wire. */
+CUresult cudac_stream_post(struct cudac_stream *stream, uint32_t op, const struct wire_parts *parts,
+                           uint64_t *number_out);
+/* Work of the stream that is a call: counted, and done when the reply is there (the stream then is
+ * idle up to it). Waits for what the reply says has landed. */
+CUresult cudac_stream_call(struct cudac_stream *stream, uint32_t op, const struct wire_parts *parts,
+                           struct cudac_reply *reply);
+
+/* Waits as cuStreamSynchronize does; prints pending device text first. */
+CUresult cudac_stream_wait(struct cudac_stream *stream);
+
+/* Whether host code may be changing or about to read host memory behind our back: host functions
+ * that have not finished. Copies from pinned memory then wait for their turn (WIRE_COPY_PULL). */
+bool cudac_host_calls_pending(void);
+
+/* Runs `fn(arg)` on the thread of host functions, as soon as it is free: for what handlers of the
+ * control engine must not do themselves. CUDA_ERROR_OUT_OF_MEMORY. */
+CUresult cudac_host_thread_run(void (*fn)(void *arg), void *arg);
+
+#endif /* CUDA_CLIENT_STREAM_H */
