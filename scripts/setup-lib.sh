@@ -103,7 +103,7 @@ unpack_kernel()
             './lib/modules/*/kernel/drivers/virtio' './lib/modules/*/kernel/lib' \
             './lib/modules/*/kernel/net' &&
             rm ./*.deb && PATH=$PATH:/usr/sbin depmod -b . "$(ls lib/modules)"
-    ) && mv "$scratch" "$folder"
+    ) && chmod 755 "$scratch" && mv "$scratch" "$folder"
     status=$?
     rm -rf "$scratch"
     return $status

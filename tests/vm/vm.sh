@@ -37,8 +37,9 @@ skip() {
 
 # Sets KERNEL, VERSION and MODULE_ROOT, or fails.
 find_kernel() {
-    local root found
-    for root in ${VM_KERNEL_ROOT:+"$VM_KERNEL_ROOT"} "$here/../../build/guest-kernel" ""; do
+    local root found roots=("$here/../../build/guest-kernel" "")
+    [ -z "${VM_KERNEL_ROOT:-}" ] || roots=("$VM_KERNEL_ROOT")
+    for root in "${roots[@]}"; do
         for found in "$root"/boot/vmlinuz-*; do
             VERSION=${found##*/vmlinuz-}
             KERNEL=$found MODULE_ROOT=${root:-/}
@@ -67,7 +68,7 @@ need() {
     RXE=$(ls "$(dirname "$(readlink -f "${VERBS:-/}")")"/libibverbs/librxe-*.so 2>/dev/null) ||
         skip "the user-space half of rxe is missing (package ibverbs-providers)"
     find_kernel ||
-        skip "no guest kernel with rdma_rxe: './setup test vm' unpacks one into build/guest-kernel"
+        skip "no kernel with rdma_rxe below ${VM_KERNEL_ROOT:-build/guest-kernel (./setup test vm) or /}"
 }
 
 # Copies files, and the libraries they want, to the same places below $root; links are followed.
@@ -173,7 +174,7 @@ serve() {
         case ${words[0]} in
         link)
             link "${words[@]:1:3}" || return 1
-            echo done >&"$answer"
+            echo "done" >&"$answer"
             ;;
         end) return "${words[1]}" ;;
         esac
