@@ -150,6 +150,7 @@ struct spare {
 
 struct server {
     struct xp_node *node;
+    int fd; /* the control socket */
     bool same_host;
     atomic_bool ending;            /* memory goes while its node is still there */
     _Atomic(struct spare *) spare; /* the last transfer's memory: the next finds its pages there */
@@ -254,6 +255,19 @@ static void start_job(struct server *server, struct xp_conn *conn, const struct 
     free(job);
 }
 
+/* A child that keeps all descriptors of its parent, whatever becomes of that. */
+static pid_t linger(int fd)
+{
+    pid_t pid = fork();
+    char end;
+
+    if (pid == 0) {
+        (void)!read(fd, &end, 1);
+        _exit(0);
+    }
+    return pid;
+}
+
 static void serve(void *user, struct xp_conn *conn, const struct xp_message *message)
 {
     struct server *server = user;
@@ -281,6 +295,9 @@ static void serve(void *user, struct xp_conn *conn, const struct xp_message *mes
     case UCX_OP_GIVE:
         start_job(server, conn, message);
         break;
+    case UCX_OP_LINGER:
+        (void)!xp_reply(conn, message->number, (int32_t)linger(server->fd), NULL, 0, NULL);
+        break;
     }
 }
 
@@ -306,6 +323,7 @@ static int peer_main(int fd, const struct ucx_place *place)
     struct fab_err err = {0};
     char end;
 
+    server.fd = fd;
     if (place->netns && !move_to(place->netns))
         return 1;
     server.same_host = place->same_host;

@@ -21,6 +21,8 @@ enum ucx_op {
     UCX_OP_ECHO,        /* the reply is the arguments */
     UCX_OP_TAKE,        /* struct ucx_bulk_args: the peer receives; result: 0, or what was wrong */
     UCX_OP_GIVE,        /* the same: it sends */
+    UCX_OP_LINGER, /* a call: the peer forks a child, which lives until the control socket closes;
+                      result: its process id */
 };
 
 struct ucx_bulk_args {

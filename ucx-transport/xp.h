@@ -13,7 +13,7 @@
  * Threads. "Any" below: any thread, also inside a handler. Handlers run on the node's control
  * engine, one at a time; bulk callbacks on the rails' engines, several at a time. Neither may
  * block or call a function marked "blocks". In a forked child every function that can fail returns
- * FAB_ERR_STATE and the others do nothing.
+ * FAB_ERR_STALE and the others do nothing (statistics are zero).
  */
 #ifndef UCX_TRANSPORT_XP_H
 #define UCX_TRANSPORT_XP_H

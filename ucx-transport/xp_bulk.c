@@ -204,6 +204,8 @@ void xp_bulk_resume(struct xp_transfer *t)
 {
     struct xp_conn *conn = t->conn;
 
+    if (xp_node_is_foreign(conn->node))
+        return;
     fab_mutex_lock(&conn->lock);
     t->resumes++;
     if (t->sender && t->starved) {
@@ -219,6 +221,8 @@ void xp_bulk_cancel(struct xp_transfer *t, enum fab_status status)
 {
     struct xp_conn *conn = t->conn;
 
+    if (xp_node_is_foreign(conn->node))
+        return;
     fab_mutex_lock(&conn->lock);
     xp_transfer_fail_locked(t, status);
     fab_mutex_unlock(&conn->lock);

@@ -129,6 +129,8 @@ void xp_bulk_consumed(struct xp_transfer *t, uint32_t chunk_index, enum fab_stat
 {
     struct xp_conn *conn = t->conn;
 
+    if (xp_node_is_foreign(conn->node))
+        return;
     fab_mutex_lock(&conn->lock);
     consumed_locked(t, chunk_index, status);
     fab_mutex_unlock(&conn->lock);

@@ -315,6 +315,9 @@ void xp_executed(struct xp_conn *conn, uint64_t number)
 
 void xp_watermarks(struct xp_conn *conn, struct xp_watermarks *out)
 {
+    *out = (struct xp_watermarks){0};
+    if (xp_node_is_foreign(conn->node))
+        return;
     fab_mutex_lock(&conn->lock);
     *out = (struct xp_watermarks){.posted = conn->tx[XP_LANE_ORDERED].last,
                                   .acknowledged = conn->tx[XP_LANE_ORDERED].acked,
@@ -324,6 +327,8 @@ void xp_watermarks(struct xp_conn *conn, struct xp_watermarks *out)
 
 void xp_keep_from(struct xp_conn *conn, uint64_t number)
 {
+    if (xp_node_is_foreign(conn->node))
+        return;
     fab_mutex_lock(&conn->lock);
     xp_lane_tx_keep_from(&conn->tx[XP_LANE_ORDERED], number);
     (void)pthread_cond_broadcast(&conn->changed);
@@ -332,6 +337,9 @@ void xp_keep_from(struct xp_conn *conn, uint64_t number)
 
 void xp_conn_stats(struct xp_conn *conn, struct xp_conn_stats *out)
 {
+    *out = (struct xp_conn_stats){0};
+    if (xp_node_is_foreign(conn->node))
+        return;
     fab_mutex_lock(&conn->lock);
     *out = conn->stats;
     out->up = conn->active != NULL;
