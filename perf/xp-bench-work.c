@@ -35,6 +35,7 @@ double bench_now_s(void)
 
 void bench_pair_start(struct bench_pair *pair, const struct ucx_place *there)
 {
+    pair->posts = 0;
     if (!ucx_peer_start(&pair->peer, there))
         bench_fail("no peer");
 }
@@ -83,26 +84,20 @@ double bench_call_median_us(struct bench_pair *pair, unsigned idle_us)
 
 double bench_posts_rate(struct bench_pair *pair, uint64_t count)
 {
-    static uint64_t sequence;
-    static const struct xp_conn *of;
     uint64_t args[8] = {0};
     struct iovec part = {.iov_base = args, .iov_len = sizeof(args)};
     struct xp_reply reply;
     double from_s = bench_now_s();
 
-    if (of != pair->link.conn) { /* a new peer counts from 0 */
-        of = pair->link.conn;
-        sequence = 0;
-    }
     for (uint64_t i = 0; i < count; i++) {
-        args[0] = sequence++;
+        args[0] = pair->posts++;
         while (xp_post(pair->link.conn, UCX_OP_NOTHING, &part, 1, NULL) != FAB_OK) {
             if (xp_wait_room(pair->link.conn, sizeof(args), UINT64_MAX) != FAB_OK)
                 bench_fail("posting failed");
         }
     }
     if (xp_call(pair->link.conn, UCX_OP_COUNT, NULL, 0, NULL, 0, &reply) != FAB_OK ||
-        (uint64_t)reply.result != sequence)
+        (uint64_t)reply.result != pair->posts)
         bench_fail("posts were lost or changed their order");
     return (double)count / (bench_now_s() - from_s);
 }

@@ -11,6 +11,7 @@ enum { BENCH_MIB = 1 << 20 };
 struct bench_pair {
     struct ucx_peer peer;
     struct ucx_link link;
+    uint64_t posts; /* made so far: each carries its number */
 };
 
 /* A line on stderr and exit status 1. */

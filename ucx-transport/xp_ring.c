@@ -62,6 +62,19 @@ bool xp_ring_writer_sleeps(struct xp_ring *ring, uint64_t wanted)
     return false;
 }
 
+bool xp_ring_is_read(struct xp_ring *ring, uint64_t position)
+{
+    see_reader(ring);
+    return !ring->broken && ring->position - position >= ring->position - ring->other;
+}
+
+void xp_ring_close(struct xp_ring *ring)
+{
+    atomic_store(&ring->shared->closed, 1);
+    /* Before whatever happens to the memory from now on; pairs with xp_ring_is_closed(). */
+    atomic_thread_fence(memory_order_seq_cst);
+}
+
 /* ---------------------------------------------------------------- reading */
 
 uint64_t xp_ring_available(struct xp_ring *ring)
@@ -106,4 +119,10 @@ bool xp_ring_reader_sleeps(struct xp_ring *ring)
         return true;
     atomic_store(&ring->shared->reader_waits, 0);
     return false;
+}
+
+bool xp_ring_is_closed(struct xp_ring *ring)
+{
+    atomic_thread_fence(memory_order_seq_cst);
+    return atomic_load_explicit(&ring->shared->closed, memory_order_relaxed) != 0;
 }

@@ -20,8 +20,9 @@ enum { XP_RING_LINE_BYTES = 64, XP_RING_HEAD_BYTES = 4096 }; /* the data begin o
 struct xp_ring_shared {
     _Alignas(XP_RING_LINE_BYTES) _Atomic uint64_t written; /* by the writer */
     _Atomic uint32_t writer_waits;                         /* wake me when there is room */
-    _Alignas(XP_RING_LINE_BYTES) _Atomic uint64_t read;    /* by the reader */
-    _Atomic uint32_t reader_waits;                         /* wake me when there are bytes */
+    _Atomic uint32_t closed; /* by the writer: what the ring speaks of is not its own any more */
+    _Alignas(XP_RING_LINE_BYTES) _Atomic uint64_t read; /* by the reader */
+    _Atomic uint32_t reader_waits;                      /* wake me when there are bytes */
 };
 
 /* One end's own view. */
@@ -43,6 +44,8 @@ uint64_t xp_ring_room(struct xp_ring *ring);
 void xp_ring_write(struct xp_ring *ring, const void *bytes, size_t size_bytes);
 bool xp_ring_publish(struct xp_ring *ring);
 bool xp_ring_writer_sleeps(struct xp_ring *ring, uint64_t wanted); /* false: there is room */
+bool xp_ring_is_read(struct xp_ring *ring, uint64_t position);     /* all before it is released */
+void xp_ring_close(struct xp_ring *ring); /* a reader that is not told so read good memory */
 
 /* Reader: bytes there now. read() with NULL skips. release() gives the room back and says whether
  * the writer must be woken. */
@@ -50,5 +53,6 @@ uint64_t xp_ring_available(struct xp_ring *ring);
 void xp_ring_read(struct xp_ring *ring, void *bytes, size_t size_bytes);
 bool xp_ring_release(struct xp_ring *ring);
 bool xp_ring_reader_sleeps(struct xp_ring *ring); /* false: there are bytes */
+bool xp_ring_is_closed(struct xp_ring *ring);     /* what was read until now may be bad */
 
 #endif /* UCX_TRANSPORT_XP_RING_H */

@@ -2,9 +2,10 @@
  * ucx-transport/xp_shm.c - the backend for one host: two rings in a memfd for each endpoint.
  *
  * A frame is written whole or not at all. A chunk's body streams through the ring in steps, so a
- * chunk may be larger than the ring and both ends copy at the same time. Everything in the ring may
- * change under our hands: records are copied out and checked, and a ring whose positions cannot be
- * fails its endpoint. Sockets: xp_shm_socket.c; windows: xp_shm_memory.c.
+ * chunk may be larger than the ring and both ends copy at the same time; unless it lies in memory
+ * that the peer has mapped: then it is lent, and the peer copies it from there. Everything in the
+ * ring may change under our hands: records are copied out and checked, and a ring whose positions
+ * cannot be fails its endpoint. Sockets: xp_shm_socket.c; windows: xp_shm_memory.c.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -46,7 +47,8 @@ struct xp_ep *shm_ep_create(struct xp_wire *wire, int fd, void *memory, bool con
     ep->death_fd = -1;
     ep->memory = memory;
     fab_list_init(&ep->sends);
-    fab_list_init(&ep->views);
+    fab_list_init(&ep->lent);
+    fab_vec_init(&ep->forgets, sizeof(uint64_t));
     xp_ring_init(&ep->out, rings + (connector ? 0 : SHM_RING_BYTES), SHM_CAPACITY_BYTES);
     xp_ring_init(&ep->in, rings + (connector ? SHM_RING_BYTES : 0), SHM_CAPACITY_BYTES);
     fab_mutex_lock(&wire->lock);
@@ -68,21 +70,29 @@ static void ep_free(struct xp_ep *ep)
     free(ep);
 }
 
+static void cancel_all(struct fab_list *sends)
+{
+    struct fab_list *node;
+
+    while ((node = fab_list_take(sends)) != NULL) {
+        struct xp_send *send = fab_list_object(node, struct xp_send, link);
+
+        send->done(send, FAB_ERR_CANCELLED);
+    }
+}
+
 static void finish_close(struct xp_ep *ep)
 {
     const struct xp_wire_events *events = ep->wire->config.events;
     struct xp_landing *landing = ep->landing;
     void *owner = ep->owner;
-    struct fab_list *node;
 
     ep->landing = NULL;
     if (landing)
         landing->done(landing, FAB_ERR_CANCELLED);
-    while ((node = fab_list_take(&ep->sends)) != NULL) {
-        struct xp_send *send = fab_list_object(node, struct xp_send, link);
-
-        send->done(send, FAB_ERR_CANCELLED);
-    }
+    xp_ring_close(&ep->out); /* the peer may be copying what is lent */
+    cancel_all(&ep->lent);
+    cancel_all(&ep->sends);
     ep_free(ep);
     events->ep_closed(owner);
 }
@@ -102,7 +112,7 @@ static void ep_proved(struct xp_ep *ep)
 {
     fab_mutex_lock(&ep->wire->lock);
     if (!ep->proved)
-        shm_memory_tell_all_locked(ep);
+        shm_memory_tell_locked(ep);
     ep->proved = true;
     fab_mutex_unlock(&ep->wire->lock);
 }
@@ -140,6 +150,44 @@ static size_t record_room(const struct xp_send *send)
     return SHM_RECORD_BYTES + padded(send->header_bytes);
 }
 
+static void lend(struct xp_ep *ep, struct xp_send *send, uint64_t id, uint64_t offset)
+{
+    uint8_t loan[SHM_LOAN_BYTES];
+
+    xp_put64(loan, id);
+    xp_put64(loan + 8, offset);
+    write_record(ep, SHM_RECORD_LENT, send);
+    xp_ring_write(&ep->out, loan, sizeof(loan));
+    send->backend_data =
+        (void *)(uintptr_t)ep->out.position; /* read up to here: it is ours again */
+    fab_list_remove(&send->link);
+    fab_list_append(&ep->lent, &send->link);
+    publish(ep);
+}
+
+static uint64_t loan_end(const struct xp_ep *ep)
+{
+    return (uintptr_t)fab_list_object(ep->lent.next, struct xp_send, link)->backend_data;
+}
+
+/* Chunks that the peer has copied; true if any. */
+static bool take_back(struct xp_ep *ep)
+{
+    bool did = false;
+
+    FAB_LIST_EACH(node, after, &ep->lent)
+    {
+        struct xp_send *send = fab_list_object(node, struct xp_send, link);
+
+        if (!xp_ring_is_read(&ep->out, (uintptr_t)send->backend_data))
+            break;
+        fab_list_remove(node);
+        send->done(send, FAB_OK);
+        did = true;
+    }
+    return did;
+}
+
 /* Writes what fits of the chunks that wait; true if anything was. */
 static bool pump_chunks(struct xp_ep *ep)
 {
@@ -148,7 +196,15 @@ static bool pump_chunks(struct xp_ep *ep)
     while (!fab_list_is_empty(&ep->sends)) {
         struct xp_send *send = fab_list_object(ep->sends.next, struct xp_send, link);
         uint64_t room = xp_ring_room(&ep->out), left = send->body.size_bytes - ep->sent_bytes;
+        uint64_t id, offset;
 
+        if (!ep->record_written && shm_memory_lends(ep, &send->body, &id, &offset)) {
+            if (room < record_room(send) + SHM_LOAN_BYTES)
+                return did;
+            lend(ep, send, id, offset);
+            did = true;
+            continue;
+        }
         if (!ep->record_written) {
             if (room < record_room(send))
                 return did;
@@ -220,6 +276,45 @@ static void refuse_offer(struct xp_offer *offer)
     offer->answered = true;
 }
 
+static void landed(struct xp_ep *ep)
+{
+    struct xp_landing *landing = ep->landing;
+
+    ep->landing = NULL;
+    ep->borrowed = false;
+    if (landing)
+        landing->done(landing, FAB_OK);
+}
+
+/* The same for a lent chunk: from the peer's memory. */
+static bool copy_loan(struct xp_ep *ep)
+{
+    const struct xp_buffer *place = &ep->landing->place;
+    uint64_t done = place->size_bytes - ep->body_left;
+    uint64_t step = ep->body_left < SHM_LOAN_STEP_BYTES ? ep->body_left : SHM_LOAN_STEP_BYTES;
+    const void *from = shm_view(ep, ep->loan_id, ep->loan_offset + done, step, /* write */ false);
+
+    if (!from) { /* what was said on the socket before the record may not have been heard yet */
+        shm_ep_hear(ep);
+        from = shm_view(ep, ep->loan_id, ep->loan_offset + done, step, /* write */ false);
+    }
+    if (!from) {
+        ep->in.broken = true;
+        return false;
+    }
+    memcpy((uint8_t *)place->address + done, from, step);
+    ep->body_left -= step;
+    if (ep->body_left > 0)
+        return true;
+    if (xp_ring_is_closed(&ep->in)) {
+        ep->body_left = step; /* never at its end: the peer takes the endpoint away */
+        ep->in.broken = true;
+        return false;
+    }
+    landed(ep);
+    return true;
+}
+
 /* The body of the chunk that is coming in; true if anything moved. */
 static bool receive_body(struct xp_ep *ep, uint64_t available)
 {
@@ -240,9 +335,7 @@ static bool receive_body(struct xp_ep *ep, uint64_t available)
     ep->body_left -= step;
     if (ep->body_left > 0)
         return step > 0;
-    ep->landing = NULL;
-    if (landing)
-        landing->done(landing, FAB_OK);
+    landed(ep);
     return true;
 }
 
@@ -260,26 +353,83 @@ static void receive_frame(struct xp_ep *ep, const uint8_t *header, size_t header
 }
 
 static void receive_chunk(struct xp_ep *ep, const uint8_t *header, size_t header_bytes,
-                          uint64_t body_bytes)
+                          uint64_t body_bytes, bool lent)
 {
     struct xp_offer offer = {.ep = ep};
+    uint8_t loan[SHM_LOAN_BYTES];
 
+    if (lent) {
+        xp_ring_read(&ep->in, loan, sizeof(loan));
+        ep->loan_id = xp_get64(loan);
+        ep->loan_offset = xp_get64(loan + 8);
+    }
     ep->body_left = body_bytes;
-    ep->pad_left = padded(body_bytes) - body_bytes;
+    ep->pad_left = lent ? 0 : padded(body_bytes) - body_bytes;
     ep->wire->config.events->offer(ep->wire->config.core, ep, header, header_bytes, body_bytes,
                                    &offer);
     /* A landing counts from its place's size down; a larger place than body is not ours to fill. */
     if (ep->landing)
         ep->landing->place.size_bytes = body_bytes;
+    ep->borrowed = lent && ep->landing;
+    if (lent && !ep->landing)
+        ep->body_left = 0;
+}
+
+/* Bytes after the record and header that must be there before the record is taken; UINT64_MAX: no
+ * such record can be. */
+static uint64_t tail_bytes(uint16_t kind, uint64_t body_bytes)
+{
+    switch (kind) {
+    case SHM_RECORD_FRAME:
+        return body_bytes <= SHM_FRAME_BODY_MAX_BYTES ? padded(body_bytes) : UINT64_MAX;
+    case SHM_RECORD_CHUNK:
+        return body_bytes > 0 && body_bytes <= UINT32_MAX ? 0 : UINT64_MAX;
+    case SHM_RECORD_LENT:
+        return body_bytes > 0 && body_bytes <= UINT32_MAX ? SHM_LOAN_BYTES : UINT64_MAX;
+    default:
+        return UINT64_MAX;
+    }
+}
+
+static bool receive_record(struct xp_ep *ep, uint64_t available)
+{
+    uint8_t record[SHM_RECORD_BYTES], header[XP_HEADER_MAX_BYTES];
+    uint64_t position = ep->in.position, body_bytes, tail;
+    uint16_t kind, header_bytes;
+
+    if (available < SHM_RECORD_BYTES)
+        return false;
+    xp_ring_read(&ep->in, record, sizeof(record));
+    kind = xp_get16(record);
+    header_bytes = xp_get16(record + 2);
+    body_bytes = xp_get64(record + 8);
+    tail = tail_bytes(kind, body_bytes);
+    if (tail == UINT64_MAX || header_bytes == 0 || header_bytes > XP_HEADER_MAX_BYTES) {
+        ep->in.broken = true;
+        return false;
+    }
+    if (available < SHM_RECORD_BYTES + padded(header_bytes) + tail) {
+        ep->in.position = position; /* the rest is still being written */
+        return false;
+    }
+    xp_ring_read(&ep->in, header, header_bytes);
+    xp_ring_read(&ep->in, NULL, padded(header_bytes) - header_bytes);
+    if (kind == SHM_RECORD_FRAME)
+        receive_frame(ep, header, header_bytes, (size_t)body_bytes);
+    else
+        receive_chunk(ep, header, header_bytes, body_bytes, kind == SHM_RECORD_LENT);
+    return true;
 }
 
 /* One record, or as much of a body as is there; false: nothing more now. */
 static bool receive_one(struct xp_ep *ep)
 {
-    uint8_t record[SHM_RECORD_BYTES], header[XP_HEADER_MAX_BYTES];
-    uint64_t available = xp_ring_available(&ep->in), position = ep->in.position, body_bytes;
-    uint16_t kind, header_bytes;
+    uint64_t available = xp_ring_available(&ep->in);
 
+    if (ep->in.broken)
+        return false;
+    if (ep->borrowed)
+        return copy_loan(ep);
     if (ep->body_left > 0)
         return available > 0 && receive_body(ep, available);
     if (ep->pad_left > 0) {
@@ -289,30 +439,7 @@ static bool receive_one(struct xp_ep *ep)
         ep->pad_left = 0;
         return true;
     }
-    if (available < SHM_RECORD_BYTES)
-        return false;
-    xp_ring_read(&ep->in, record, sizeof(record));
-    kind = xp_get16(record);
-    header_bytes = xp_get16(record + 2);
-    body_bytes = xp_get64(record + 8);
-    if ((kind != SHM_RECORD_FRAME && kind != SHM_RECORD_CHUNK) || header_bytes == 0 ||
-        header_bytes > XP_HEADER_MAX_BYTES || (kind == SHM_RECORD_CHUNK && body_bytes == 0) ||
-        body_bytes > (kind == SHM_RECORD_FRAME ? (uint64_t)SHM_FRAME_BODY_MAX_BYTES : UINT32_MAX)) {
-        ep->in.broken = true;
-        return false;
-    }
-    if (available < SHM_RECORD_BYTES + padded(header_bytes) +
-                        (kind == SHM_RECORD_FRAME ? padded(body_bytes) : 0)) {
-        ep->in.position = position; /* the rest is still being written */
-        return false;
-    }
-    xp_ring_read(&ep->in, header, header_bytes);
-    xp_ring_read(&ep->in, NULL, padded(header_bytes) - header_bytes);
-    if (kind == SHM_RECORD_FRAME)
-        receive_frame(ep, header, header_bytes, (size_t)body_bytes);
-    else
-        receive_chunk(ep, header, header_bytes, body_bytes);
-    return true;
+    return receive_record(ep, available);
 }
 
 static bool receive(struct xp_ep *ep)
@@ -322,7 +449,8 @@ static bool receive(struct xp_ep *ep)
 
     for (int i = 0; i < RECORDS_PER_TURN && !ep->closing && receive_one(ep); i++) {
         did = true;
-        if (xp_ring_release(&ep->in))
+        /* What is borrowed goes back with its record. */
+        if (!ep->borrowed && xp_ring_release(&ep->in))
             shm_wake_peer(ep);
     }
     return did;
@@ -396,8 +524,10 @@ static bool tend(struct xp_ep *ep)
         return true;
     }
     did = receive(ep);
-    if (!ep->closing)
+    if (!ep->closing) {
+        did = take_back(ep) || did;
         did = pump_chunks(ep) || did;
+    }
     if (ep->stalled && !ep->record_written && xp_ring_room(&ep->out) > SHM_CAPACITY_BYTES / 2) {
         ep->stalled = false;
         did = true;
@@ -433,23 +563,35 @@ static int event_fd(const struct xp_wire *wire)
     return wire->epoll_fd;
 }
 
+/* The room in the ring out at which there is something to do; UINT64_MAX: none. */
+static uint64_t room_wanted(const struct xp_ep *ep)
+{
+    uint64_t wanted = ep->stalled ? SHM_CAPACITY_BYTES / 2 + 1 : UINT64_MAX, loan;
+
+    if (!fab_list_is_empty(&ep->sends) && wanted > SHM_RECORD_BYTES)
+        wanted = SHM_RECORD_BYTES;
+    if (!fab_list_is_empty(&ep->lent)) {
+        loan = ep->out.capacity - (ep->out.position - loan_end(ep));
+        wanted = loan < wanted ? loan : wanted;
+    }
+    return wanted;
+}
+
 static enum fab_status arm(struct xp_wire *wire)
 {
     wire->look_at_sockets = true;
     FAB_LIST_EACH(node, after, &wire->eps)
     {
         struct xp_ep *ep = fab_list_object(node, struct xp_ep, link);
-        bool waits_for_room = ep->stalled || !fab_list_is_empty(&ep->sends);
+        uint64_t wanted = room_wanted(ep);
 
         if (ep->closing || (ep->hung && !ep->told_failed))
             return FAB_ERR_AGAIN;
         if (ep->hung)
             continue;
-        if (!xp_ring_reader_sleeps(&ep->in))
+        if (ep->borrowed || !xp_ring_reader_sleeps(&ep->in))
             return FAB_ERR_AGAIN;
-        if (waits_for_room &&
-            !xp_ring_writer_sleeps(&ep->out,
-                                   ep->stalled ? SHM_CAPACITY_BYTES / 2 + 1 : SHM_RECORD_BYTES))
+        if (wanted != UINT64_MAX && !xp_ring_writer_sleeps(&ep->out, wanted))
             return FAB_ERR_AGAIN;
     }
     return FAB_OK;

@@ -6,7 +6,9 @@
 
 #include <sys/un.h>
 
+#include "base/map.h"
 #include "base/mutex.h"
+#include "base/vec.h"
 #include "ucx-transport/xp_backend.h"
 #include "ucx-transport/xp_ring.h"
 
@@ -14,14 +16,23 @@ enum {
     SHM_CAPACITY_BYTES = 4 << 20, /* of each ring; above the largest frame */
     SHM_RING_BYTES = XP_RING_HEAD_BYTES + SHM_CAPACITY_BYTES,
     SHM_FRAME_BODY_MAX_BYTES = XP_MESSAGE_MAX_BYTES + (64 << 10),
-    SHM_STEP_BYTES = 256 << 10, /* of a chunk at a time, so that both ends copy at once */
-    SHM_STRANGERS_MAX = 64,     /* sockets that have not said who they are */
-    SHM_SOCKET_TURNS = 64,      /* busy turns between looks at the sockets */
+    SHM_STEP_BYTES = 256 << 10,    /* of a chunk at a time, so that both ends copy at once */
+    SHM_LOAN_STEP_BYTES = 1 << 20, /* of a lent chunk between looks at the other endpoints */
+    SHM_STRANGERS_MAX = 64,        /* sockets that have not said who they are */
+    SHM_SOCKET_TURNS = 64,         /* busy turns between looks at the sockets */
 };
 
 /* What stands before each record in a ring, 16 bytes little-endian: kind u16, header u16, 0 u32,
- * body u64. Header and body are filled up to 16. */
-enum { SHM_RECORD_BYTES = 16, SHM_RECORD_FRAME = 1, SHM_RECORD_CHUNK = 2 };
+ * body u64. Header and body are filled up to 16. In place of the body a lent chunk has 16 bytes: id
+ * u64 of registered memory and offset u64 in it. Its record is released, and the memory is the
+ * sender's again, when the receiver has copied the bytes from there. */
+enum {
+    SHM_RECORD_BYTES = 16,
+    SHM_RECORD_FRAME = 1,
+    SHM_RECORD_CHUNK = 2,
+    SHM_RECORD_LENT = 3,
+    SHM_LOAN_BYTES = 16,
+};
 
 /* Messages on the socket: one byte of kind, then the struct; a descriptor beside where said. */
 enum shm_word {
@@ -46,15 +57,14 @@ struct shm_memory {
     struct fab_list link; /* wire->memories */
     struct xp_wire *wire;
     struct shm_memory_word word;
-    int fd; /* read-only unless peers may write */
+    const char *address; /* here */
+    int fd;              /* read-only unless peers may write */
 };
 
-/* A peer's registered memory. */
+/* A peer's registered memory, mapped. */
 struct shm_view {
-    struct fab_list link; /* ep->views */
     struct shm_memory_word word;
-    int fd;
-    void *mapped; /* NULL until first used */
+    void *mapped;
 };
 
 struct shm_stranger {
@@ -77,9 +87,16 @@ struct xp_ep {
     struct fab_list sends; /* chunks; the first is being written */
     uint64_t sent_bytes;   /* of its body; its record is written */
     bool record_written;
+    struct fab_list lent;         /* chunks whose bytes the peer still has to copy, oldest first */
     uint64_t body_left, pad_left; /* of the incoming chunk */
     struct xp_landing *landing;   /* where it goes; NULL: nowhere */
-    struct fab_list views;        /* wire->lock */
+    bool borrowed;                /* it lies in memory of the peer: */
+    uint64_t loan_id, loan_offset;
+    /* wire->lock: */
+    struct fab_map views;   /* id -> struct shm_view */
+    struct fab_map told;    /* id -> struct shm_memory that the peer knows */
+    struct fab_vec forgets; /* ids that it shall forget */
+    bool behind;            /* its socket was full: not all is said */
 };
 
 struct xp_wire {
@@ -117,11 +134,17 @@ FAB_NODISCARD enum fab_status shm_connect(struct xp_wire *wire, const uint8_t *a
                                           size_t address_bytes, void *owner, struct xp_ep **ep_out,
                                           struct fab_err *err);
 void shm_stranger_free(struct shm_stranger *stranger);
+void shm_ep_hear(struct xp_ep *ep);                 /* what is on its socket now */
+void shm_watch_room(struct xp_ep *ep, bool wanted); /* an event when its socket has room */
 bool shm_say(int fd, enum shm_word word, const struct shm_memory_word *memory, int passed_fd);
 
 /* xp_shm_memory.c */
-void shm_memory_tell_all_locked(struct xp_ep *ep); /* to a peer that has proved its key */
-void shm_view_add(struct xp_ep *ep, const struct shm_memory_word *word, int fd); /* takes fd */
+void shm_memory_tell_locked(struct xp_ep *ep); /* all that a proved peer does not know yet */
+/* Whether the peer knows the memory that holds these bytes, and where they are in it. */
+bool shm_memory_lends(struct xp_ep *ep, const struct xp_buffer *bytes, uint64_t *id_out,
+                      uint64_t *offset_out);
+void shm_view_add(struct xp_ep *ep, const struct shm_memory_word *word,
+                  int fd); /* fd is borrowed */
 void shm_view_forget(struct xp_ep *ep, uint64_t id);
 void shm_views_free(struct xp_ep *ep);
 enum fab_status shm_mem_register(struct xp_wire *wire, const struct xp_mem_config *config,

@@ -83,6 +83,14 @@ static bool watch(struct xp_wire *wire, int fd, uint32_t events, struct shm_sour
     return epoll_ctl(wire->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
+void shm_watch_room(struct xp_ep *ep, bool wanted)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | (wanted ? EPOLLOUT : 0),
+                                .data.ptr = &ep->source};
+
+    (void)epoll_ctl(ep->wire->epoll_fd, EPOLL_CTL_MOD, ep->fd, &event);
+}
+
 enum fab_status shm_listen(struct xp_wire *wire, struct fab_err *err)
 {
     enum { BACKLOG = 128 };
@@ -270,7 +278,7 @@ static void hear_stranger(struct xp_wire *wire, struct shm_stranger *stranger)
 
 /* ---------------------------------------------------------------- peers */
 
-static void hear_ep(struct xp_ep *ep)
+void shm_ep_hear(struct xp_ep *ep)
 {
     uint8_t bytes[MESSAGE_BYTES];
     struct shm_memory_word word;
@@ -282,13 +290,23 @@ static void hear_ep(struct xp_ep *ep)
         /* Only who has proved the key may give us memory. */
         if (bytes[0] == SHM_WORD_MEMORY && got == MESSAGE_BYTES && passed_fd >= 0 && ep->owner)
             shm_view_add(ep, &word, passed_fd);
-        else if (passed_fd >= 0)
+        if (passed_fd >= 0)
             (void)close(passed_fd);
         if (bytes[0] == SHM_WORD_FORGET && got == MESSAGE_BYTES)
             shm_view_forget(ep, word.id);
     }
     if (got == 0)
         shm_ep_hung(ep);
+}
+
+static void hear_or_tell(struct xp_ep *ep, uint32_t events)
+{
+    if (events & EPOLLOUT) {
+        fab_mutex_lock(&ep->wire->lock);
+        shm_memory_tell_locked(ep);
+        fab_mutex_unlock(&ep->wire->lock);
+    }
+    shm_ep_hear(ep);
 }
 
 bool shm_sockets_look(struct xp_wire *wire)
@@ -313,7 +331,7 @@ bool shm_sockets_look(struct xp_wire *wire)
             if (source == &ep->death_source)
                 shm_ep_hung(ep);
             else
-                hear_ep(ep);
+                hear_or_tell(ep, events[i].events);
             break;
         }
         }

@@ -185,6 +185,103 @@ static void window(struct end *owner, struct end *peer, bool writable)
     (void)close(fd);
 }
 
+/* Where a lent chunk goes; the source changes when it is offered. */
+struct loan {
+    struct end *end;
+    uint8_t *source, *target;
+};
+
+static enum fab_status loan_place(void *user, struct xp_chunk *chunk)
+{
+    struct loan *loan = user;
+
+    loan->source[chunk->offset] ^= 0xff;
+    chunk->address = loan->target + chunk->offset;
+    return FAB_OK;
+}
+
+static void loan_done(void *user, enum fab_status status)
+{
+    transfer_done(((struct loan *)user)->end, status);
+}
+
+static const struct xp_bulk_ops loan_ops = {.place = loan_place, .done = loan_done};
+
+static void *memfd_map(size_t size_bytes, int *fd_out)
+{
+    void *address;
+
+    *fd_out = memfd_create("test-loan", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    CHECK_EQ(ftruncate(*fd_out, (off_t)size_bytes), 0);
+    CHECK_EQ(fcntl(*fd_out, F_ADD_SEALS, F_SEAL_SHRINK), 0);
+    address = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, *fd_out, 0);
+    return address == MAP_FAILED ? NULL : address;
+}
+
+/* What the sender has registered goes through no ring: the receiver copies it when it has a place,
+ * so it gets what is written until then. */
+static void lend(struct end *from, struct end *to, uint64_t id, size_t size_bytes)
+{
+    struct xp_mem_config config = {.size_bytes = size_bytes};
+    struct loan loan = {.end = to, .target = calloc(1, size_bytes)};
+    uint32_t before[2] = {from->transfers_done, to->transfers_done};
+    struct xp_bulk bulk = {.id = id, .size_bytes = size_bytes, .ops = &loan_ops, .user = &loan};
+    struct xp_transfer *transfer;
+    struct xp_mem *mem = NULL;
+
+    CHECK_CASE("%zu bytes lent", size_bytes);
+    config.address = loan.source = memfd_map(size_bytes, &config.fd);
+    if (!CHECK(loan.source && loan.target) ||
+        !CHECK_EQ(xp_mem_register(from->node, &config, &mem, NULL), FAB_OK))
+        return;
+    for (size_t i = 0; i < size_bytes; i++)
+        loan.source[i] = (uint8_t)(i * 7 + i / 4096);
+    CHECK_EQ(xp_bulk_receive(to->conn, &bulk, &transfer, NULL), FAB_OK);
+    bulk.ops = &bulk_ops;
+    bulk.user = from;
+    bulk.base = loan.source;
+    bulk.mem = mem;
+    CHECK_EQ(xp_bulk_send(from->conn, &bulk, &transfer, NULL), FAB_OK);
+    wait_for(from, &from->transfers_done, before[0] + 1);
+    wait_for(to, &to->transfers_done, before[1] + 1);
+    CHECK_EQ(from->transfers_failed + to->transfers_failed, 0);
+    CHECK_MEM(loan.target, loan.source, size_bytes);
+    CHECK_EQ(loan.target[0], 0xff);
+    xp_mem_unregister(mem);
+    (void)munmap(loan.source, size_bytes);
+    (void)close(config.fd);
+    free(loan.target);
+}
+
+/* More than a socket holds at once: none is forgotten. */
+static void many_windows(struct end *owner, struct end *peer)
+{
+    enum { COUNT = 300, SIZE = 4096 };
+    struct xp_mem_config config = {.size_bytes = SIZE};
+    static struct xp_mem *mems[COUNT];
+    struct xp_reply reply;
+
+    CHECK_CASE("%d windows", COUNT);
+    config.address = memfd_map(SIZE, &config.fd);
+    if (!CHECK(config.address != NULL))
+        return;
+    for (int i = 0; i < COUNT; i++)
+        CHECK_EQ(xp_mem_register(owner->node, &config, &mems[i], NULL), FAB_OK);
+    for (int i = 0; i < COUNT; i++) {
+        while (!xp_mem_view(peer->conn, xp_mem_id(mems[i]), 0, SIZE, false))
+            CHECK_EQ(xp_call(owner->conn, OP_ECHO, NULL, 0, NULL, 0, &reply), FAB_OK);
+    }
+    for (int i = 0; i < COUNT; i++) {
+        uint64_t id = xp_mem_id(mems[i]);
+
+        xp_mem_unregister(mems[i]);
+        while (xp_mem_view(peer->conn, id, 0, SIZE, false))
+            CHECK_EQ(xp_call(owner->conn, OP_ECHO, NULL, 0, NULL, 0, &reply), FAB_OK);
+    }
+    (void)munmap(config.address, SIZE);
+    (void)close(config.fd);
+}
+
 static void two_nodes(const char *folder)
 {
     static struct end one, other;
@@ -217,6 +314,9 @@ static void two_nodes(const char *folder)
         copy(&one, &other, i + 1, sizes[i]);
         copy(&other, &one, i + 1, sizes[i]);
     }
+    lend(&one, &other, 100, 100000);
+    lend(&other, &one, 100, BIG_BYTES);
+    many_windows(&one, &other);
     window(&one, &other, true);
     window(&one, &other, false);
     close_end(&one);
@@ -352,6 +452,8 @@ static void visit(const struct xp_wire_address *address, uint32_t seed)
             memcpy(data, "\1\0\20\0\0\0\0\0\100\0\0\0\0\0\0\0", 16); /* a frame's record */
         if (seed % 3 == 1)
             memcpy(data, "\2\0\120\0\0\0\0\0\0\0\100\0\0\0\0\0", 16); /* a chunk's */
+        if (seed % 6 == 2)
+            memcpy(data, "\3\0\120\0\0\0\0\0\0\0\100\0\0\0\0\0", 16); /* a lent one's */
         atomic_store(&ring->written, seed % 4 == 3 ? UINT64_MAX - seed : seed * 97 % 4096);
         (void)munmap(ring, (size_t)size);
     }
@@ -438,6 +540,19 @@ static void test_ring(void)
     xp_ring_read(&reader, NULL, 1);
     CHECK(xp_ring_release(&reader));
     CHECK(!xp_ring_writer_sleeps(&writer, CAPACITY));
+    CHECK_CASE("what is read and released");
+    xp_ring_write(&writer, bytes, 10);
+    CHECK(!xp_ring_publish(&writer));
+    CHECK(!xp_ring_is_read(&writer, writer.position));
+    CHECK(xp_ring_is_read(&writer, writer.position - 10));
+    CHECK_EQ(xp_ring_available(&reader), 10);
+    xp_ring_read(&reader, NULL, 10);
+    CHECK(!xp_ring_is_read(&writer, writer.position));
+    CHECK(!xp_ring_release(&reader));
+    CHECK(xp_ring_is_read(&writer, writer.position));
+    CHECK(!xp_ring_is_closed(&reader));
+    xp_ring_close(&writer);
+    CHECK(xp_ring_is_closed(&reader));
     CHECK_CASE("positions that cannot be");
     atomic_store(&writer.shared->written, writer.position + CAPACITY + 1);
     CHECK_EQ(xp_ring_available(&reader), 0);
