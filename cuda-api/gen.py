@@ -16,7 +16,11 @@ import sys
 from generator import (check, emit_coverage, emit_exports, emit_names, emit_types, emit_wire, header,
                        model, wire)
 
-EMITTERS = {"coverage": emit_coverage, "names": emit_names, "types": emit_types, "wire": emit_wire,
+EMITTERS = {"coverage": emit_coverage, "names": emit_names, "types": emit_types,
+            "wire": emit_wire.Messages("wire", "cuda-api/wire/wire.toml",
+                                       "the messages between a client process and a gpu-worker"),
+            "session": emit_wire.Messages("sesm", "session/messages.toml",
+                                          "the messages of the attach protocol"),
             "softcuda": emit_exports.Face("softcuda", "soft", "soft_call", "softcuda/driver"),
             "client": emit_exports.Face("client", "cudac", "cudac_call", "cuda-client")}
 

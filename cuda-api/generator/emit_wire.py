@@ -1,37 +1,50 @@
 # SPDX-License-Identifier: Apache-2.0
-"""wire.h and wire.c: structs, encoders and decoders of the messages in ../wire/wire.toml."""
+"""Structs, encoders and decoders of a set of messages, such as ../wire/wire.toml."""
+import dataclasses
 import pathlib
+import re
 
 from . import ctext, wire
 
-FOLDER = pathlib.Path(__file__).parent.parent / "wire"
+ROOT = pathlib.Path(__file__).parent.parent.parent
 
 
-def outputs(_description):
-    return ["wire.h", "wire.c"]
+@dataclasses.dataclass
+class Messages:
+    prefix: str  # of all names, and the name of the files
+    source: str  # the description, from the root of the tree
+    title: str   # "the messages between ..."
 
+    def outputs(self, _description):
+        return [f"{self.prefix}.h", f"{self.prefix}.c"]
 
-def emit(_description):
-    described = wire.load(FOLDER)
-    records = []
-    for message in described.messages:
-        records.append((message, message.request))
-        if message.reply:
-            records.append((message, message.reply))
-    ops = "\n".join(f"    WIRE_{m.name.upper()} = {m.op}," for m in described.messages)
-    structs = "\n\n".join(_struct(s) for s in described.structs)
-    bodies = "\n\n".join(_struct(r) for _, r in records)
-    protos = "\n".join(_prototypes(r) for _, r in records)
-    values = {"protocol": described.protocol, "hash": f"UINT64_C({described.hash:#x})",
-              "words": _words(described.words), "ops": ops, "structs": structs, "bodies": bodies,
-              "prototypes": protos, "fixed_max": max(r.bytes for _, r in records),
-              "tails_max": wire.TAILS_MAX}
-    return {"wire.h": ctext.template("wire.h.in", **values),
-            "wire.c": ctext.template(
-                "wire.c.in", asserts="\n".join(_assert(s) for s in described.structs),
-                codecs="\n\n".join(_fixed(r) + _put(r) + "\n\n" + _get(r) for _, r in records),
-                checks="\n\n".join(_check(r) for _, r in records),
-                rows="\n".join(_row(m) for m in described.messages))}
+    def emit(self, _description):
+        described = wire.load(ROOT / self.source)
+        records = []
+        for message in described.messages:
+            records.append(message.request)
+            if message.reply:
+                records.append(message.reply)
+        ops = "\n".join(f"    WIRE_{m.name.upper()} = {m.op}," for m in described.messages)
+        values = {"protocol": described.protocol, "hash": f"UINT64_C({described.hash:#x})",
+                  "source": self.source, "title": self.title,
+                  "words": _words(described.words), "ops": ops,
+                  "structs": "\n\n".join(_struct(s) for s in described.structs),
+                  "bodies": "\n\n".join(_struct(r) for r in records),
+                  "prototypes": "\n".join(_prototypes(r) for r in records),
+                  "fixed_max": max(r.bytes for r in records), "tails_max": wire.TAILS_MAX}
+        header = ctext.template("wire.h.in", **values)
+        code = ctext.template(
+            "wire.c.in", asserts="\n".join(_assert(s) for s in described.structs),
+            codecs="\n\n".join(_fixed(r) + _put(r) + "\n\n" + _get(r) for r in records),
+            checks="\n\n".join(_check(r) for r in records),
+            rows="\n".join(_row(m) for m in described.messages))
+        return {f"{self.prefix}.h": self._renamed(header), f"{self.prefix}.c": self._renamed(code)}
+
+    def _renamed(self, text):
+        text = re.sub(r"\bwire_", f"{self.prefix}_", text)
+        text = re.sub(r"WIRE_", f"{self.prefix.upper()}_", text)
+        return re.sub(r"\bwire\.(h|c)\b", rf"{self.prefix}.\1", text)
 
 
 def _words(words):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The messages between client and worker, as ../wire/wire.toml describes them, checked.
+"""A set of messages, as ../wire/wire.toml describes those between client and worker, checked.
 
 The C structs have no hidden padding: a field that is not naturally aligned is refused.
 """
@@ -59,12 +59,12 @@ class Wire:
     words: dict
 
 
-def load(folder):
-    text = (folder / "wire.toml").read_bytes()
+def load(path):
+    text = path.read_bytes()
     data = tomllib.loads(text.decode("utf-8"))
     sizes = {name: (size, size) for name, (_, size) in SCALARS.items()}
     structs = []
-    for raw in data["struct"]:
+    for raw in data.get("struct", []):
         fields, size, align = _layout(raw["name"], raw["fields"], sizes)
         if size % align:
             raise WireError(f"struct {raw['name']}: {size} bytes are no multiple of {align}")
@@ -78,7 +78,7 @@ def load(folder):
         messages.append(_message(raw, sizes))
     _check(messages)
     digest = int.from_bytes(hashlib.sha256(text).digest()[:8], "little")
-    return Wire(data["protocol"], digest, structs, messages, data["words"])
+    return Wire(data["protocol"], digest, structs, messages, data.get("words", {}))
 
 
 def _layout(name, raw_fields, sizes):
