@@ -53,6 +53,9 @@ struct cudac_worker *cudac_worker_at(uint32_t index);
 uint32_t cudac_worker_index(const struct cudac_worker *worker);
 struct xp_conn *cudac_worker_conn(const struct cudac_worker *worker);
 bool cudac_worker_is_same_host(const struct cudac_worker *worker);
+/* For connections between workers: its transport address, and whether two are on one host. */
+const uint8_t *cudac_worker_address(const struct cudac_worker *worker, size_t *size_bytes_out);
+bool cudac_workers_share_host(const struct cudac_worker *one, const struct cudac_worker *other);
 /* CUDA_SUCCESS, or CUDA_ERROR_DEVICE_UNAVAILABLE for ever. */
 CUresult cudac_worker_state(const struct cudac_worker *worker);
 
