@@ -2,43 +2,19 @@
  * The transport over two real rails (rack.sh): both carry, one is cut, the peer is killed, a link
  * falls silent, a rail comes back. Run as `rack.sh run 2 test_rack_transport`.
  */
-#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "perf/xp-peer.h"
+#include "tests/rack/rack_link.h"
 #include "tests/support/check.h"
 
 enum { MIB = 1 << 20, NS_PER_S = 1000000000, LIMIT_S = 40 };
 
 static char netns[64];
 static const struct ucx_place here = {.devices = {"rail0", "rail1"}, .spin_us = 20};
-
-/* The port of a host's link on its switch: for both ends the wire is cut, no interface of theirs
- * changes but for the carrier on the host's own side. */
-static bool set_link(unsigned rail, unsigned host, bool up)
-{
-    pid_t pid = fork();
-    int status = 1;
-
-    if (pid == 0) {
-        char space[64], port[16];
-        int fd;
-
-        (void)snprintf(space, sizeof(space), "%s/switch%u.net", getenv("RACK_RUN"), rail);
-        (void)snprintf(port, sizeof(port), "p%u", host);
-        fd = open(space, O_RDONLY | O_CLOEXEC);
-        if (fd < 0 || setns(fd, CLONE_NEWNET) != 0)
-            _exit(1);
-        (void)execlp("ip", "ip", "link", "set", port, up ? "up" : "down", (char *)NULL);
-        _exit(1);
-    }
-    return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
-}
 
 static bool open_pair(struct ucx_peer *peer, struct ucx_link *link)
 {
@@ -181,14 +157,14 @@ static void cut_in_the_middle(bool to_peer)
         ucx_bulk_start(&flight, &link, to_peer, bytes,
                        &(struct ucx_bulk_args){10 + round, SIZE, 21 + round});
         CHECK(wait_for(victim_has_carried, &link));
-        CHECK(set_link(victim, 2, false));
+        CHECK(rack_set_link(victim, 2, false));
         cut_ns = fab_clock_now_ns(fab_clock_real());
         CHECK(ucx_bulk_wait(&flight));
         say_ms("cut to end of transfer", cut_ns);
         CHECK(wait_for(victim_is_down, &link));
         CHECK_EQ(xp_call(link.conn, UCX_OP_COUNT, NULL, 0, NULL, 0, &reply), FAB_OK);
         say_ms("cut to a call", cut_ns);
-        CHECK(set_link(victim, 2, true));
+        CHECK(rack_set_link(victim, 2, true));
         cut_ns = fab_clock_now_ns(fab_clock_real());
         CHECK(wait_for(both_are_up, &link));
         say_ms("link to rail", cut_ns);
@@ -219,13 +195,13 @@ static void test_silent_and_back(void)
     if (!open_pair(&peer, &link))
         return;
     CHECK_CASE("both links fall silent while idle");
-    CHECK(set_link(0, 2, false));
-    CHECK(set_link(1, 2, false));
+    CHECK(rack_set_link(0, 2, false));
+    CHECK(rack_set_link(1, 2, false));
     cut_ns = fab_clock_now_ns(fab_clock_real());
     CHECK(wait_for(is_silent, &link));
     say_ms("silent noticed", cut_ns);
     CHECK_CASE("a call waits and is answered when a link is back");
-    CHECK(set_link(1, 2, true));
+    CHECK(rack_set_link(1, 2, true));
     cut_ns = fab_clock_now_ns(fab_clock_real());
     CHECK_EQ(xp_call(link.conn, UCX_OP_COUNT, NULL, 0, NULL, 0, &reply), FAB_OK);
     say_ms("link to answer", cut_ns);
@@ -233,7 +209,7 @@ static void test_silent_and_back(void)
     CHECK_EQ(link.losts, 0);
     ucx_link_close(&link);
     CHECK_EQ(ucx_peer_stop(&peer), 0);
-    CHECK(set_link(0, 2, true));
+    CHECK(rack_set_link(0, 2, true));
 }
 
 static void test_killed_peer(void)
