@@ -327,37 +327,45 @@ static void test_cut_in_the_middle(void)
     free(bytes);
 }
 
-/* A link that stays away: the rail is dialled in vain while the other one works on. */
+/* The other rail works on while the victim is dialled in vain. */
+static void stay_dead(struct ucx_link *link, uint8_t *bytes, uint64_t size_bytes, uint64_t first_id)
+{
+    enum { DEAD_MS = 12000 }; /* twice stall_first_ns, after which a dial is given up */
+    uint64_t since_ms = now_ms();
+
+    for (uint64_t id = first_id; now_ms() < since_ms + DEAD_MS; id++)
+        CHECK(ucx_bulk(link, id % 2, bytes, &(struct ucx_bulk_args){id, size_bytes, id}));
+    CHECK(victim_is_down(link));
+}
+
 static void test_dead_for_long(void)
 {
-    enum {
-        SIZE = 8 * MIB,
-        DEAD_MS = 12000
-    }; /* twice stall_first_ns, after which a dial is given up */
+    enum { SIZE = 8 * MIB, IDS = 1000 };
+    static const struct cut_row rows[] = {{"rail 1 here", 1, 1, true},
+                                          {"rail 0 there", 0, 2, true}};
     uint8_t *bytes = malloc(2 * SIZE);
     struct ucx_peer peer;
     struct ucx_link link;
-    struct ucx_flight flight;
-    uint64_t since_ms;
 
     if (!CHECK(bytes) || !open_pair(&peer, &link, &both))
         return;
-    victim = 1;
-    if (!cut_in_the_middle(&link, &flight, true, bytes, &(struct ucx_bulk_args){1, 2 * SIZE, 31},
-                           1))
-        return;
-    since_ms = now_ms();
-    CHECK(ucx_bulk_wait(&flight));
-    for (unsigned i = 2; now_ms() < since_ms + DEAD_MS; i++) {
-        CHECK_CASE("transfer %u", i);
-        CHECK(ucx_bulk(&link, i % 2, bytes, &(struct ucx_bulk_args){i, SIZE, 31 + i}));
+    for (unsigned i = 0; i < FAB_ARRAY_LEN(rows); i++) {
+        struct ucx_flight flight;
+        uint64_t since_ms, id = 1 + i * IDS;
+
+        CHECK_CASE("%s", rows[i].label);
+        (void)puts(rows[i].label);
+        victim = rows[i].victim;
+        if (!cut_in_the_middle(&link, &flight, rows[i].to_peer, bytes,
+                               &(struct ucx_bulk_args){id, 2 * SIZE, id}, rows[i].guest))
+            return;
+        CHECK(ucx_bulk_wait(&flight));
+        stay_dead(&link, bytes, SIZE, id + 1);
+        CHECK(set_link(rows[i].guest, victim, true));
+        since_ms = now_ms();
+        CHECK(wait_for(both_are_up, &link));
+        say_ms("link to rail", since_ms);
     }
-    CHECK_CASE("back");
-    CHECK(victim_is_down(&link));
-    CHECK(set_link(1, victim, true));
-    since_ms = now_ms();
-    CHECK(wait_for(both_are_up, &link));
-    say_ms("link to rail", since_ms);
     close_pair(&peer, &link);
     free(bytes);
 }
