@@ -121,6 +121,9 @@ static bool pump_ready(struct xp_slot *slot)
     fab_list_init(&taken);
     fab_mutex_lock(&slot->ready_lock);
     atomic_store_explicit(&slot->any_ready, false, memory_order_relaxed);
+    /* The timers may have been looked at since a fresh leg set them, without the leg. */
+    if (!fab_list_is_empty(&slot->fresh))
+        xp_engine_timer(slot->engine, slot->engine->now_ns);
     splice(&slot->legs, &slot->fresh);
     splice(&taken, &slot->ready);
     fab_mutex_unlock(&slot->ready_lock);
