@@ -177,16 +177,6 @@ enum fab_status xp_signal(struct xp_conn *conn, uint32_t op, const struct iovec 
 
 /* ---------------------------------------------------------------- waiting */
 
-/* Turns the control engine if nobody else does; false if somebody does. */
-static bool help(struct xp_engine *engine)
-{
-    if (pthread_mutex_trylock(&engine->run.raw) != 0)
-        return false;
-    (void)xp_engine_turn(engine);
-    (void)pthread_mutex_unlock(&engine->run.raw);
-    return true;
-}
-
 struct waiting_call {
     struct xp_call call;
     struct xp_conn *conn;
@@ -213,6 +203,15 @@ static void waiting_done(struct xp_call *call, const struct xp_reply *reply)
     fab_mutex_unlock(&conn->lock);
 }
 
+static void help_until_done(struct xp_engine *engine, atomic_bool *is_done)
+{
+    uint64_t now_ns = xp_engine_help(engine);
+    uint64_t until_ns = fab_deadline_ns(now_ns, engine->node->spin_ns);
+
+    while (!atomic_load_explicit(is_done, memory_order_acquire) && now_ns < until_ns)
+        now_ns = xp_engine_help(engine);
+}
+
 enum fab_status xp_call(struct xp_conn *conn, uint32_t op, const struct iovec *parts,
                         size_t part_count, void *reply_bytes, size_t capacity_bytes,
                         struct xp_reply *reply_out)
@@ -222,18 +221,24 @@ enum fab_status xp_call(struct xp_conn *conn, uint32_t op, const struct iovec *p
                                    .reply_bytes = reply_bytes,
                                    .capacity_bytes = capacity_bytes,
                                    .reply_out = reply_out};
-    struct xp_node *node = conn->node;
+    const struct xp_node *node = conn->node;
+    struct xp_engine *control = &conn->node->engines[0];
     enum fab_status status;
-    uint64_t spin_until_ns;
 
+    if (xp_node_is_foreign(node))
+        return FAB_ERR_STALE;
+    if (node->spin_ns)
+        xp_engine_help_start(control);
     status = xp_call_start(conn, op, parts, part_count, &waiting.call);
+    if (status == FAB_OK && node->spin_ns)
+        help_until_done(control, &waiting.is_done);
+    if (node->spin_ns)
+        xp_engine_help_stop(control);
     if (status != FAB_OK)
         return status;
-    spin_until_ns = fab_deadline_ns(fab_clock_now_ns(node->clock), node->spin_ns);
-    while (!atomic_load_explicit(&waiting.is_done, memory_order_acquire) &&
-           fab_clock_now_ns(node->clock) < spin_until_ns)
-        (void)help(&node->engines[0]);
-    xp_engine_wake(&node->engines[0]);
+    if (atomic_load_explicit(&waiting.is_done, memory_order_acquire))
+        return reply_out->carried;
+    xp_engine_wake(control);
     fab_mutex_lock(&conn->lock);
     while (!atomic_load_explicit(&waiting.is_done, memory_order_acquire))
         fab_mutex_wait(&conn->lock, &conn->changed);

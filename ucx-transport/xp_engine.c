@@ -18,16 +18,28 @@
 #include "ucx-transport/xp_int.h"
 #include "ucx-transport/xp_numa.h"
 
+enum { STAND_BY_NS = 100000 }; /* so long after the last help a thread of ours takes over */
+
 /* ---------------------------------------------------------------- asking for a turn; any thread */
+
+static bool has_work(struct xp_engine *engine)
+{
+    bool any = atomic_load(&engine->work) || atomic_load(&engine->stop);
+
+    for (uint32_t i = 0; i < engine->slot_count && !any; i++)
+        any = atomic_load_explicit(&engine->slots[i]->any_ready, memory_order_relaxed);
+    return any;
+}
 
 void xp_engine_wake(struct xp_engine *engine)
 {
     uint64_t one = 1;
 
-    /* Pairs with the fence in sleep_until_event(): either the sleeper sees the work or we see it
-     * asleep. */
+    /* Pairs with the fences in sleep_until_event() and xp_engine_help_stop(): either the sleeper or
+     * helper sees the work, or we see it asleep or gone. */
     atomic_thread_fence(memory_order_seq_cst);
-    if (engine->wake_fd >= 0 && atomic_load(&engine->asleep))
+    if (engine->wake_fd >= 0 && atomic_load_explicit(&engine->asleep, memory_order_relaxed) &&
+        atomic_load_explicit(&engine->helpers, memory_order_relaxed) == 0)
         (void)!write(engine->wake_fd, &one, sizeof(one)); /* full: it will wake anyway */
 }
 
@@ -210,7 +222,9 @@ bool xp_engine_turn(struct xp_engine *engine)
         for (uint32_t i = 0; i < engine->slot_count; i++)
             next_ns = earlier(next_ns, slot_timers(engine->slots[i], now_ns));
     }
-    if (engine->control && (atomic_exchange(&engine->work, false) || is_due)) {
+    if (engine->control && ((atomic_load_explicit(&engine->work, memory_order_relaxed) &&
+                             atomic_exchange(&engine->work, false)) ||
+                            is_due)) {
         did = true;
         next_ns = earlier(next_ns, turn_conns(engine->node, now_ns));
     }
@@ -231,21 +245,37 @@ uint64_t xp_engine_deadline_ns(const struct xp_engine *engine)
     return next_ns;
 }
 
-/* ---------------------------------------------------------------- the thread */
+/* ---------------------------------------------------------------- help */
 
-static bool has_work(struct xp_engine *engine)
+void xp_engine_help_start(struct xp_engine *engine)
 {
-    bool any = atomic_load(&engine->work) || atomic_load(&engine->stop);
-
-    for (uint32_t i = 0; i < engine->slot_count && !any; i++) {
-        struct xp_slot *slot = engine->slots[i];
-
-        fab_mutex_lock(&slot->ready_lock);
-        any = !fab_list_is_empty(&slot->ready) || !fab_list_is_empty(&slot->fresh);
-        fab_mutex_unlock(&slot->ready_lock);
-    }
-    return any;
+    (void)atomic_fetch_add(&engine->helpers, 1);
 }
+
+uint64_t xp_engine_help(struct xp_engine *engine)
+{
+    uint64_t now_ns;
+
+    if (pthread_mutex_trylock(&engine->run.raw) != 0)
+        return fab_clock_now_ns(engine->node->clock);
+    (void)xp_engine_turn(engine);
+    now_ns = engine->now_ns;
+    atomic_store_explicit(&engine->helped,
+                          atomic_load_explicit(&engine->helped, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
+    (void)pthread_mutex_unlock(&engine->run.raw);
+    return now_ns;
+}
+
+void xp_engine_help_stop(struct xp_engine *engine)
+{
+    (void)atomic_fetch_sub(&engine->helpers, 1);
+    atomic_thread_fence(memory_order_seq_cst);
+    if (has_work(engine)) /* it woke nobody as long as we were there */
+        xp_engine_wake(engine);
+}
+
+/* ---------------------------------------------------------------- the thread */
 
 /* Arms every wire and lists what to wait for; false: an event is there already. */
 static bool arm(struct xp_engine *engine, struct pollfd *fds, nfds_t *count_out)
@@ -265,19 +295,24 @@ static bool arm(struct xp_engine *engine, struct pollfd *fds, nfds_t *count_out)
     return quiet;
 }
 
-static void sleep_until_event(struct xp_engine *engine)
+/* Waits for the next event; or, while others turn the engine, for a moment without arming what they
+ * look at themselves. */
+static void sleep_until_event(struct xp_engine *engine, bool stands_by)
 {
     enum { NS_PER_S = 1000000000 };
-    struct pollfd fds[1 + 2 * XP_RAILS_MAX];
+    struct pollfd fds[1 + 2 * XP_RAILS_MAX] = {{.fd = engine->wake_fd, .events = POLLIN}};
     struct timespec limit, *wait = NULL;
-    nfds_t count;
+    nfds_t count = 1;
     uint64_t drained, now_ns, due_ns;
 
     atomic_store(&engine->asleep, true);
     atomic_thread_fence(memory_order_seq_cst);
-    if (!has_work(engine) && arm(engine, fds, &count)) {
+    if (stands_by ? atomic_load(&engine->helpers) > 0 || !has_work(engine)
+                  : !has_work(engine) && arm(engine, fds, &count)) {
         now_ns = fab_clock_now_ns(engine->node->clock);
         due_ns = xp_engine_deadline_ns(engine);
+        if ((stands_by || atomic_load(&engine->helpers) > 0) && due_ns > now_ns + STAND_BY_NS)
+            due_ns = now_ns + STAND_BY_NS; /* they may be gone by then, or held up */
         if (due_ns != UINT64_MAX) {
             due_ns = due_ns > now_ns ? due_ns - now_ns : 0;
             limit = (struct timespec){.tv_sec = (time_t)(due_ns / NS_PER_S),
@@ -294,15 +329,21 @@ static void *engine_main(void *argument)
 {
     struct xp_engine *engine = argument;
     const struct xp_node *node = engine->node;
-    uint64_t busy_ns = 0, now_ns;
+    uint64_t busy_ns = 0, helped = 0, now_ns;
     struct fab_err err = {0};
 
     if (xp_numa_bind_thread(engine->numa_node, &err) != FAB_OK)
         fab_log_debug(node->log, "a thread of the transport is not beside its rail", "why %s",
                       err.text);
     while (!atomic_load(&engine->stop)) {
+        uint64_t helped_now = atomic_load_explicit(&engine->helped, memory_order_relaxed);
         bool did;
 
+        if (helped_now != helped) {
+            helped = helped_now;
+            sleep_until_event(engine, /* stands_by */ true);
+            continue;
+        }
         fab_mutex_lock(&engine->run);
         did = xp_engine_turn(engine);
         now_ns = engine->now_ns;
@@ -310,7 +351,7 @@ static void *engine_main(void *argument)
             busy_ns = now_ns;
         fab_mutex_unlock(&engine->run);
         if (!did && now_ns - busy_ns >= node->spin_ns)
-            sleep_until_event(engine);
+            sleep_until_event(engine, /* stands_by */ false);
     }
     return NULL;
 }

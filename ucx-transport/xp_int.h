@@ -73,6 +73,8 @@ struct xp_engine {
     uint64_t now_ns; /* of this turn */
     _Atomic uint64_t timer_ns;
     atomic_bool asleep, stop, work; /* work: connections want their turn (control) */
+    _Atomic uint32_t helpers;       /* application threads that turn it while they wait */
+    _Atomic uint64_t helped;        /* their turns, counted */
     int wake_fd;                    /* -1 on polled nodes */
     int numa_node;                  /* -1: anywhere */
     pthread_t thread;
@@ -314,6 +316,11 @@ static inline bool xp_node_is_foreign(const struct xp_node *node)
 bool xp_engine_turn(struct xp_engine *engine);               /* with run held */
 void xp_engine_wake(struct xp_engine *engine);               /* any thread */
 void xp_engine_timer(struct xp_engine *engine, uint64_t at); /* any: a turn is due then */
+/* A thread that waits turns the engine meanwhile, as often as it can; the engine's own then keeps
+ * out of the way. help() is one turn unless somebody else turns; it returns the time. */
+void xp_engine_help_start(struct xp_engine *engine);
+uint64_t xp_engine_help(struct xp_engine *engine);
+void xp_engine_help_stop(struct xp_engine *engine);
 void xp_leg_kick(struct xp_leg *leg);                        /* any: pump it */
 void xp_conn_work(struct xp_conn *conn);                     /* any: xp_conn_turn is due */
 /* With all signals blocked: they are the business of the program that we live in. An errno value.
