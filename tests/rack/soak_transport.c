@@ -134,21 +134,6 @@ static void set_links_up(void)
     }
 }
 
-/* In the middle of whatever is going on. */
-static void kill_peer(void)
-{
-    ucx_peer_kill(&soak.peer);
-    xp_conn_condemn(soak.link.conn, FAB_ERR_PEER_LOST, "killed");
-    for (size_t i = 0; i < FLIGHTS; i++) {
-        if (soak.flights[i].busy)
-            end_flight(&soak.flights[i], true);
-    }
-    count_events();
-    ucx_link_close(&soak.link);
-    set_links_up();
-    soak.kills++;
-}
-
 static bool peer_is_there(void)
 {
     siginfo_t death = {0};
@@ -159,6 +144,22 @@ static bool peer_is_there(void)
     defect("the peer ended by itself: %s %d", death.si_code == CLD_EXITED ? "exit" : "signal",
            death.si_status);
     return false;
+}
+
+/* In the middle of whatever is going on. */
+static void kill_peer(void)
+{
+    (void)peer_is_there();
+    ucx_peer_kill(&soak.peer);
+    xp_conn_condemn(soak.link.conn, FAB_ERR_PEER_LOST, "killed");
+    for (size_t i = 0; i < FLIGHTS; i++) {
+        if (soak.flights[i].busy)
+            end_flight(&soak.flights[i], true);
+    }
+    count_events();
+    ucx_link_close(&soak.link);
+    set_links_up();
+    soak.kills++;
 }
 
 static void end_session(void)
