@@ -100,7 +100,7 @@ struct ses_link {
 };
 
 struct ses_attach {
-    uint32_t row; /* of cuda-common/layout.h */
+    uint32_t row;           /* of cuda-common/layout.h */
     struct ses_link *links; /* worker_count of them; the client object's */
 };
 
@@ -142,7 +142,7 @@ void ses_client_close(struct ses_client *client);
 struct ses_worker;
 
 struct ses_prepare {
-    struct ses_node node; /* the worker's */
+    struct ses_node node;                 /* the worker's */
     struct ses_vgpu vgpus[SES_VGPUS_MAX]; /* that it will serve; .worker is this one */
     uint32_t vgpu_index[SES_VGPUS_MAX];   /* their numbers in the system */
     uint32_t vgpu_count;

@@ -288,6 +288,7 @@ static enum fab_status build(const struct device_file *file, struct device_model
     memset(models, 0, sizeof(*models));
     models->check_allocations = file->check_allocations;
     models->pageable_access = file->pageable_access;
+    models->first_place = (uint32_t)file->first_place;
     if (is_set(file->state))
         (void)snprintf(models->state_dir, sizeof(models->state_dir), "%s", file->state);
     else
@@ -302,6 +303,9 @@ static enum fab_status build(const struct device_file *file, struct device_model
         status = add_defaults(file, node, models, err);
     if (status == FAB_OK)
         status = check_unique(models, err);
+    if (status == FAB_OK && models->first_place + models->count > DEVICE_COUNT_MAX)
+        status = fab_err_set(err, FAB_ERR_RANGE, "first_place %u leaves room for %u devices",
+                             models->first_place, DEVICE_COUNT_MAX - models->first_place);
     if (status == FAB_OK)
         status = apply_links(file, models, err);
     return status;

@@ -56,7 +56,8 @@ struct device_models {
     struct device_model device[DEVICE_COUNT_MAX];
     uint32_t count;
     char state_dir[DEVICE_STATE_DIR_BYTES]; /* SOFTCUDA_STATE or the default */
-    bool pageable_access;                   /* kernels may touch all memory of the process */
+    uint32_t first_place;   /* of driver-made memory: device i has place first_place + i */
+    bool pageable_access;   /* kernels may touch all memory of the process */
     bool check_allocations; /* kernels may touch live allocations only, not whole blocks */
 };
 

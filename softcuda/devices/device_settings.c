@@ -110,8 +110,13 @@ static const struct fab_setting file_rows[] = {
      .help = "Which devices reach each other's memory directly: all, or those that links names."},
     {FILE_ROW("links", FAB_SETTING_LIST, links), .item = &link_schema, .max = 2016,
      .help = "Direct links between two devices."},
-    {FILE_ROW("node", FAB_SETTING_STRING, node), .max = 255,
+    {FILE_ROW("node", FAB_SETTING_STRING, node), .max = 255, .env = "SOFTCUDA_NODE",
      .help = "A name that makes derived UUIDs differ between machines."},
+    {FILE_ROW("first_place", FAB_SETTING_INT, first_place), .max = DEVICE_COUNT_MAX - 1,
+     .env = "SOFTCUDA_FIRST_PLACE",
+     .help = "Which of the 64 places for memory that the driver itself makes, such as module "
+             "variables, the first device has; the next devices follow. Devices of several "
+             "machines that one program uses need places that differ."},
     {FILE_ROW("state", FAB_SETTING_STRING, state), .max = DEVICE_STATE_DIR_BYTES - 48,
      .env = "SOFTCUDA_STATE",
      .help = "Directory of the accounts of device memory, shared by all processes that use these "

@@ -10,6 +10,7 @@
 #include "base/fault.h"
 #include "cuda-common/layout.h"
 #include "cuda-common/ranges.h"
+#include "softcuda/driver/device.h"
 
 #define GIB(n) (UINT64_C(n) << 30)
 
@@ -42,7 +43,7 @@ static struct cuc_span area_span(enum va_area area, int device)
         break;
     case VA_FIXED:
         span = r->fixed;
-        span.base += (uint64_t)device * span.bytes;
+        span.base += (soft_device_models()->first_place + (uint64_t)device) * span.bytes;
         break;
     case VA_PINNED:
         span = r->pinned;
@@ -73,7 +74,7 @@ bool va_is_ours(uint64_t address)
 
     for (size_t i = 0; i < sizeof(areas) / sizeof(areas[0]); i++) {
         const bool each = areas[i] == VA_SLICE || areas[i] == VA_FIXED;
-        const struct cuc_span span = area_span(areas[i], 0);
+        const struct cuc_span span = areas[i] == VA_FIXED ? row()->fixed : area_span(areas[i], 0);
 
         if (address >= span.base &&
             address - span.base < span.bytes * (each ? (uint64_t)va_device_max() : 1))

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * session/ses_broker.h - the middle of the attach protocol: clients on a unix socket, workers by
+ * socket pairs.
+ *
+ * The broker knows no GPUs and starts no process: its owner does both in `ops`. What the broker
+ * does is the protocol, its time limits, and evidence: it keeps a pidfd of every client and worker
+ * and tells each end when the other is gone. One thread turns it; nothing here blocks.
+ */
+#ifndef SESSION_SES_BROKER_H
+#define SESSION_SES_BROKER_H
+
+#include <sys/types.h>
+
+#include "session/ses.h"
+
+struct ses_broker;
+
+/* Who asks: from the socket (SO_PEERCRED). A pid of 0 or an overflow uid was refused already. */
+struct ses_peer {
+    pid_t pid;
+    uid_t uid;
+    gid_t gid;
+};
+
+/* One client process and its workers, as the owner names it: given to every call about it. */
+struct ses_broker_ops {
+    /* Which GPUs, rails and workers the client gets; *session_out is the owner's for the calls
+     * below. FAB_ERR_NOT_FOUND, FAB_ERR_DENIED ... with a sentence for the user. */
+    enum fab_status (*grant)(void *user, const struct ses_peer *peer, struct ses_grant *grant_out,
+                             void **session_out, struct fab_err *err);
+    /* Starts worker `index`, whose end of the socket pair is `fd` (to be inherited as
+     * FABRIC_WORKER_FD; the broker closes its copy). Fills the node that the worker lives on. */
+    enum fab_status (*start)(void *user, void *session, uint32_t index, int fd,
+                             struct ses_node *node_out, pid_t *pid_out, struct fab_err *err);
+    /* The rails between the client and worker `index`, nearest first; count 0: same host. NULL:
+     * rail i with rail i. */
+    uint32_t (*pairs)(void *user, void *session, uint32_t index, struct ses_pair *pairs_out);
+    /* A worker's process ended (reap it here); `why` is a sentence. May be NULL. */
+    void (*worker_ended)(void *user, void *session, uint32_t index, pid_t pid, const char *why);
+    /* The client and all its workers are gone: the session's last call. */
+    void (*ended)(void *user, void *session);
+};
+
+/* Listens at `path` (replaces a socket that nobody listens at; made with `mode`). `user` is handed
+ * to the ops; ops are kept. FAB_ERR_BUSY: somebody listens there. */
+FAB_NODISCARD enum fab_status ses_broker_create(const char *path, mode_t mode,
+                                                const struct ses_broker_ops *ops, void *user,
+                                                struct ses_broker **broker_out,
+                                                struct fab_err *err);
+/* Ends all sessions (workers are killed), unlinks the socket. Takes NULL. */
+void ses_broker_destroy(struct ses_broker *broker);
+
+/* Readable when ses_broker_turn() has something to do, but for its time limits: call it at least
+ * after ses_broker_wait_ms() (-1: no limit runs). */
+int ses_broker_fd(const struct ses_broker *broker);
+int ses_broker_wait_ms(const struct ses_broker *broker);
+void ses_broker_turn(struct ses_broker *broker);
+
+/* The lease of these sessions is over: clients hear it, workers are ended. NULL: all. */
+void ses_broker_revoke(struct ses_broker *broker, const void *session, const char *why);
+uint32_t ses_broker_session_count(const struct ses_broker *broker);
+
+#endif /* SESSION_SES_BROKER_H */
