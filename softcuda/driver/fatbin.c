@@ -14,92 +14,18 @@
 
 #include "base/alloc.h"
 #include "base/err.h"
+#include "cuda-common/fatbin.h"
 
-#define WRAPPER_MAGIC 0x466243b1u
-#define FATBIN_MAGIC 0xba55ed50u
-#define ELF_MAGIC 0x464c457fu
-
-enum {
-    FATBIN_HEADER_BYTES = 16,
-    ENTRY_HEADER_BYTES = 64, /* the fields read here; real headers are longer */
-    KIND_PTX = 1,
-    KIND_ELF = 2,
-    TEXT_BYTES_MAX = 1 << 30,    /* of one PTX text */
-    RELOCATABLE_PARTS_MAX = 1024 /* of a wrapper of version 2 */
-};
-
-/* Flags of an entry. */
-#define ENTRY_LZ4 UINT64_C(0x2000)
-#define ENTRY_ZSTD UINT64_C(0x8000)
-#define ENTRY_SPECIFIC UINT64_C(0x100000) /* for one architecture only (sm_90a) */
-
-struct wrapper {
-    uint32_t magic, version;
-    const void *image;
-    const void *const *parts; /* version 2: relocatable fat binaries, NULL at the end */
-};
-
-struct entry {
-    uint32_t kind, header_bytes, compressed_bytes, target;
-    uint64_t payload_bytes, flags, text_bytes;
-    const uint8_t *payload;
-};
-
-static uint32_t read_u32(const uint8_t *at)
-{
-    uint32_t value;
-
-    memcpy(&value, at, sizeof(value));
-    return value;
-}
-
-static uint64_t read_u64(const uint8_t *at)
-{
-    uint64_t value;
-
-    memcpy(&value, at, sizeof(value));
-    return value;
-}
-
-static uint32_t read_u16(const uint8_t *at)
-{
-    return (uint32_t)at[0] | (uint32_t)at[1] << 8;
-}
-
-static enum fab_status entry_read(const uint8_t *at, size_t left, struct entry *entry_out,
-                                  struct fab_err *err)
-{
-    struct entry entry;
-
-    if (left < ENTRY_HEADER_BYTES)
-        return fab_err_set(err, FAB_ERR_TRUNCATED, "fat binary: entry header cut off");
-    entry = (struct entry){
-        .kind = read_u16(at),
-        .header_bytes = read_u32(at + 4),
-        .payload_bytes = read_u64(at + 8),
-        .compressed_bytes = read_u32(at + 16),
-        .target = read_u32(at + 28),
-        .flags = read_u64(at + 40),
-        .text_bytes = read_u64(at + 56),
-    };
-    if (entry.header_bytes < ENTRY_HEADER_BYTES || entry.header_bytes > left)
-        return fab_err_set(err, FAB_ERR_FORMAT, "fat binary: entry header of %u bytes",
-                           entry.header_bytes);
-    if (entry.payload_bytes > left - entry.header_bytes)
-        return fab_err_set(err, FAB_ERR_TRUNCATED, "fat binary: entry of %llu bytes cut off",
-                           (unsigned long long)entry.payload_bytes);
-    entry.payload = at + entry.header_bytes;
-    *entry_out = entry;
-    return FAB_OK;
-}
+enum { TEXT_BYTES_MAX = 1 << 30 /* of one PTX text */ };
 
 /* ---- text of an entry ----------------------------------------------------------------------- */
 
-static enum fab_status decompress(const struct entry *entry, char *text, struct fab_err *err)
+static enum fab_status decompress(const struct cuc_fatbin_entry *entry, char *text,
+                                  struct fab_err *err)
 {
     size_t done;
 
-    if (entry->flags & ENTRY_ZSTD) {
+    if (entry->flags & CUC_ENTRY_ZSTD) {
         done = ZSTD_decompress(text, (size_t)entry->text_bytes, entry->payload,
                                entry->compressed_bytes);
         if (ZSTD_isError(done))
@@ -119,10 +45,10 @@ static enum fab_status decompress(const struct entry *entry, char *text, struct 
     return FAB_OK;
 }
 
-static enum fab_status entry_text(const struct entry *entry, struct soft_code *code,
+static enum fab_status entry_text(const struct cuc_fatbin_entry *entry, struct soft_code *code,
                                   struct fab_err *err)
 {
-    bool is_compressed = (entry->flags & (ENTRY_ZSTD | ENTRY_LZ4)) != 0;
+    bool is_compressed = (entry->flags & (CUC_ENTRY_ZSTD | CUC_ENTRY_LZ4)) != 0;
     uint64_t text_bytes = is_compressed ? entry->text_bytes : entry->payload_bytes;
     enum fab_status status = FAB_OK;
     char *text;
@@ -156,18 +82,19 @@ static enum fab_status entry_text(const struct entry *entry, struct soft_code *c
 
 /* Keeps the best PTX entry so far in *best (payload NULL: none). */
 static enum fab_status walk(const uint8_t *at, size_t left, uint32_t capability,
-                            struct soft_code *code, struct entry *best, struct fab_err *err)
+                            struct soft_code *code, struct cuc_fatbin_entry *best,
+                            struct fab_err *err)
 {
     while (left > 0) {
-        struct entry entry = {0};
-        enum fab_status status = entry_read(at, left, &entry, err);
+        struct cuc_fatbin_entry entry = {0};
+        enum fab_status status = cuc_fatbin_entry_read(at, left, &entry, err);
 
         if (status != FAB_OK)
             return status;
-        if (entry.kind == KIND_ELF)
+        if (entry.kind == CUC_FATBIN_ELF)
             code->has_machine_code = true;
-        if (entry.kind == KIND_PTX) {
-            bool fits = entry.target <= capability && !(entry.flags & ENTRY_SPECIFIC);
+        if (entry.kind == CUC_FATBIN_PTX) {
+            bool fits = entry.target <= capability && !(entry.flags & CUC_ENTRY_SPECIFIC);
 
             if (!fits)
                 code->has_newer_ptx = true;
@@ -183,9 +110,9 @@ static enum fab_status walk(const uint8_t *at, size_t left, uint32_t capability,
 static enum fab_status body_find(const uint8_t *bytes, uint32_t capability, struct soft_code *code,
                                  struct fab_err *err)
 {
-    struct entry best = {.payload = NULL};
-    uint32_t header_bytes = read_u16(bytes + 6);
-    uint64_t body_bytes = read_u64(bytes + 8);
+    struct cuc_fatbin_entry best = {.payload = NULL};
+    uint32_t header_bytes = cuc_fatbin_header_bytes(bytes);
+    uint64_t body_bytes = cuc_fatbin_body_bytes(bytes);
     enum fab_status status =
         walk(bytes + header_bytes, (size_t)body_bytes, capability, code, &best, err);
 
@@ -197,27 +124,19 @@ static enum fab_status body_find(const uint8_t *bytes, uint32_t capability, stru
     return entry_text(&best, code, err);
 }
 
-static enum fab_status header_check(const uint8_t *bytes, struct fab_err *err)
-{
-    if (read_u32(bytes) != FATBIN_MAGIC)
-        return fab_err_set(err, FAB_ERR_FORMAT, "not a fat binary");
-    if (read_u16(bytes + 4) != 1 || read_u16(bytes + 6) < FATBIN_HEADER_BYTES)
-        return fab_err_set(err, FAB_ERR_FORMAT, "a fat binary of an unknown version");
-    return FAB_OK;
-}
-
 enum fab_status soft_fatbin_find(const uint8_t *bytes, size_t byte_count, uint32_t capability,
                                  struct soft_code *code_out, struct fab_err *err)
 {
     enum fab_status status;
 
     *code_out = (struct soft_code){.text = NULL};
-    if (byte_count < FATBIN_HEADER_BYTES)
+    if (byte_count < CUC_FATBIN_HEADER_BYTES)
         return fab_err_set(err, FAB_ERR_TRUNCATED, "fat binary: header cut off");
-    status = header_check(bytes, err);
+    status = cuc_fatbin_check(bytes, err);
     if (status != FAB_OK)
         return status;
-    if (read_u16(bytes + 6) > byte_count || read_u64(bytes + 8) > byte_count - read_u16(bytes + 6))
+    if (cuc_fatbin_header_bytes(bytes) > byte_count ||
+        cuc_fatbin_body_bytes(bytes) > byte_count - cuc_fatbin_header_bytes(bytes))
         return fab_err_set(err, FAB_ERR_TRUNCATED, "fat binary: body cut off");
     return body_find(bytes, capability, code_out, err);
 }
@@ -229,10 +148,10 @@ static enum fab_status parts_find(const void *const *parts, uint32_t capability,
     struct soft_code only = {.text = NULL};
     uint32_t found = 0;
 
-    for (uint32_t i = 0; parts[i] && i < RELOCATABLE_PARTS_MAX; i++) {
+    for (uint32_t i = 0; parts[i] && i < CUC_RELOCATABLE_PARTS_MAX; i++) {
         struct soft_code part = {.text = NULL};
 
-        if (header_check(parts[i], /* err */ NULL) != FAB_OK ||
+        if (cuc_fatbin_check(parts[i], /* err */ NULL) != FAB_OK ||
             body_find(parts[i], capability, &part, /* err */ NULL) != FAB_OK)
             continue;
         if (found++ == 0)
@@ -254,14 +173,13 @@ static enum fab_status parts_find(const void *const *parts, uint32_t capability,
 static enum fab_status wrapper_find(const void *code, uint32_t capability,
                                     struct soft_code *code_out, struct fab_err *err)
 {
-    struct wrapper wrapper;
+    struct cuc_wrapper wrapper;
     enum fab_status status;
 
     memcpy(&wrapper, code, sizeof(wrapper));
-    if ((wrapper.version != 1 && wrapper.version != 2) || !wrapper.image)
-        return fab_err_set(err, FAB_ERR_FORMAT, "a fat binary wrapper of version %u",
-                           wrapper.version);
-    status = header_check(wrapper.image, err);
+    status = cuc_wrapper_check(&wrapper, err);
+    if (status == FAB_OK)
+        status = cuc_fatbin_check(wrapper.image, err);
     if (status == FAB_OK)
         status = body_find(wrapper.image, capability, code_out, err);
     if (status == FAB_ERR_NOT_FOUND && wrapper.version == 2 && wrapper.parts)
@@ -309,27 +227,20 @@ enum fab_status soft_code_find(const void *code, size_t code_bytes, uint32_t cap
                                struct soft_code *code_out, struct fab_err *err)
 {
     const uint8_t *bytes = code;
-    uint8_t start[sizeof(uint32_t)] = {0};
     enum fab_status status;
 
     *code_out = (struct soft_code){.text = NULL};
-    /* PTX text may be shorter than a magic number: read up to its NUL only. */
-    for (size_t i = 0; i < sizeof(start); i++) {
-        start[i] = bytes[i];
-        if (start[i] == 0)
-            break;
-    }
-    switch (read_u32(start)) {
-    case WRAPPER_MAGIC:
+    switch (cuc_code_magic(code)) {
+    case CUC_WRAPPER_MAGIC:
         if (code_bytes > 0) /* it holds addresses of this process: not from a file */
             return fab_err_set(err, FAB_ERR_FORMAT, "a fat binary wrapper in a file");
         return wrapper_find(code, capability, code_out, err);
-    case FATBIN_MAGIC:
+    case CUC_FATBIN_MAGIC:
         if (code_bytes > 0)
             return soft_fatbin_find(bytes, code_bytes, capability, code_out, err);
-        status = header_check(bytes, err);
+        status = cuc_fatbin_check(bytes, err);
         return status == FAB_OK ? body_find(bytes, capability, code_out, err) : status;
-    case ELF_MAGIC:
+    case CUC_ELF_MAGIC:
         code_out->has_machine_code = true;
         return fab_err_set(err, FAB_ERR_NOT_FOUND, "machine code only");
     default:
