@@ -27,11 +27,11 @@ void soft_fault_report(const struct warp_outcome *outcome)
 {
     if (!soft_report_wanted())
         return;
-    soft_say(CU_LOG_LEVEL_ERROR,
-             "softcuda: kernel %s: %s 0x%llx, PTX line %u, block (%u,%u,%u), thread (%u,%u,%u)",
-             outcome->kernel ? outcome->kernel : "?",
-             (unsigned)outcome->kind < FAB_ARRAY_LEN(faults) ? faults[outcome->kind].text : "fault",
-             (unsigned long long)outcome->address, outcome->line, outcome->block[0],
-             outcome->block[1], outcome->block[2], outcome->thread[0], outcome->thread[1],
-             outcome->thread[2]);
+    cuc_say(CU_LOG_LEVEL_ERROR,
+            "softcuda: kernel %s: %s 0x%llx, PTX line %u, block (%u,%u,%u), thread (%u,%u,%u)",
+            outcome->kernel ? outcome->kernel : "?",
+            (unsigned)outcome->kind < FAB_ARRAY_LEN(faults) ? faults[outcome->kind].text : "fault",
+            (unsigned long long)outcome->address, outcome->line, outcome->block[0],
+            outcome->block[1], outcome->block[2], outcome->thread[0], outcome->thread[1],
+            outcome->thread[2]);
 }

@@ -6,11 +6,11 @@
  */
 #include "softcuda/driver/hostfn.h"
 
+#include "cuda-common/thread.h"
 #include "generated/cuda-api/softcuda_impl.h"
 #include "softcuda/driver/context_int.h"
 #include "softcuda/driver/stream_int.h"
 #include "softcuda/driver/thread.h"
-#include "softcuda/driver/worker_thread.h"
 
 struct host_call {
     CUhostFn fn;
@@ -82,7 +82,7 @@ static void host_start(struct soft_command *command)
     queue->must_end = false;
     if (!queue->has_thread) {
         cuc_object_ref(&context->object);
-        queue->has_thread = soft_thread_start("softcuda-host", host_thread, context);
+        queue->has_thread = cuc_thread_start("softcuda-host", host_thread, context);
         if (!queue->has_thread)
             cuc_object_put(&context->object);
     }

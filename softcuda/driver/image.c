@@ -35,18 +35,17 @@ static void jit_error(struct soft_jit *jit, const char *text)
 static void say_no_ptx(const struct soft_code *code, uint32_t capability)
 {
     if (code->is_relocatable) {
-        soft_say(
-            CU_LOG_LEVEL_ERROR,
-            "softcuda: a program's GPU code was built with -rdc=true, whose parts only a GPU's "
-            "linker joins, and cannot run here; build it without, with the device code of a "
-            "kernel in one source file");
+        cuc_say(CU_LOG_LEVEL_ERROR,
+                "softcuda: a program's GPU code was built with -rdc=true, whose parts only a GPU's "
+                "linker joins, and cannot run here; build it without, with the device code of a "
+                "kernel in one source file");
         return;
     }
-    soft_say(CU_LOG_LEVEL_ERROR,
-             "softcuda: a program's GPU code %s and cannot run here; build it with "
-             "-gencode arch=compute_%u,code=compute_%u (PTX), or take NVRTC's PTX, not its cubin",
-             code->has_newer_ptx ? "holds PTX for later devices only" : "holds machine code only",
-             capability, capability);
+    cuc_say(CU_LOG_LEVEL_ERROR,
+            "softcuda: a program's GPU code %s and cannot run here; build it with "
+            "-gencode arch=compute_%u,code=compute_%u (PTX), or take NVRTC's PTX, not its cubin",
+            code->has_newer_ptx ? "holds PTX for later devices only" : "holds machine code only",
+            capability, capability);
 }
 
 static CUresult find_result(enum fab_status status, const struct soft_code *code,
@@ -125,7 +124,7 @@ CUresult soft_image_load(const void *code, size_t code_bytes, uint32_t capabilit
         jit_error(jit, err.text);
     if (result != CUDA_SUCCESS) {
         if (result != CUDA_ERROR_OUT_OF_MEMORY)
-            soft_say(CU_LOG_LEVEL_ERROR, "softcuda: PTX refused: %s", err.text);
+            cuc_say(CU_LOG_LEVEL_ERROR, "softcuda: PTX refused: %s", err.text);
         soft_image_put(image);
         return result;
     }

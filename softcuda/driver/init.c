@@ -70,7 +70,7 @@ static CUresult init_locked(void)
         driver.has_fork_hook = pthread_atfork(NULL, NULL, after_fork_in_child) == 0;
     status = soft_devices_load(&err);
     if (status != FAB_OK) {
-        soft_say(CU_LOG_LEVEL_ERROR, "softcuda: %s", err.text);
+        cuc_say(CU_LOG_LEVEL_ERROR, "softcuda: %s", err.text);
         return result_of(status);
     }
     if (soft_device_count() == 0)
@@ -121,15 +121,15 @@ static CUresult engine_create(struct warp_pool **pool_out)
     int64_t count = 0;
 
     if (workers && (fab_parse_int(workers, &count) != FAB_OK || count < 1 || count > WORKERS_MAX)) {
-        soft_say(CU_LOG_LEVEL_ERROR, "softcuda: SOFTCUDA_WORKERS=%s: allowed are 1 .. %d", workers,
-                 WORKERS_MAX);
+        cuc_say(CU_LOG_LEVEL_ERROR, "softcuda: SOFTCUDA_WORKERS=%s: allowed are 1 .. %d", workers,
+                WORKERS_MAX);
         return CUDA_ERROR_INVALID_VALUE;
     }
     policy.worker_count = (unsigned)count;
     status = warp_pool_create(&policy, pool_out, &err);
     if (status == FAB_OK)
         return CUDA_SUCCESS;
-    soft_say(CU_LOG_LEVEL_ERROR, "softcuda: the engine does not start: %s", err.text);
+    cuc_say(CU_LOG_LEVEL_ERROR, "softcuda: the engine does not start: %s", err.text);
     return status == FAB_ERR_NOMEM ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_ERROR_SYSTEM_NOT_READY;
 }
 

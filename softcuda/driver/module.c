@@ -232,8 +232,8 @@ CUresult soft_function_program(struct soft_function *function, struct warp_progr
                                   status == FAB_ERR_NOMEM ? CUDA_ERROR_OUT_OF_MEMORY
                                                           : CUDA_ERROR_INVALID_PTX,
                                   memory_order_relaxed);
-            soft_say(CU_LOG_LEVEL_ERROR, "softcuda: kernel %s can not run: %s", function->ptx->name,
-                     err.text);
+            cuc_say(CU_LOG_LEVEL_ERROR, "softcuda: kernel %s can not run: %s", function->ptx->name,
+                    err.text);
         }
     }
     pthread_mutex_unlock(&module->image->lock);

@@ -8,8 +8,8 @@
 #include <stdatomic.h>
 #include <time.h>
 
+#include "cuda-common/thread.h"
 #include "softcuda/driver/queue.h"
-#include "softcuda/driver/worker_thread.h"
 
 enum {
     EAGER_NS = 100 * 1000,     /* a watched value is looked at without pause this long */
@@ -135,7 +135,7 @@ static void need_thread_locked(void)
     (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     (void)pthread_cond_init(&ticks.changed, &attr);
     (void)pthread_condattr_destroy(&attr);
-    ticks.has_thread = soft_thread_start("softcuda-tick", tick_thread, NULL);
+    ticks.has_thread = cuc_thread_start("softcuda-tick", tick_thread, NULL);
 }
 
 void soft_tick_at(struct soft_tick *tick, uint64_t due_ns)

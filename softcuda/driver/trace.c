@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * softcuda/driver/trace.c - what the driver says on stderr, and the log that cuLogs* hands out.
+ * softcuda/driver/trace.c - what the driver says on stderr of calls.
  */
 #include "softcuda/driver/trace.h"
 
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,9 +13,6 @@
 #include "cuda-common/object.h"
 #include "generated/cuda-api/capi_names.h"
 #include "generated/cuda-api/softcuda_impl.h"
-#include "softcuda/driver/trace_log.h"
-
-enum { LINE_BYTES = 1024 };
 
 bool soft_trace_calls;
 static bool warn_wanted, report_wanted;
@@ -64,16 +60,4 @@ void soft_trace_refused(uint32_t number)
         atomic_exchange_explicit(&was_named[number], true, memory_order_relaxed))
         return;
     (void)fprintf(stderr, "softcuda: %s is not supported\n", capi_call_name(number));
-}
-
-void soft_say(CUlogLevel level, const char *format, ...)
-{
-    char line[LINE_BYTES];
-    va_list args;
-
-    va_start(args, format);
-    (void)vsnprintf(line, sizeof(line), format, args);
-    va_end(args);
-    (void)fprintf(stderr, "%s\n", line);
-    soft_log_add(level, line);
 }

@@ -14,6 +14,7 @@
 #include <cuda.h>
 
 #include "base/compiler.h"
+#include "cuda-common/log.h" /* cuc_say */
 
 void soft_trace_init(void); /* reads the environment; idempotent */
 
@@ -28,8 +29,5 @@ void soft_trace_end(uint32_t number, CUresult result);
 void soft_trace_refused(uint32_t number);
 
 bool soft_report_wanted(void);
-
-/* One line to stderr, and into the log that cuLogs* hands out. */
-void soft_say(CUlogLevel level, const char *format, ...) FAB_PRINTF(2, 3);
 
 #endif /* SOFTCUDA_DRIVER_TRACE_H */

@@ -36,8 +36,8 @@ static void test_log(void)
     CHECK_EQ(soft_cuLogsRegisterCallback(hear, &count, &callback), CUDA_SUCCESS);
     CHECK_EQ(soft_cuLogsCurrent(&iterator, 0), CUDA_SUCCESS);
     CHECK_EQ(soft_cuLogsCurrent(&iterator, 1), CUDA_ERROR_INVALID_VALUE);
-    soft_say(CU_LOG_LEVEL_WARNING, "first %d", 1);
-    soft_say(CU_LOG_LEVEL_ERROR, "second %d", 2);
+    cuc_say(CU_LOG_LEVEL_WARNING, "first %d", 1);
+    cuc_say(CU_LOG_LEVEL_ERROR, "second %d", 2);
     CHECK_EQ(count, 2);
     CHECK_STR(heard, "0 second 2");
     CHECK_EQ(heard_bytes, strlen("second 2"));

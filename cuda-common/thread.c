@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * softcuda/driver/worker_thread.c - starting the driver's own threads in somebody else's process.
+ * cuda-common/thread.c - starting the driver's own threads in somebody else's process.
  */
-#include "softcuda/driver/worker_thread.h"
+#include "cuda-common/thread.h"
 
 #include <pthread.h>
 #include <signal.h>
 
-bool soft_thread_start(const char *name, void *(*run)(void *arg), void *arg)
+bool cuc_thread_start(const char *name, void *(*run)(void *arg), void *arg)
 {
     pthread_attr_t attr;
     pthread_t thread;
