@@ -49,7 +49,8 @@ static struct mem_heap heap_of(const struct mem_context *owner, enum mem_kind ki
 {
     uint64_t own = mem_device_bit(soft_device_ordinal(owner->device));
 
-    return (struct mem_heap){.kind = kind,
+    return (struct mem_heap){.common = {.ops = &mem_heap_ops},
+                             .kind = kind,
                              .area = area,
                              .device = owner->device,
                              .context = owner->context,

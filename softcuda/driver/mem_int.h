@@ -20,6 +20,7 @@
 #include <cuda.h>
 
 #include "base/compiler.h"
+#include "cuda-common/heap.h"
 #include "cuda-common/ranges.h"
 #include "softcuda/driver/mem.h"
 #include "softcuda/driver/va.h"
@@ -28,9 +29,9 @@ struct soft_device;
 
 #define MEM_KIB UINT64_C(1024)
 #define MEM_MIB (UINT64_C(1) << 20)
-#define MEM_GRANULE (2 * MEM_MIB) /* of physical memory, mappings and blocks */
-#define MEM_PIECE (32 * MEM_MIB)  /* allocations from this size on are made of these */
-#define MEM_UNIT UINT64_C(512)    /* small allocations within a block */
+#define MEM_GRANULE CUC_GRANULE /* also of physical memory */
+#define MEM_PIECE CUC_PIECE
+#define MEM_UNIT CUC_UNIT
 #define MEM_PAGE UINT64_C(4096)
 #define MEM_ALL_DEVICES UINT64_MAX
 
@@ -74,8 +75,6 @@ struct mem_extent {
 };
 
 struct mem_managed; /* managed.c */
-struct mem_block;
-struct mem_heap;
 struct soft_pool;
 
 /* One allocation. Thread: fields change under mem_lock and the table's write lock. */
@@ -89,7 +88,7 @@ struct mem_alloc {
     uint32_t host_flags;
     bool sync_memops;
     bool is_freed;               /* stream-ordered, and its free is pending */
-    struct mem_block *block;     /* from a heap */
+    struct cuc_heap_part part;   /* from a heap */
     struct soft_pool *pool;      /* stream-ordered */
     struct mem_managed *managed; /* MEM_MANAGED */
 };
@@ -120,6 +119,7 @@ void mem_table_unlock(void);
 /* ---- heaps (mem_heap.c; mem_lock) ----------------------------------------------------------- */
 
 struct mem_heap {
+    struct cuc_heap common; /* ops: mem_heap_ops */
     enum mem_kind kind;
     enum va_area area;
     struct soft_device *device;
@@ -127,18 +127,12 @@ struct mem_heap {
     struct soft_pool *pool;
     uint64_t read_mask, write_mask;
     bool by_peer;
-    bool keep_empty;          /* pools: empty blocks stay until mem_heap_trim */
-    struct mem_block *blocks; /* ascending addresses */
-    uint64_t reserved_bytes;  /* in blocks */
-    uint64_t reserved_high_bytes;
 };
+extern const struct cuc_heap_ops mem_heap_ops;
 
-/* Below MEM_GRANULE from shared blocks, above in blocks of their own. `align` up to MEM_GRANULE. */
 CUresult mem_heap_alloc(struct mem_heap *heap, uint64_t bytes, uint64_t align,
                         struct mem_alloc **alloc_out);
 void mem_heap_free(struct mem_alloc *alloc);
-/* Gives empty blocks back until at most `keep_bytes` are reserved. Returns the bytes given back. */
-uint64_t mem_heap_trim(struct mem_heap *heap, uint64_t keep_bytes);
 /* Gives the masks of the heap to all its extents. */
 void mem_heap_access(struct mem_heap *heap);
 /* Frees everything in it. */

@@ -70,13 +70,13 @@ CUresult soft_pool_create(struct soft_device *device, uint64_t max_bytes,
     pool->follow_event_dependencies = 1;
     pool->allow_opportunistic = 1;
     pool->allow_internal_dependencies = 1;
-    pool->heap = (struct mem_heap){.kind = MEM_DEVICE,
+    pool->heap = (struct mem_heap){.common = {.ops = &mem_heap_ops, .keep_empty = true},
+                                   .kind = MEM_DEVICE,
                                    .area = VA_SLICE,
                                    .device = device,
                                    .pool = pool,
                                    .read_mask = own,
-                                   .write_mask = own,
-                                   .keep_empty = true};
+                                   .write_mask = own};
     CUresult result = cuc_object_register(&pool->object, CUC_POOL, pool_destroy);
 
     if (result != CUDA_SUCCESS) {
@@ -118,7 +118,7 @@ void soft_pool_retire(struct soft_pool *pool)
     if (of_device[ordinal].current == pool)
         of_device[ordinal].current = NULL;
     pool->gone = true;
-    (void)mem_heap_trim(&pool->heap, 0);
+    (void)cuc_heap_trim(&pool->heap.common, 0);
     pool_settle(pool);
 }
 
@@ -204,7 +204,7 @@ void mem_pool_free(struct mem_alloc *alloc)
     pool->used_bytes -= alloc->span_bytes;
     pool->live--;
     mem_heap_free(alloc);
-    (void)mem_heap_trim(&pool->heap, pool->release_threshold_bytes);
+    (void)cuc_heap_trim(&pool->heap.common, pool->release_threshold_bytes);
     pool_settle(pool);
 }
 
@@ -291,7 +291,7 @@ bool mem_pools_trim(struct soft_device *device)
 
     for (struct soft_pool *pool = pools; pool; pool = pool->next) {
         if (pool->device == device)
-            given += mem_heap_trim(&pool->heap, 0);
+            given += cuc_heap_trim(&pool->heap.common, 0);
     }
     return given > 0;
 }

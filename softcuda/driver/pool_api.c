@@ -130,7 +130,7 @@ CUresult soft_cuMemPoolTrimTo(CUmemoryPool pool, size_t minBytesToKeep)
     if (!found)
         return CUDA_ERROR_INVALID_VALUE;
     (void)pthread_mutex_lock(&mem_lock);
-    (void)mem_heap_trim(&found->heap, minBytesToKeep);
+    (void)cuc_heap_trim(&found->heap.common, minBytesToKeep);
     (void)pthread_mutex_unlock(&mem_lock);
     cuc_object_put(&found->object);
     return CUDA_SUCCESS;
@@ -157,9 +157,9 @@ static uint64_t *amount_of(struct soft_pool *pool, CUmemPool_attribute attr)
     if (attr == CU_MEMPOOL_ATTR_RELEASE_THRESHOLD)
         return &pool->release_threshold_bytes;
     if (attr == CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT)
-        return &pool->heap.reserved_bytes;
+        return &pool->heap.common.reserved_bytes;
     if (attr == CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH)
-        return &pool->heap.reserved_high_bytes;
+        return &pool->heap.common.reserved_high_bytes;
     if (attr == CU_MEMPOOL_ATTR_USED_MEM_CURRENT)
         return &pool->used_bytes;
     if (attr == CU_MEMPOOL_ATTR_USED_MEM_HIGH)
@@ -181,7 +181,7 @@ static CUresult set_attribute(struct soft_pool *pool, CUmemPool_attribute attr, 
     if (attr == CU_MEMPOOL_ATTR_RELEASE_THRESHOLD) {
         pool->release_threshold_bytes = amount;
     } else if (attr == CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH && amount == 0) {
-        pool->heap.reserved_high_bytes = pool->heap.reserved_bytes;
+        pool->heap.common.reserved_high_bytes = pool->heap.common.reserved_bytes;
     } else if (attr == CU_MEMPOOL_ATTR_USED_MEM_HIGH && amount == 0) {
         pool->used_high_bytes = pool->used_bytes;
     } else {
