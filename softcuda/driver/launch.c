@@ -24,15 +24,6 @@
 #include "softcuda/driver/trace.h"
 #include "softcuda/warp/launch.h"
 
-enum {
-    GRID_X_MAX = INT32_MAX,
-    GRID_YZ_MAX = 65535,
-    BLOCK_XY_MAX = 1024,
-    BLOCK_Z_MAX = 64,
-    BLOCK_THREADS_MAX = 1024,
-    PARAM_BYTES_MAX = 32764,
-};
-
 /* In a command's data. */
 struct launch {
     struct soft_function *function; /* with a reference: the module can not go under it */
@@ -165,43 +156,13 @@ static const struct soft_command_ops launch_ops = {
 
 /* ---- parameters ----------------------------------------------------------------------------- */
 
-static CUresult params_from_pointers(const struct warp_program_info *info, void **pointers,
-                                     uint8_t *params)
-{
-    if (!pointers)
-        return info->param_count == 0 ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
-    for (uint32_t i = 0; i < info->param_count; i++) {
-        if (!pointers[i])
-            return CUDA_ERROR_INVALID_VALUE;
-        memcpy(params + info->param_offset[i], pointers[i], info->param_size[i]);
-    }
-    return CUDA_SUCCESS;
-}
-
-/* {CU_LAUNCH_PARAM_BUFFER_POINTER, p, CU_LAUNCH_PARAM_BUFFER_SIZE, &n, CU_LAUNCH_PARAM_END} */
-static CUresult params_from_buffer(const struct warp_program_info *info, void **extra,
-                                   uint8_t *params)
-{
-    const void *buffer = NULL;
-    const size_t *bytes = NULL;
-
-    for (; *extra != CU_LAUNCH_PARAM_END; extra += 2) {
-        if (extra[0] == CU_LAUNCH_PARAM_BUFFER_POINTER)
-            buffer = extra[1];
-        else if (extra[0] == CU_LAUNCH_PARAM_BUFFER_SIZE)
-            bytes = extra[1];
-        else
-            return CUDA_ERROR_INVALID_VALUE;
-    }
-    if (!buffer || !bytes || *bytes > PARAM_BYTES_MAX || *bytes < info->param_bytes)
-        return CUDA_ERROR_INVALID_VALUE;
-    memcpy(params, buffer, info->param_bytes);
-    return CUDA_SUCCESS;
-}
-
 static CUresult params_fill(struct launch *launch, const struct warp_program_info *info,
                             void **kernel_params, void **extra)
 {
+    const struct cuc_params layout = {.count = info->param_count,
+                                      .bytes = info->param_bytes,
+                                      .offset = info->param_offset,
+                                      .size = info->param_size};
     uint8_t *params = launch->params;
 
     launch->params_bytes = info->param_bytes;
@@ -211,76 +172,18 @@ static CUresult params_fill(struct launch *launch, const struct warp_program_inf
         if (!params)
             return CUDA_ERROR_OUT_OF_MEMORY;
     }
-    if (extra)
-        return params_from_buffer(info, extra, params);
-    return params_from_pointers(info, kernel_params, params);
+    return cuc_params_pack(&layout, kernel_params, extra, params);
 }
 
-/* ---- checks --------------------------------------------------------------------------------- */
-
-static CUresult dimensions_check(const struct soft_launch *request,
-                                 const struct warp_program_info *info)
-{
-    const uint32_t *grid = request->grid, *block = request->block;
-    uint64_t threads = (uint64_t)block[0] * block[1] * block[2];
-
-    if (grid[0] == 0 || grid[1] == 0 || grid[2] == 0 || threads == 0)
-        return CUDA_ERROR_INVALID_VALUE;
-    if (grid[0] > GRID_X_MAX || grid[1] > GRID_YZ_MAX || grid[2] > GRID_YZ_MAX)
-        return CUDA_ERROR_INVALID_VALUE;
-    if (block[0] > BLOCK_XY_MAX || block[1] > BLOCK_XY_MAX || block[2] > BLOCK_Z_MAX)
-        return CUDA_ERROR_INVALID_VALUE;
-    if (threads > BLOCK_THREADS_MAX || threads > info->max_threads_per_block)
-        return CUDA_ERROR_INVALID_VALUE;
-    for (int i = 0; i < 3; i++)
-        if (info->reqntid[0] != 0 && block[i] != info->reqntid[i])
-            return CUDA_ERROR_INVALID_VALUE;
-    return CUDA_SUCCESS;
-}
-
-static CUresult shared_check(const struct soft_launch *request, struct soft_function *function,
-                             const struct warp_program_info *info)
-{
-    const struct device_model *model = soft_device_model(function->module->context->device);
-    uint64_t limit = model->shared_per_block_bytes;
-    int set = function->settings.max_dynamic_shared_bytes;
-
-    if (set >= 0 && (uint64_t)set + info->static_shared_bytes > limit)
-        limit = (uint64_t)set + info->static_shared_bytes;
-    if ((uint64_t)request->dynamic_shared_bytes + info->static_shared_bytes > limit)
-        return CUDA_ERROR_INVALID_VALUE;
-    return CUDA_SUCCESS;
-}
-
-static CUresult cooperative_check(const struct soft_launch *request, struct soft_function *function,
-                                  const struct warp_program_info *info)
-{
-    const struct device_model *model = soft_device_model(function->module->context->device);
-    uint64_t blocks = (uint64_t)request->grid[0] * request->grid[1] * request->grid[2];
-    uint32_t threads = request->block[0] * request->block[1] * request->block[2];
-    uint64_t fit = soft_occupancy_blocks(model, info, threads, request->dynamic_shared_bytes);
-
-    return blocks > fit * model->sm_count ? CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE : CUDA_SUCCESS;
-}
-
-static CUresult launch_check(const struct soft_launch *request, struct soft_function *function,
-                             const struct warp_program_info *info)
-{
-    CUresult result = dimensions_check(request, info);
-
-    if (result == CUDA_SUCCESS)
-        result = shared_check(request, function, info);
-    if (result == CUDA_SUCCESS && request->cooperative)
-        result = cooperative_check(request, function, info);
-    if (result == CUDA_SUCCESS && request->kernel_params && request->extra)
-        result = CUDA_ERROR_INVALID_VALUE;
-    return result;
-}
+/* ---- launching --------------------------------------------------------------------------- */
 
 static CUresult launch_submit(const struct soft_launch *request, struct soft_stream *stream,
                               struct soft_function *function, struct warp_program *program)
 {
     const struct warp_program_info *info = warp_program_info(program);
+    const struct cuc_device_limits device = soft_device_limits(stream->context->device);
+    const struct cuc_kernel_limits kernel = soft_function_limits(function, info);
+    const struct cuc_launch *shape = &request->shape;
     struct soft_command *command;
     struct launch *launch;
     CUresult result;
@@ -288,7 +191,7 @@ static CUresult launch_submit(const struct soft_launch *request, struct soft_str
     if (function->module->context != stream->context)
         return CUDA_ERROR_INVALID_HANDLE;
     soft_text_flush(&stream->context->text); /* of kernels that are done, as CUDA documents */
-    result = launch_check(request, function, info);
+    result = cuc_launch_check(shape, &kernel, &device);
     if (result != CUDA_SUCCESS)
         return result;
     command = soft_command_new(stream->context, stream, &launch_ops);
@@ -298,16 +201,16 @@ static CUresult launch_submit(const struct soft_launch *request, struct soft_str
     cuc_object_ref(&function->object);
     launch->function = function;
     launch->program = program;
-    memcpy(launch->grid, request->grid, sizeof(launch->grid));
-    memcpy(launch->block, request->block, sizeof(launch->block));
-    launch->dynamic_shared_bytes = request->dynamic_shared_bytes;
+    memcpy(launch->grid, shape->grid, sizeof(launch->grid));
+    memcpy(launch->block, shape->block, sizeof(launch->block));
+    launch->dynamic_shared_bytes = shape->dynamic_shared_bytes;
     launch->stack_bytes = (uint32_t)soft_limits_stack_bytes(stream->context);
-    launch->cooperative = request->cooperative;
+    launch->cooperative = shape->cooperative;
     launch->result = CUDA_SUCCESS;
     atomic_init(&launch->parts, 2);
     if (request->has_priority)
         command->priority = request->priority;
-    result = params_fill(launch, info, request->kernel_params, request->extra);
+    result = params_fill(launch, info, shape->kernel_params, shape->extra);
     if (result == CUDA_SUCCESS)
         soft_command_submit(command);
     else

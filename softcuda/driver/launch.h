@@ -9,15 +9,14 @@
 
 #include <cuda.h>
 
+#include "cuda-common/kernel_fit.h"
 #include "softcuda/warp/launch.h"
 
 struct soft_launch {
-    uint32_t grid[3], block[3];
-    uint32_t dynamic_shared_bytes;
+    struct cuc_launch shape;
     CUstream stream;
-    bool cooperative, has_priority;
+    bool has_priority;
     int priority;
-    void **kernel_params, **extra;
 };
 
 CUresult soft_launch(CUfunction handle, const struct soft_launch *request);

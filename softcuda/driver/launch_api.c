@@ -10,12 +10,12 @@ CUresult soft_cuLaunchKernel(CUfunction f, unsigned int gridDimX, unsigned int g
                              unsigned int blockDimZ, unsigned int sharedMemBytes, CUstream hStream,
                              void **kernelParams, void **extra)
 {
-    const struct soft_launch request = {.grid = {gridDimX, gridDimY, gridDimZ},
-                                        .block = {blockDimX, blockDimY, blockDimZ},
-                                        .dynamic_shared_bytes = sharedMemBytes,
-                                        .stream = hStream,
-                                        .kernel_params = kernelParams,
-                                        .extra = extra};
+    const struct soft_launch request = {.shape = {.grid = {gridDimX, gridDimY, gridDimZ},
+                                                  .block = {blockDimX, blockDimY, blockDimZ},
+                                                  .dynamic_shared_bytes = sharedMemBytes,
+                                                  .kernel_params = kernelParams,
+                                                  .extra = extra},
+                                        .stream = hStream};
 
     return soft_launch(f, &request);
 }
@@ -26,12 +26,12 @@ CUresult soft_cuLaunchCooperativeKernel(CUfunction f, unsigned int gridDimX, uns
                                         unsigned int sharedMemBytes, CUstream hStream,
                                         void **kernelParams)
 {
-    const struct soft_launch request = {.grid = {gridDimX, gridDimY, gridDimZ},
-                                        .block = {blockDimX, blockDimY, blockDimZ},
-                                        .dynamic_shared_bytes = sharedMemBytes,
-                                        .stream = hStream,
-                                        .cooperative = true,
-                                        .kernel_params = kernelParams};
+    const struct soft_launch request = {.shape = {.grid = {gridDimX, gridDimY, gridDimZ},
+                                                  .block = {blockDimX, blockDimY, blockDimZ},
+                                                  .dynamic_shared_bytes = sharedMemBytes,
+                                                  .cooperative = true,
+                                                  .kernel_params = kernelParams},
+                                        .stream = hStream};
 
     return soft_launch(f, &request);
 }
@@ -48,7 +48,7 @@ static CUresult attribute_apply(const CUlaunchAttribute *attribute, struct soft_
 
     switch (attribute->id) {
     case CU_LAUNCH_ATTRIBUTE_COOPERATIVE:
-        request->cooperative = value->cooperative != 0;
+        request->shape.cooperative = value->cooperative != 0;
         return CUDA_SUCCESS;
     case CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION:
         return cluster_check(value->clusterDim.x, value->clusterDim.y, value->clusterDim.z);
@@ -89,12 +89,12 @@ CUresult soft_cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction f, void 
     if (!config || (config->numAttrs > 0 && !config->attrs))
         return CUDA_ERROR_INVALID_VALUE;
     request = (struct soft_launch){
-        .grid = {config->gridDimX, config->gridDimY, config->gridDimZ},
-        .block = {config->blockDimX, config->blockDimY, config->blockDimZ},
-        .dynamic_shared_bytes = config->sharedMemBytes,
+        .shape = {.grid = {config->gridDimX, config->gridDimY, config->gridDimZ},
+                  .block = {config->blockDimX, config->blockDimY, config->blockDimZ},
+                  .dynamic_shared_bytes = config->sharedMemBytes,
+                  .kernel_params = kernelParams,
+                  .extra = extra},
         .stream = config->hStream,
-        .kernel_params = kernelParams,
-        .extra = extra,
     };
     for (unsigned i = 0; i < config->numAttrs; i++) {
         CUresult result = attribute_apply(&config->attrs[i], &request);

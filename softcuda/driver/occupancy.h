@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
- * softcuda/driver/occupancy.h - how many blocks of a kernel a multiprocessor holds.
+ * softcuda/driver/occupancy.h - a device and a function as the occupancy model sees them.
  */
 #ifndef SOFTCUDA_DRIVER_OCCUPANCY_H
 #define SOFTCUDA_DRIVER_OCCUPANCY_H
 
-#include <stdint.h>
+#include "cuda-common/kernel_fit.h"
 
-struct device_model;
+struct soft_device;
+struct soft_function;
 struct warp_program_info;
 
-/* 0 when a block does not fit at all. */
-uint32_t soft_occupancy_blocks(const struct device_model *model,
-                               const struct warp_program_info *info, uint32_t block_threads,
-                               uint64_t dynamic_shared_bytes);
+/* What the rules of cuda-common/kernel_fit.h go by. */
+struct cuc_device_limits soft_device_limits(const struct soft_device *device);
+struct cuc_kernel_limits soft_function_limits(const struct soft_function *function,
+                                              const struct warp_program_info *info);
 
 #endif /* SOFTCUDA_DRIVER_OCCUPANCY_H */
