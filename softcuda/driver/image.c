@@ -19,18 +19,6 @@
 /* The newest PTX that this CUDA version defines. */
 enum { PTX_VERSION_MAJOR = 9, PTX_VERSION_MINOR = 0 };
 
-static void jit_error(struct soft_jit *jit, const char *text)
-{
-    int written;
-
-    if (!jit || jit->error_bytes == 0)
-        return;
-    written = snprintf(jit->error_text, jit->error_bytes, "ptx error   : %s\n", text);
-    jit->error_used = written < 0 ? 0 : (size_t)written + 1;
-    if (jit->error_used > jit->error_bytes)
-        jit->error_used = jit->error_bytes;
-}
-
 /* One line that says how to build the program: nothing else would tell its user. */
 static void say_no_ptx(const struct soft_code *code, uint32_t capability)
 {
@@ -97,7 +85,7 @@ static CUresult collect_entries(struct soft_image *image)
 }
 
 CUresult soft_image_load(const void *code, size_t code_bytes, uint32_t capability,
-                         struct soft_jit *jit, struct soft_image **image_out)
+                         struct cuc_jit *jit, struct soft_image **image_out)
 {
     struct fab_err err = {.status = FAB_OK};
     struct soft_code found;
@@ -106,7 +94,7 @@ CUresult soft_image_load(const void *code, size_t code_bytes, uint32_t capabilit
         find_result(soft_code_find(code, code_bytes, capability, &found, &err), &found, capability);
 
     if (result != CUDA_SUCCESS) {
-        jit_error(jit, err.text);
+        cuc_jit_error(jit, err.text);
         return result;
     }
     image = fab_alloc_zeroed(1, sizeof(*image));
@@ -121,7 +109,7 @@ CUresult soft_image_load(const void *code, size_t code_bytes, uint32_t capabilit
     if (result == CUDA_SUCCESS)
         result = collect_entries(image);
     else
-        jit_error(jit, err.text);
+        cuc_jit_error(jit, err.text);
     if (result != CUDA_SUCCESS) {
         if (result != CUDA_ERROR_OUT_OF_MEMORY)
             cuc_say(CU_LOG_LEVEL_ERROR, "softcuda: PTX refused: %s", err.text);
@@ -158,7 +146,7 @@ static CUresult read_all(int fd, void **code_out, size_t *code_bytes_out)
     return CUDA_SUCCESS;
 }
 
-CUresult soft_image_load_file(const char *path, uint32_t capability, struct soft_jit *jit,
+CUresult soft_image_load_file(const char *path, uint32_t capability, struct cuc_jit *jit,
                               struct soft_image **image_out)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);

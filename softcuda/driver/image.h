@@ -11,6 +11,8 @@
 
 #include <cuda.h>
 
+#include "cuda-common/jit.h"
+
 struct ptx_function;
 struct ptx_module;
 
@@ -23,21 +25,14 @@ struct soft_image {
     struct ptx_function **entries; /* the kernels, in textual order */
 };
 
-/* What cuModuleLoadDataEx's options ask for; all zero without options. */
-struct soft_jit {
-    char *info_text, *error_text;
-    size_t info_bytes, error_bytes;
-    size_t info_used, error_used;
-};
-
 /* Finds PTX that a device of `capability` (89) can run and parses it. code_bytes 0: only the code
  * itself says how long it is. CUDA_ERROR_NO_BINARY_FOR_GPU for machine code only
  * (with one line on stderr), CUDA_ERROR_INVALID_IMAGE, CUDA_ERROR_INVALID_PTX,
  * CUDA_ERROR_UNSUPPORTED_PTX_VERSION, CUDA_ERROR_OUT_OF_MEMORY. `jit` may be NULL. */
 CUresult soft_image_load(const void *code, size_t code_bytes, uint32_t capability,
-                         struct soft_jit *jit, struct soft_image **image_out);
+                         struct cuc_jit *jit, struct soft_image **image_out);
 /* The same from a file. CUDA_ERROR_FILE_NOT_FOUND, CUDA_ERROR_OPERATING_SYSTEM. */
-CUresult soft_image_load_file(const char *path, uint32_t capability, struct soft_jit *jit,
+CUresult soft_image_load_file(const char *path, uint32_t capability, struct cuc_jit *jit,
                               struct soft_image **image_out);
 
 void soft_image_ref(struct soft_image *image);

@@ -86,18 +86,8 @@ static uint32_t common_capability(void)
     return lowest;
 }
 
-static CUresult options_check(CUlibraryOption *options, unsigned count)
-{
-    if (count > 0 && !options)
-        return CUDA_ERROR_INVALID_VALUE;
-    for (unsigned i = 0; i < count; i++)
-        if ((unsigned)options[i] >= CU_LIBRARY_NUM_OPTIONS)
-            return CUDA_ERROR_INVALID_VALUE;
-    return CUDA_SUCCESS;
-}
-
 static CUresult library_load(CUlibrary *library_out, const char *path, const void *code,
-                             struct soft_jit *jit)
+                             struct cuc_jit *jit)
 {
     struct soft_library *library = fab_alloc_zeroed(1, sizeof(*library));
     uint32_t capability = common_capability();
@@ -128,19 +118,19 @@ CUresult soft_cuLibraryLoadData(CUlibrary *library, const void *code, CUjit_opti
                                 CUlibraryOption *libraryOptions, void **libraryOptionValues,
                                 unsigned int numLibraryOptions)
 {
-    struct soft_jit jit;
+    struct cuc_jit jit;
     CUresult result;
 
     (void)libraryOptionValues;
     if (!library || !code)
         return CUDA_ERROR_INVALID_VALUE;
-    result = options_check(libraryOptions, numLibraryOptions);
+    result = cuc_library_options_check(libraryOptions, numLibraryOptions);
     if (result == CUDA_SUCCESS)
-        result = soft_jit_read(numJitOptions, jitOptions, jitOptionsValues, &jit);
+        result = cuc_jit_read(numJitOptions, jitOptions, jitOptionsValues, &jit);
     if (result != CUDA_SUCCESS)
         return result;
     result = library_load(library, NULL, code, &jit);
-    soft_jit_write_back(numJitOptions, jitOptions, jitOptionsValues, &jit);
+    cuc_jit_write_back(numJitOptions, jitOptions, jitOptionsValues, &jit);
     return result;
 }
 
@@ -149,19 +139,19 @@ CUresult soft_cuLibraryLoadFromFile(CUlibrary *library, const char *fileName,
                                     unsigned int numJitOptions, CUlibraryOption *libraryOptions,
                                     void **libraryOptionValues, unsigned int numLibraryOptions)
 {
-    struct soft_jit jit;
+    struct cuc_jit jit;
     CUresult result;
 
     (void)libraryOptionValues;
     if (!library || !fileName)
         return CUDA_ERROR_INVALID_VALUE;
-    result = options_check(libraryOptions, numLibraryOptions);
+    result = cuc_library_options_check(libraryOptions, numLibraryOptions);
     if (result == CUDA_SUCCESS)
-        result = soft_jit_read(numJitOptions, jitOptions, jitOptionsValues, &jit);
+        result = cuc_jit_read(numJitOptions, jitOptions, jitOptionsValues, &jit);
     if (result != CUDA_SUCCESS)
         return result;
     result = library_load(library, fileName, NULL, &jit);
-    soft_jit_write_back(numJitOptions, jitOptions, jitOptionsValues, &jit);
+    cuc_jit_write_back(numJitOptions, jitOptions, jitOptionsValues, &jit);
     return result;
 }
 

@@ -85,12 +85,6 @@ CUfunction soft_function_handle(const struct soft_function *function);
  * function), CUDA_ERROR_OUT_OF_MEMORY. */
 CUresult soft_function_program(struct soft_function *function, struct warp_program **program_out);
 
-/* Options of cuModuleLoadDataEx and cuLibraryLoadData; back: fills the sizes that were used. */
-CUresult soft_jit_read(unsigned count, const CUjit_option *options, void *const *values,
-                       struct soft_jit *jit_out);
-void soft_jit_write_back(unsigned count, const CUjit_option *options, void **values,
-                         const struct soft_jit *jit);
-
 /* 89 for 8.9. */
 uint32_t soft_device_capability(const struct soft_device *device);
 

@@ -15,7 +15,7 @@ static struct soft_module *module_get(CUmodule handle)
 }
 
 static CUresult module_load(CUmodule *module_out, const char *path, const void *code,
-                            struct soft_jit *jit)
+                            struct cuc_jit *jit)
 {
     struct soft_context *context;
     struct soft_module *module;
@@ -57,16 +57,16 @@ CUresult soft_cuModuleLoadFatBinary(CUmodule *module, const void *fatCubin)
 CUresult soft_cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned int numOptions,
                                  CUjit_option *options, void **optionValues)
 {
-    struct soft_jit jit;
+    struct cuc_jit jit;
     CUresult result;
 
     if (!module || !image)
         return CUDA_ERROR_INVALID_VALUE;
-    result = soft_jit_read(numOptions, options, optionValues, &jit);
+    result = cuc_jit_read(numOptions, options, optionValues, &jit);
     if (result != CUDA_SUCCESS)
         return result;
     result = module_load(module, NULL, image, &jit);
-    soft_jit_write_back(numOptions, options, optionValues, &jit);
+    cuc_jit_write_back(numOptions, options, optionValues, &jit);
     return result;
 }
 

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * softcuda/driver/jit.c - options of cuModuleLoadDataEx and cuLibraryLoadData.
- *
- * Log buffers are filled; what tunes a compiler is checked and has no effect here.
- * Source: CUDA Driver API, CUjit_option.
+ * cuda-common/jit.c - options of cuModuleLoadDataEx and cuLibraryLoadData, and their log buffers.
  */
+#include "cuda-common/jit.h"
+
 #include <stdio.h>
 #include <string.h>
 
-#include "softcuda/driver/module.h"
+#include "base/err.h"
 
 /* An option's value is a number in the pointer's own bits, or a pointer. */
 static size_t as_number(const void *value)
@@ -30,10 +29,10 @@ static CUresult option_check(CUjit_option option, const void *value)
     return CUDA_SUCCESS;
 }
 
-CUresult soft_jit_read(unsigned count, const CUjit_option *options, void *const *values,
-                       struct soft_jit *jit_out)
+CUresult cuc_jit_read(unsigned count, const CUjit_option *options, void *const *values,
+                      struct cuc_jit *jit_out)
 {
-    *jit_out = (struct soft_jit){.info_text = NULL};
+    *jit_out = (struct cuc_jit){.info_text = NULL};
     if (count > 0 && (!options || !values))
         return CUDA_ERROR_INVALID_VALUE;
     for (unsigned i = 0; i < count; i++) {
@@ -61,9 +60,29 @@ CUresult soft_jit_read(unsigned count, const CUjit_option *options, void *const 
     return CUDA_SUCCESS;
 }
 
-/* The driver answers in the values: how much of the buffers was used, how long it took. */
-void soft_jit_write_back(unsigned count, const CUjit_option *options, void **values,
-                         const struct soft_jit *jit)
+void cuc_jit_log(char *buffer, size_t buffer_bytes, const void *text, size_t bytes,
+                 size_t *used_out)
+{
+    const size_t length = bytes > 0 ? strnlen(text, bytes) : 0;
+
+    if (buffer_bytes == 0 || length == 0)
+        return;
+    *used_out = length < buffer_bytes ? length + 1 : buffer_bytes;
+    memcpy(buffer, text, *used_out - 1);
+    buffer[*used_out - 1] = '\0';
+}
+
+void cuc_jit_error(struct cuc_jit *jit, const char *text)
+{
+    char line[FAB_ERR_TEXT_BYTES + 16];
+    int written = snprintf(line, sizeof(line), "ptx error   : %s\n", text);
+
+    if (jit && written > 0)
+        cuc_jit_log(jit->error_text, jit->error_bytes, line, (size_t)written, &jit->error_used);
+}
+
+void cuc_jit_write_back(unsigned count, const CUjit_option *options, void **values,
+                        const struct cuc_jit *jit)
 {
     for (unsigned i = 0; i < count; i++) {
         if (options[i] == CU_JIT_INFO_LOG_BUFFER_SIZE_BYTES)
@@ -71,9 +90,17 @@ void soft_jit_write_back(unsigned count, const CUjit_option *options, void **val
         if (options[i] == CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES)
             values[i] = (void *)(uintptr_t)jit->error_used; // NOLINT(performance-no-int-to-ptr)
         if (options[i] == CU_JIT_WALL_TIME) {
-            const float none_ms = 0.0f; /* nothing is compiled before its first use */
-
-            memcpy(&values[i], &none_ms, sizeof(none_ms));
+            memcpy(&values[i], &jit->wall_time_ms, sizeof(jit->wall_time_ms));
         }
     }
+}
+
+CUresult cuc_library_options_check(const CUlibraryOption *options, unsigned count)
+{
+    if (count > 0 && !options)
+        return CUDA_ERROR_INVALID_VALUE;
+    for (unsigned i = 0; i < count; i++)
+        if ((unsigned)options[i] >= CU_LIBRARY_NUM_OPTIONS)
+            return CUDA_ERROR_INVALID_VALUE;
+    return CUDA_SUCCESS;
 }
