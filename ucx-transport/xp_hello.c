@@ -135,8 +135,8 @@ static void up_locked(struct xp_life *life)
     life->state = XP_LIFE_UP;
     life->heard_ns = leg->slot->engine->now_ns;
     leg->seen_up = leg->stats.up = true;
-    /* How long this wire takes to answer; the dial says nothing of that: it knocks, resolves names
-     * and loads, and may have waited for the peer to open. */
+    /* How long this wire takes to answer. The dial says nothing of that: it makes connections, and
+     * may have waited for the peer to open. */
     xp_life_probe_locked(life, life->heard_ns);
     if (leg->bulk)
         xp_conn_event_locked(leg->conn, XP_EVENT_RAIL_UP, leg->pair, FAB_OK, "");

@@ -6,7 +6,6 @@
  * add endpoints to the worker, no thread and no descriptor of ours (UCX's tcp has a socket or two
  * for each). Endpoints are in xp_ucx_ep.c, loading in xp_ucx_lib.c.
  */
-#include <fcntl.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
@@ -28,18 +27,21 @@ static const struct setting settings[] = {
     {"RNDV_SCHEME", "auto"},
     {"RNDV_THRESH", "auto"}, /* each message says which protocol it wants */
     {"KEEPALIVE_INTERVAL", "1s"},
+    {"SOCKADDR_TLS_PRIORITY", "tcp"},
     /* A cache of registrations would hook the memory functions of the process. */
     {"RCACHE_ENABLE", "n"},
 };
 
 static const struct setting tcp_settings[] = {
-    {"TCP_CONN_NB", "n"}, /* what fails in the background crashes 1.13.1: see xp_ucx_knock.c */
-    {"TCP_NODELAY", "y"}, /* One event at a time: 1.13.1 may have freed the endpoint of the next one
-                             of a batch. */
-    {"TCP_MAX_POLL", "1"}, /* One event at a time: 1.13.1 may have freed the endpoint of the next
-                              one of a batch. */
-    {"TCP_MAX_POLL", "1"},      {"TCP_TX_SEG_SIZE", "64k"}, {"TCP_RX_SEG_SIZE", "256k"},
-    {"TCP_KEEPIDLE", "1s"},     {"TCP_KEEPINTVL", "1s"},    {"TCP_KEEPCNT", "3"},
+    {"TCP_CONN_NB", "y"}, /* a link may be lost between the manager's dial and UCX's own */
+    {"TCP_NODELAY", "y"},
+    /* One event at a time: 1.13.1 may have freed the endpoint of the next one of a batch. */
+    {"TCP_MAX_POLL", "1"},
+    {"TCP_TX_SEG_SIZE", "64k"},
+    {"TCP_RX_SEG_SIZE", "256k"},
+    {"TCP_KEEPIDLE", "1s"},
+    {"TCP_KEEPINTVL", "1s"},
+    {"TCP_KEEPCNT", "3"},
     {"TCP_PUT_ENABLE", "n"},    /* no peer writes where it likes */
     {"TCP_USER_TIMEOUT", "2s"}, /* last: 1.22 has it; before, only the core's probes see such a
                                    loss */
@@ -147,9 +149,9 @@ static enum fab_status keep_address(struct xp_wire *wire, struct fab_err *err)
 
     if (result != UCS_OK)
         return xp_ucx_check(wire->lib, result, err, "the address of a UCX worker");
-    if (bytes <= sizeof(wire->address) - XP_UCX_DOOR_BYTES) {
-        memcpy(wire->address + XP_UCX_DOOR_BYTES, address, bytes);
-        wire->address_bytes = XP_UCX_DOOR_BYTES + bytes;
+    if (bytes > XP_UCX_SOCKET_BYTES && bytes <= sizeof(wire->address)) {
+        memcpy(wire->address, address, bytes);
+        wire->address_bytes = bytes;
     }
     wire->lib->ucp_worker_release_address(wire->worker, address);
     if (wire->address_bytes == 0)
@@ -166,7 +168,6 @@ static enum fab_status open_worker(struct xp_wire *wire, struct fab_err *err)
                                   .am_alignment = sizeof(uint64_t)};
     ucs_status_t result = wire->lib->ucp_worker_create(wire->context, &params, &wire->worker);
     enum fab_status status;
-    int flags;
 
     if (result != UCS_OK) {
         wire->worker = NULL;
@@ -178,22 +179,21 @@ static enum fab_status open_worker(struct xp_wire *wire, struct fab_err *err)
     if (status == FAB_OK)
         status = set_handler(wire, XP_UCX_AM_CHUNK, xp_ucx_on_chunk, err);
     if (status == FAB_OK)
-        status = keep_address(wire, err);
+        status = is_port(wire->config.device) ? keep_address(wire, err)
+                                              : xp_ucx_listen(wire, wire->config.device, err);
     if (status != FAB_OK)
         return status;
     result = wire->lib->ucp_worker_get_efd(wire->worker, &wire->event_fd);
     if (result != UCS_OK)
         return xp_ucx_check(wire->lib, result, err, "UCX's event descriptor");
-    flags = fcntl(wire->event_fd, F_GETFD);
-    if (flags >= 0)
-        (void)fcntl(wire->event_fd, F_SETFD, flags | FD_CLOEXEC);
-    return xp_ucx_door_open(wire, wire->config.device, err);
+    xp_ucx_fds_mark(wire);
+    return FAB_OK;
 }
 
 static void wire_close(struct xp_wire *wire)
 {
     xp_ucx_eps_drop(wire);
-    xp_ucx_door_close(wire);
+    xp_ucx_listen_end(wire);
     if (wire->worker)
         wire->lib->ucp_worker_destroy(wire->worker);
     if (wire->context)
@@ -206,6 +206,7 @@ static void wire_close(struct xp_wire *wire)
     }
     fab_map_fini(&wire->ids);
     fab_map_fini(&wire->dials);
+    fab_map_fini(&wire->handles);
     free(wire->aligned);
     free(wire);
 }
@@ -228,11 +229,13 @@ static enum fab_status wire_open(const struct xp_wire_config *config, struct xp_
     wire->config = *config;
     fab_map_init(&wire->ids);
     fab_map_init(&wire->dials);
+    fab_map_init(&wire->handles);
     fab_list_init(&wire->eps);
     fab_list_init(&wire->news);
     fab_list_init(&wire->firsts);
-    fab_list_init(&wire->knocking);
-    wire->epoll_fd = wire->door_fd = -1;
+    fab_list_init(&wire->requests);
+    wire->helper_fd = -1;
+    wire->looked_at = SIZE_MAX; /* never */
     status = open_context(wire, err);
     if (status == FAB_OK)
         status = open_worker(wire, err);
@@ -270,20 +273,20 @@ static bool progress(struct xp_wire *wire)
 
     for (int i = 0; i < TURNS && wire->lib->ucp_worker_progress(wire->worker) > 0; i++)
         did = true;
-    did = xp_ucx_knock_progress(wire) || did;
     return xp_ucx_tend(wire) || did;
 }
 
 static int event_fd(const struct xp_wire *wire)
 {
-    return wire->epoll_fd;
+    return wire->event_fd;
 }
 
 static enum fab_status arm(struct xp_wire *wire)
 {
-    if (!fab_list_is_empty(&wire->news) || !fab_list_is_empty(&wire->firsts))
+    if (!fab_list_is_empty(&wire->news) || !fab_list_is_empty(&wire->firsts) ||
+        !fab_list_is_empty(&wire->requests))
         return FAB_ERR_AGAIN;
-    xp_ucx_door_answer(wire);
+    xp_ucx_fds_mark(wire);
     return wire->lib->ucp_worker_arm(wire->worker) == UCS_OK ? FAB_OK : FAB_ERR_AGAIN;
 }
 

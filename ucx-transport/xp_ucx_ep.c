@@ -4,8 +4,8 @@
  * Frames are eager active messages, chunks rendezvous ones. A prefix of ours in front of the core's
  * header names the endpoints at both ends, so what arrives belongs to one of ours, and closing that
  * one waits for it. An initiator's first frame names none; it is put by and given to the core
- * outside UCX's callback, and the endpoint that the core opens meanwhile answers it. Ids are
- * random: who does not know one gets nothing delivered.
+ * outside UCX's callback, which adopts the endpoint that it came by (tcp), or opens one meanwhile
+ * that answers it (InfiniBand). Ids are random: who does not know one gets nothing delivered.
  */
 #include <stdlib.h>
 
@@ -36,7 +36,7 @@ static void put_on_news(struct xp_ep *ep)
 
 /* ---------------------------------------------------------------- opening */
 
-static void on_error(void *argument, ucp_ep_h ucp, ucs_status_t result)
+void xp_ucx_on_error(void *argument, ucp_ep_h ucp, ucs_status_t result)
 {
     struct xp_ep *ep = argument;
 
@@ -58,142 +58,73 @@ static enum fab_status choose_id(struct xp_ep *ep, struct fab_err *err)
     return FAB_OK;
 }
 
-/* FNV-1a; two peers with one hash would only lose their pairing. */
-static uint64_t hash(const uint8_t *bytes, size_t size_bytes)
+struct xp_ep *xp_ucx_ep_create(struct xp_wire *wire, void *owner, struct fab_err *err)
 {
-    uint64_t sum = UINT64_C(0xcbf29ce484222325);
+    struct xp_ep *ep = fab_alloc_zeroed(1, sizeof(*ep));
 
-    for (size_t i = 0; i < size_bytes; i++)
-        sum = (sum ^ bytes[i]) * UINT64_C(0x100000001b3);
-    return sum;
-}
-
-/* One more UCX endpoint to that address; counts. */
-static enum fab_status create(struct xp_wire *wire, const uint8_t *address, size_t address_bytes,
-                              struct xp_ep *ep, ucp_ep_h *ucp_out, struct fab_err *err)
-{
-    uint64_t key = hash(address, address_bytes);
-    uintptr_t count = (uintptr_t)fab_map_find(&wire->dials, key) + 1;
-    ucp_ep_params_t params = {.field_mask = UCP_EP_PARAM_FIELD_REMOTE_ADDRESS |
-                                            UCP_EP_PARAM_FIELD_ERR_HANDLING_MODE |
-                                            UCP_EP_PARAM_FIELD_ERR_HANDLER,
-                              .address = (const ucp_address_t *)address,
-                              .err_mode = UCP_ERR_HANDLING_MODE_PEER,
-                              .err_handler = {.cb = on_error, .arg = ep}};
-
-    if (fab_map_put(&wire->dials, key, (void *)count) != FAB_OK)
-        return fab_err_set(err, FAB_ERR_NOMEM, "endpoint");
-    return xp_ucx_check(wire->lib, wire->lib->ucp_ep_create(wire->worker, &params, ucp_out), err,
-                        "a UCX endpoint");
-}
-
-static void on_skipped(void *request, ucs_status_t result, void *user)
-{
-    struct xp_wire *wire = user;
-
-    (void)result;
-    wire->lib->ucp_request_free(request);
-}
-
-/* Makes our next endpoint to that address the `dial`-th, if it is not too late for that. */
-static void skip_to(struct xp_wire *wire, const uint8_t *address, size_t address_bytes,
-                    uint64_t dial)
-{
-    uint64_t key = hash(address, address_bytes);
-    uint64_t count = (uintptr_t)fab_map_find(&wire->dials, key);
-    ucp_request_param_t close = {.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK |
-                                                 UCP_OP_ATTR_FIELD_USER_DATA |
-                                                 UCP_OP_ATTR_FIELD_FLAGS,
-                                 .flags = UCP_EP_CLOSE_FLAG_FORCE,
-                                 .cb.send = on_skipped,
-                                 .user_data = wire};
-
-    if (dial > count + XP_UCX_SKIPS_MAX)
-        return;
-    for (; count + 1 < dial; count++) {
-        ucp_ep_h ucp;
-
-        if (create(wire, address, address_bytes, /* ep */ NULL, &ucp, /* err */ NULL) != FAB_OK)
-            return; /* not paired then */
-        (void)wire->lib->ucp_ep_close_nbx(ucp, &close);
+    if (!ep) {
+        (void)fab_err_set(err, FAB_ERR_NOMEM, "endpoint");
+        return NULL;
     }
+    ep->wire = wire;
+    ep->owner = owner;
+    fab_list_init(&ep->link);
+    fab_list_init(&ep->news_link);
+    if (choose_id(ep, err) != FAB_OK) {
+        free(ep);
+        return NULL;
+    }
+    fab_list_append(&wire->eps, &ep->link);
+    return ep;
 }
 
-static enum fab_status dial(struct xp_ep *ep, struct fab_err *err)
+static void destroy(struct xp_ep *ep)
 {
-    const uint8_t *address = ep->address + XP_UCX_DOOR_BYTES;
-    size_t bytes = ep->address_bytes - XP_UCX_DOOR_BYTES;
-    enum fab_status status = create(ep->wire, address, bytes, ep, &ep->ucp, err);
-
-    if (status == FAB_OK)
-        ep->dial = (uintptr_t)fab_map_find(&ep->wire->dials, hash(address, bytes));
-    else
-        ep->ucp = NULL;
-    return status;
+    if (fab_map_find(&ep->wire->ids, ep->id) == ep)
+        (void)fab_map_remove(&ep->wire->ids, ep->id);
+    fab_list_remove(&ep->link);
+    fab_list_remove(&ep->news_link);
+    free(ep);
 }
 
 enum fab_status xp_ucx_ep_open(struct xp_wire *wire, const uint8_t *address, size_t address_bytes,
                                void *owner, struct xp_ep **ep_out, struct fab_err *err)
 {
+    bool is_socket = address_bytes == XP_UCX_SOCKET_BYTES;
     struct xp_ep *ep;
     enum fab_status status;
 
-    if (address_bytes <= XP_UCX_DOOR_BYTES || address_bytes > sizeof(ep->address))
+    if (address_bytes < XP_UCX_SOCKET_BYTES || is_socket != (wire->listener != NULL))
         return fab_err_set(err, FAB_ERR_FORMAT, "a UCX address of %zu bytes", address_bytes);
-    ep = fab_alloc_zeroed(1, sizeof(*ep));
+    ep = xp_ucx_ep_create(wire, owner, err);
     if (!ep)
-        return fab_err_set(err, FAB_ERR_NOMEM, "endpoint");
-    ep->wire = wire;
-    ep->owner = owner;
-    ep->knock_fd = -1;
-    memcpy(ep->address, address, address_bytes);
-    ep->address_bytes = address_bytes;
-    fab_list_init(&ep->link);
-    fab_list_init(&ep->news_link);
-    fab_list_init(&ep->knock_link);
-    fab_list_init(&ep->waiting);
-    status = choose_id(ep, err);
-    if (status == FAB_OK && wire->answering) {
+        return FAB_ERR_NOMEM;
+    if (wire->answering && !is_socket) {
         ep->peer_id = wire->answering->peer_id;
-        skip_to(wire, address + XP_UCX_DOOR_BYTES, address_bytes - XP_UCX_DOOR_BYTES,
-                wire->answering->dial);
+        xp_ucx_pair_skip_to(wire, address, address_bytes, wire->answering->dial);
     }
-    /* Who answers knows that the way is open. */
-    if (status == FAB_OK && (wire->answering || !xp_ucx_knock(ep)))
-        status = dial(ep, err);
+    status =
+        is_socket ? xp_ucx_connect(ep, address, err) : xp_ucx_pair(ep, address, address_bytes, err);
     if (status != FAB_OK) {
-        if (ep->id && fab_map_find(&wire->ids, ep->id) == ep)
-            (void)fab_map_remove(&wire->ids, ep->id);
-        free(ep);
+        destroy(ep);
         return status;
     }
-    fab_list_append(&wire->eps, &ep->link);
     *ep_out = ep;
     return FAB_OK;
 }
 
-void xp_ucx_ep_answered(struct xp_ep *ep, bool is_open)
+/* No stranger any more: adopted, or closed. */
+static void know(struct xp_ep *ep)
 {
-    struct fab_list *node;
-
-    if (!is_open || dial(ep, /* err */ NULL) != FAB_OK) {
-        on_error(ep, /* ucp */ NULL, UCS_ERR_UNREACHABLE);
-        return;
-    }
-    while ((node = fab_list_take(&ep->waiting)) != NULL) {
-        struct xp_send *send = fab_list_object(node, struct xp_send, link);
-        enum fab_status status = xp_ucx_send(ep, send);
-
-        if (status == FAB_OK)
-            continue;
-        send->done(send, status);
-        on_error(ep, /* ucp */ NULL, UCS_ERR_CONNECTION_RESET);
-    }
+    if (ep->is_stranger)
+        ep->wire->stranger_count--;
+    ep->is_stranger = false;
 }
 
 void xp_ucx_ep_own(struct xp_ep *ep, void *owner)
 {
     ep->owner = owner;
+    know(ep);
 }
 
 /* ---------------------------------------------------------------- closing */
@@ -218,17 +149,13 @@ void xp_ucx_ep_close(struct xp_ep *ep)
                                  .cb.send = on_released,
                                  .user_data = ep};
     ucs_status_ptr_t request;
-    struct fab_list *node;
 
     fab_assert(!ep->closing);
     ep->closing = true;
+    know(ep);
     (void)fab_map_remove(&wire->ids, ep->id);
-    xp_ucx_knock_end(ep);
-    while ((node = fab_list_take(&ep->waiting)) != NULL) {
-        struct xp_send *send = fab_list_object(node, struct xp_send, link);
-
-        send->done(send, FAB_ERR_CANCELLED);
-    }
+    if (ep->ucp && fab_map_find(&wire->handles, (uintptr_t)ep->ucp) == ep)
+        (void)fab_map_remove(&wire->handles, (uintptr_t)ep->ucp);
     if (!ep->ucp) {
         ep->released = true;
         put_on_news(ep);
@@ -239,14 +166,6 @@ void xp_ucx_ep_close(struct xp_ep *ep)
     if (!UCS_PTR_IS_PTR(request))
         ep->released = true;
     put_on_news(ep);
-}
-
-static void destroy(struct xp_ep *ep)
-{
-    fab_list_remove(&ep->link);
-    fab_list_remove(&ep->news_link);
-    xp_ucx_knock_end(ep);
-    free(ep);
 }
 
 void xp_ucx_eps_drop(struct xp_wire *wire)
@@ -313,11 +232,8 @@ enum fab_status xp_ucx_send(struct xp_ep *ep, struct xp_send *send)
 
     if (ep->failed || ep->closing || (send->chunk && !ep->peer_id))
         return FAB_ERR_LINK_LOST;
-    if (!ep->ucp) {
-        fab_list_init(&send->link);
-        fab_list_append(&ep->waiting, &send->link);
-        return FAB_OK;
-    }
+    if (message_id(ep, send) == XP_UCX_AM_FIRST && wire->listener)
+        param.flags |= UCP_AM_SEND_FLAG_REPLY; /* tells by which endpoint it comes */
     record = take_send(wire);
     if (!record)
         return FAB_ERR_NOMEM;
@@ -372,9 +288,15 @@ ucs_status_t xp_ucx_on_first(void *argument, const void *header, size_t header_b
     struct xp_wire *wire = argument;
     const uint8_t *bytes = header;
     struct xp_ucx_first *first;
+    const struct xp_ep *ep = NULL;
 
     (void)body;
-    (void)param;
+    if (wire->listener) {
+        if (param->recv_attr & UCP_AM_RECV_ATTR_FIELD_REPLY_EP)
+            ep = fab_map_find(&wire->handles, (uintptr_t)param->reply_ep);
+        if (!ep || ep->owner)
+            return UCS_OK;
+    }
     if (!is_sound(header_bytes) || body_bytes > 0 || xp_get64(bytes) == 0 ||
         wire->first_count >= XP_UCX_FIRSTS_MAX)
         return UCS_OK; /* an honest sender tries again */
@@ -382,6 +304,7 @@ ucs_status_t xp_ucx_on_first(void *argument, const void *header, size_t header_b
     if (!first)
         return UCS_OK;
     fab_list_init(&first->link);
+    first->ep_id = ep ? ep->id : 0;
     first->peer_id = xp_get64(bytes);
     first->dial = xp_get64(bytes + 8);
     first->header_bytes = header_bytes - XP_UCX_PREFIX_BYTES;
@@ -511,15 +434,22 @@ static bool tend_first(struct xp_wire *wire)
 {
     struct fab_list *node = fab_list_take(&wire->firsts);
     struct xp_ucx_first *first;
+    struct xp_ep *ep;
 
     if (!node)
         return false;
     first = fab_list_object(node, struct xp_ucx_first, link);
     wire->first_count--;
+    ep = first->ep_id ? fab_map_find(&wire->ids, first->ep_id) : NULL;
+    if (ep)
+        ep->peer_id = first->peer_id;
     wire->answering = first;
-    wire->config.events->frame(wire->config.core, /* ep */ NULL, first->header, first->header_bytes,
-                               /* body */ NULL, /* body_bytes */ 0);
+    if (ep || !first->ep_id)
+        wire->config.events->frame(wire->config.core, ep, first->header, first->header_bytes,
+                                   /* body */ NULL, /* body_bytes */ 0);
     wire->answering = NULL;
+    if (ep && !ep->owner && !ep->closing)
+        xp_ucx_ep_close(ep); /* the core did not want it */
     free(first);
     return true;
 }
@@ -541,6 +471,10 @@ static bool tend_ep(struct xp_wire *wire)
         wire->config.events->ep_closed(owner);
     } else if (ep->failed && !ep->told) {
         ep->told = true;
+        if (!ep->owner) {
+            xp_ucx_ep_close(ep);
+            return true;
+        }
         wire->config.events->ep_failed(ep->owner, status_of(ep->why),
                                        wire->lib->ucs_status_string(ep->why));
     }
@@ -554,6 +488,8 @@ bool xp_ucx_tend(struct xp_wire *wire)
     while (tend_ep(wire))
         did = true;
     while (tend_first(wire))
+        did = true;
+    while (xp_ucx_listen_progress(wire))
         did = true;
     return did;
 }

@@ -18,9 +18,11 @@ enum {
     XP_UCX_AM_CHUNK,
     XP_UCX_PREFIX_BYTES = 16, /* in front of the core's header: id of the sender's endpoint; that of
                                  the receiver's, or in a first frame the dial's number */
-    XP_UCX_DOOR_BYTES = 8, /* of an address: IPv4 address and port of the door, in network order */
-    XP_UCX_SKIPS_MAX = 4096, /* dials that never arrived */
-    XP_UCX_FIRSTS_MAX = 256, /* first frames between two turns; more are dropped */
+    XP_UCX_SOCKET_BYTES = 8,  /* an address of tcp: IPv4 address and port in network order, zeros;
+                                 a longer one is that of a UCX worker */
+    XP_UCX_STRANGERS_MAX = 64, /* connections without a session; then the oldest goes */
+    XP_UCX_SKIPS_MAX = 4096,   /* dials that never arrived */
+    XP_UCX_FIRSTS_MAX = 256,   /* first frames between two turns; more are dropped */
 };
 
 /* A send in flight; from the wire's pool. */
@@ -34,6 +36,7 @@ struct xp_ucx_send {
 /* The first frame from an endpoint that has none here: handled outside UCX's callback. */
 struct xp_ucx_first {
     struct fab_list link;
+    uint64_t ep_id; /* tcp: it came by this one */
     uint64_t peer_id, dial;
     size_t header_bytes;
     uint8_t header[XP_HEADER_MAX_BYTES];
@@ -46,11 +49,15 @@ struct xp_wire {
     ucp_worker_h worker;
     uint8_t address[XP_WIRE_ADDRESS_MAX_BYTES];
     size_t address_bytes;
-    int event_fd; /* UCX's */
-    int epoll_fd; /* that one, the door, and who knocks */
-    int door_fd;  /* -1: none */
-    struct sockaddr_in own;
-    struct fab_list knocking;
+    int event_fd;            /* UCX's */
+    int helper_fd;           /* the set of UCX's helper thread; -1: not ours */
+    size_t looked_at;        /* so many endpoints when descriptors were marked last; */
+    uint32_t looks;          /* and so many looks to come */
+    ucp_listener_h listener; /* NULL: not tcp */
+    struct sockaddr_in own;  /* with port 0 */
+    struct fab_list requests;
+    struct fab_map handles; /* ucp_ep_h -> struct xp_ep that was accepted */
+    uint32_t stranger_count;
     bool takes_device_memory;
     struct fab_map ids;   /* own id -> struct xp_ep */
     struct fab_map dials; /* hash of a peer's address -> how many endpoints UCX made to it, ever */
@@ -65,13 +72,10 @@ struct xp_wire {
 };
 
 struct xp_ep {
-    struct fab_list link, news_link, knock_link;
-    struct fab_list waiting; /* sends until the knock is answered */
+    struct fab_list link, news_link;
     struct xp_wire *wire;
-    int knock_fd; /* -1: not knocking */
-    uint8_t address[XP_WIRE_ADDRESS_MAX_BYTES];
-    size_t address_bytes;
     void *owner;
+    bool is_stranger;
     ucp_ep_h ucp;                         /* NULL: closed */
     uint64_t id, peer_id;                 /* peer_id 0: not known yet */
     uint64_t dial;                        /* this is the n-th endpoint to that address */
@@ -96,16 +100,24 @@ enum fab_status xp_ucx_accept(struct xp_offer *offer, struct xp_landing *landing
 void xp_ucx_refuse(struct xp_offer *offer);
 bool xp_ucx_tend(struct xp_wire *wire);     /* tells what happened inside UCX's callbacks */
 void xp_ucx_eps_drop(struct xp_wire *wire); /* at the wire's end: without a word */
-/* The knock has its answer: makes the UCX endpoint, or fails. */
-void xp_ucx_ep_answered(struct xp_ep *ep, bool is_open);
+struct xp_ep *xp_ucx_ep_create(struct xp_wire *wire, void *owner, struct fab_err *err);
+void xp_ucx_on_error(void *ep, ucp_ep_h ucp, ucs_status_t result);
 
-/* xp_ucx_knock.c */
-enum fab_status xp_ucx_door_open(struct xp_wire *wire, const char *device, struct fab_err *err);
-void xp_ucx_door_close(struct xp_wire *wire);
-void xp_ucx_door_answer(struct xp_wire *wire); /* lets go of those who knocked */
-bool xp_ucx_knock(struct xp_ep *ep);           /* false: there is no door, dial at once */
-void xp_ucx_knock_end(struct xp_ep *ep);
-bool xp_ucx_knock_progress(struct xp_wire *wire);
+/* xp_ucx_listen.c */
+enum fab_status xp_ucx_listen(struct xp_wire *wire, const char *device, struct fab_err *err);
+void xp_ucx_listen_end(struct xp_wire *wire);
+bool xp_ucx_listen_progress(struct xp_wire *wire); /* accepts */
+enum fab_status xp_ucx_connect(struct xp_ep *ep, const uint8_t *address, struct fab_err *err);
+
+/* xp_ucx_pair.c */
+enum fab_status xp_ucx_pair(struct xp_ep *ep, const uint8_t *address, size_t address_bytes,
+                            struct fab_err *err);
+/* Makes our next endpoint to that address the `dial`-th, if it is not too late for that. */
+void xp_ucx_pair_skip_to(struct xp_wire *wire, const uint8_t *address, size_t address_bytes,
+                         uint64_t dial);
+
+/* xp_ucx_fds.c: close-on-exec, after the wire opened and before each sleep. */
+void xp_ucx_fds_mark(struct xp_wire *wire);
 
 /* Handlers of UCX. */
 ucs_status_t xp_ucx_on_first(void *wire, const void *header, size_t header_bytes, void *body,

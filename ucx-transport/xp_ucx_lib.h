@@ -20,6 +20,10 @@
     X(ucp_ep_create)                                                                               \
     X(ucp_get_version)                                                                             \
     X(ucp_init_version)                                                                            \
+    X(ucp_listener_create)                                                                         \
+    X(ucp_listener_destroy)                                                                        \
+    X(ucp_listener_query)                                                                          \
+    X(ucp_listener_reject)                                                                         \
     X(ucp_mem_map)                                                                                 \
     X(ucp_mem_unmap)                                                                               \
     X(ucp_request_free)                                                                            \

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * ucx-transport/xp_ucx_listen.c - endpoints over tcp, made by UCX's connection manager.
+ *
+ * Each tcp wire has a listener, whose address is all that a peer needs. The manager dials without
+ * blocking and makes exactly one endpoint here for one there. The other way, two endpoints made
+ * from worker addresses, is InfiniBand's (xp_ucx_pair.c): over tcp, UCX 1.13.1 then matches
+ * connections by number and was seen to use freed ones after a link was lost.
+ *
+ * Who connects is a stranger until its first frame is adopted by the core; of those only the last
+ * few are kept.
+ */
+#include <ifaddrs.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/alloc.h"
+#include "ucx-transport/xp_ucx_int.h"
+
+/* A connection that waits to be accepted outside UCX's callback. */
+struct request {
+    struct fab_list link;
+    ucp_conn_request_h handle;
+};
+
+static bool find_address(const char *device, struct sockaddr_in *address_out)
+{
+    struct ifaddrs *all, *one;
+    bool found = false;
+
+    if (getifaddrs(&all) != 0)
+        return false;
+    for (one = all; one && !found; one = one->ifa_next) {
+        found = one->ifa_addr && one->ifa_addr->sa_family == AF_INET &&
+                strcmp(one->ifa_name, device) == 0;
+        if (found)
+            memcpy(address_out, one->ifa_addr, sizeof(*address_out));
+    }
+    freeifaddrs(all);
+    return found;
+}
+
+/* ---------------------------------------------------------------- listening */
+
+static void on_request(ucp_conn_request_h handle, void *argument)
+{
+    struct xp_wire *wire = argument;
+    struct request *request = fab_alloc(sizeof(*request));
+
+    if (!request) {
+        (void)wire->lib->ucp_listener_reject(wire->listener, handle); /* it tries again */
+        return;
+    }
+    request->handle = handle;
+    fab_list_init(&request->link);
+    fab_list_append(&wire->requests, &request->link);
+}
+
+enum fab_status xp_ucx_listen(struct xp_wire *wire, const char *device, struct fab_err *err)
+{
+    struct sockaddr_in address;
+    ucp_listener_params_t params = {
+        .field_mask = UCP_LISTENER_PARAM_FIELD_SOCK_ADDR | UCP_LISTENER_PARAM_FIELD_CONN_HANDLER,
+        .sockaddr = {.addr = (const struct sockaddr *)&address, .addrlen = sizeof(address)},
+        .conn_handler = {.cb = on_request, .arg = wire}};
+    ucp_listener_attr_t attributes = {.field_mask = UCP_LISTENER_ATTR_FIELD_SOCKADDR};
+    ucs_status_t result;
+
+    if (!find_address(device, &wire->own))
+        return fab_err_set(err, FAB_ERR_NOT_FOUND, "%s has no IPv4 address", device);
+    wire->own.sin_port = 0;
+    address = wire->own;
+    result = wire->lib->ucp_listener_create(wire->worker, &params, &wire->listener);
+    if (result != UCS_OK) {
+        wire->listener = NULL;
+        return xp_ucx_check(wire->lib, result, err, "a UCX listener");
+    }
+    result = wire->lib->ucp_listener_query(wire->listener, &attributes);
+    if (result != UCS_OK)
+        return xp_ucx_check(wire->lib, result, err, "the address of a UCX listener");
+    memcpy(&address, &attributes.sockaddr, sizeof(address));
+    memcpy(wire->address, &address.sin_addr, sizeof(address.sin_addr));
+    memcpy(wire->address + sizeof(address.sin_addr), &address.sin_port, sizeof(address.sin_port));
+    wire->address_bytes = XP_UCX_SOCKET_BYTES;
+    return FAB_OK;
+}
+
+void xp_ucx_listen_end(struct xp_wire *wire)
+{
+    struct fab_list *node;
+
+    while ((node = fab_list_take(&wire->requests)) != NULL) {
+        struct request *request = fab_list_object(node, struct request, link);
+
+        (void)wire->lib->ucp_listener_reject(wire->listener, request->handle);
+        free(request);
+    }
+    if (wire->listener)
+        wire->lib->ucp_listener_destroy(wire->listener);
+    wire->listener = NULL;
+}
+
+/* ---------------------------------------------------------------- both ends of a connection */
+
+enum fab_status xp_ucx_connect(struct xp_ep *ep, const uint8_t *address, struct fab_err *err)
+{
+    const struct xp_ucx_lib *lib = ep->wire->lib;
+    struct sockaddr_in to = {.sin_family = AF_INET};
+    ucp_ep_params_t params = {
+        .field_mask = UCP_EP_PARAM_FIELD_FLAGS | UCP_EP_PARAM_FIELD_SOCK_ADDR |
+                      UCP_EP_PARAM_FIELD_LOCAL_SOCK_ADDR | UCP_EP_PARAM_FIELD_ERR_HANDLING_MODE |
+                      UCP_EP_PARAM_FIELD_ERR_HANDLER,
+        .flags = UCP_EP_PARAMS_FLAGS_CLIENT_SERVER,
+        .sockaddr = {.addr = (const struct sockaddr *)&to, .addrlen = sizeof(to)},
+        .local_sockaddr = {.addr = (const struct sockaddr *)&ep->wire->own,
+                           .addrlen = sizeof(ep->wire->own)},
+        .err_mode = UCP_ERR_HANDLING_MODE_PEER,
+        .err_handler = {.cb = xp_ucx_on_error, .arg = ep}};
+
+    memcpy(&to.sin_addr, address, sizeof(to.sin_addr));
+    memcpy(&to.sin_port, address + sizeof(to.sin_addr), sizeof(to.sin_port));
+    return xp_ucx_check(lib, lib->ucp_ep_create(ep->wire->worker, &params, &ep->ucp), err,
+                        "a UCX endpoint");
+}
+
+/* The stranger that waits longest goes. */
+static void make_room(struct xp_wire *wire)
+{
+    if (wire->stranger_count <= XP_UCX_STRANGERS_MAX)
+        return;
+    FAB_LIST_EACH(node, after, &wire->eps)
+    {
+        struct xp_ep *ep = fab_list_object(node, struct xp_ep, link);
+
+        if (ep->is_stranger && !ep->closing) {
+            xp_ucx_ep_close(ep);
+            return;
+        }
+    }
+}
+
+static void accept_one(struct xp_wire *wire, ucp_conn_request_h handle)
+{
+    struct xp_ep *ep = xp_ucx_ep_create(wire, /* owner */ NULL, /* err */ NULL);
+    ucp_ep_params_t params = {.field_mask = UCP_EP_PARAM_FIELD_CONN_REQUEST |
+                                            UCP_EP_PARAM_FIELD_ERR_HANDLING_MODE |
+                                            UCP_EP_PARAM_FIELD_ERR_HANDLER,
+                              .conn_request = handle,
+                              .err_mode = UCP_ERR_HANDLING_MODE_PEER,
+                              .err_handler = {.cb = xp_ucx_on_error, .arg = ep}};
+
+    if (!ep) {
+        (void)wire->lib->ucp_listener_reject(wire->listener, handle);
+        return;
+    }
+    if (wire->lib->ucp_ep_create(wire->worker, &params, &ep->ucp) != UCS_OK ||
+        fab_map_put(&wire->handles, (uintptr_t)ep->ucp, ep) != FAB_OK) {
+        xp_ucx_ep_close(ep);
+        return;
+    }
+    ep->is_stranger = true;
+    wire->stranger_count++;
+    make_room(wire);
+}
+
+bool xp_ucx_listen_progress(struct xp_wire *wire)
+{
+    struct fab_list *node = fab_list_take(&wire->requests);
+
+    if (!node)
+        return false;
+    accept_one(wire, fab_list_object(node, struct request, link)->handle);
+    free(fab_list_object(node, struct request, link));
+    return true;
+}
