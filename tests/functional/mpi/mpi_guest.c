@@ -59,8 +59,8 @@ static bool open_ours(void)
 
     if (ucx_link_open(&ucx_link, &peer, &loopback, &err))
         return true;
-    (void)fprintf(stderr, "%s\n", err.text);
-    return CHECK(!"our connection");
+    CHECK_CASE("our connection: %s", err.text);
+    return CHECK(false);
 }
 
 static void close_ours(void)
