@@ -2,18 +2,16 @@
  * softcuda/driver/device.c - the list of visible devices and their accounts.
  *
  * Built once, at the first load that succeeds; read without locks afterwards. The rules of
- * CUDA_VISIBLE_DEVICES and CUDA_DEVICE_ORDER are those of the CUDA Programming Guide, "CUDA
- * Environment Variables".
+ * CUDA_VISIBLE_DEVICES and CUDA_DEVICE_ORDER are cuda-common/visible.c's.
  */
 #include "softcuda/driver/device.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
-#include <strings.h>
 
 #include "base/err.h"
+#include "cuda-common/visible.h"
 #include "softcuda/devices/state.h"
 #include "softcuda/driver/va.h"
 
@@ -30,98 +28,21 @@ static struct device_models models;
 static struct soft_device devices[DEVICE_COUNT_MAX];
 static int device_count;
 
-static bool by_bus(const struct device_model *a, const struct device_model *b)
-{
-    return strcasecmp(a->pci_bus_id, b->pci_bus_id) < 0;
-}
-
-static bool by_speed(const struct device_model *a, const struct device_model *b)
-{
-    return (uint64_t)a->sm_count * a->sm_clock_khz > (uint64_t)b->sm_count * b->sm_clock_khz;
-}
-
-/* Fastest first is the default; equal ones stay in the order of the file. */
-static void order_all(const struct device_models *from, const char *order, uint32_t *order_out)
-{
-    bool bus = order && strcmp(order, "PCI_BUS_ID") == 0;
-
-    for (uint32_t i = 0; i < from->count; i++) {
-        uint32_t at = i;
-
-        for (; at > 0; at--) {
-            const struct device_model *a = &from->device[i];
-            const struct device_model *b = &from->device[order_out[at - 1]];
-
-            if (!(bus ? by_bus(a, b) : by_speed(a, b)))
-                break;
-            order_out[at] = order_out[at - 1];
-        }
-        order_out[at] = i;
-    }
-}
-
-/* The place that one item of CUDA_VISIBLE_DEVICES names, or -1. A UUID may be cut short as long as
- * it is unique. */
-static int item_place(const struct device_models *from, const uint32_t *all, const char *item,
-                      size_t length)
-{
-    char uuid[DEVICE_UUID_TEXT_BYTES];
-    int found = -1;
-
-    if (length >= 4 && strncmp(item, "GPU-", 4) == 0) {
-        for (uint32_t i = 0; i < from->count; i++) {
-            (void)device_uuid_format(from->device[i].uuid, uuid);
-            if (length > strlen(uuid) || strncasecmp(uuid, item, length) != 0)
-                continue;
-            if (found >= 0)
-                return -1;
-            found = (int)i;
-        }
-        return found;
-    }
-    uint32_t number = 0;
-
-    for (size_t i = 0; i < length; i++) {
-        if (item[i] < '0' || item[i] > '9' || number >= DEVICE_COUNT_MAX)
-            return -1;
-        number = number * 10 + (uint32_t)(item[i] - '0');
-    }
-    return length > 0 && number < from->count ? (int)all[number] : -1;
-}
-
 uint32_t soft_devices_select(const struct device_models *from, const char *visible,
                              const char *order, uint32_t *order_out)
 {
-    uint32_t all[DEVICE_COUNT_MAX];
-    uint64_t seen = 0;
-    uint32_t count = 0;
+    struct cuc_device_key keys[DEVICE_COUNT_MAX];
 
-    order_all(from, order, all);
-    if (!visible) {
-        memcpy(order_out, all, from->count * sizeof(all[0]));
-        return from->count;
+    for (uint32_t i = 0; i < from->count; i++) {
+        const struct device_model *model = &from->device[i];
+
+        keys[i] = (struct cuc_device_key){
+            .pci_bus_id = model->pci_bus_id,
+            .uuid = model->uuid,
+            .speed = (uint64_t)model->sm_count * model->sm_clock_khz,
+        };
     }
-    for (const char *item = visible; *item;) {
-        while (*item == ' ')
-            item++;
-        size_t length = strcspn(item, ",");
-        size_t text = length;
-
-        while (text > 0 && item[text - 1] == ' ')
-            text--;
-        int place = item_place(from, all, item, text);
-
-        if (place < 0)
-            break; /* the ones before an invalid item are visible */
-        if (seen & UINT64_C(1) << place)
-            return 0; /* named twice: none */
-        seen |= UINT64_C(1) << place;
-        order_out[count++] = (uint32_t)place;
-        item += length;
-        if (*item == ',')
-            item++;
-    }
-    return count;
+    return cuc_devices_select(keys, from->count, visible, order, order_out);
 }
 
 static enum fab_status load_locked(struct fab_err *err)
