@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/assert.h"
 #include "base/fault.h"
 #include "base/mutex.h"
 
@@ -267,6 +268,7 @@ static enum fab_status load_locked(struct fab_err *err)
     status = find_functions(library, &lib, err);
     if (status != FAB_OK)
         return status;
+    fab_assert(lib.ucp_get_version); /* as all of them */
     lib.ucp_get_version(&lib.info.major, &lib.info.minor, &lib.info.release);
     /* The layout of the structs that we pass is that of the headers; newer takes older. */
     if (lib.info.major != UCP_API_MAJOR || lib.info.minor < UCP_API_MINOR)
