@@ -21,6 +21,7 @@
 
 #include "base/compiler.h"
 #include "cuda-common/heap.h"
+#include "cuda-common/managed.h"
 #include "cuda-common/ranges.h"
 #include "softcuda/driver/mem.h"
 #include "softcuda/driver/va.h"
@@ -74,7 +75,6 @@ struct mem_extent {
     struct mem_phys *phys;          /* a reference, for MEM_VIRTUAL; else NULL */
 };
 
-struct mem_managed; /* managed.c */
 struct soft_pool;
 
 /* One allocation. Thread: fields change under mem_lock and the table's write lock. */
@@ -87,10 +87,11 @@ struct mem_alloc {
     struct soft_context *context;
     uint32_t host_flags;
     bool sync_memops;
-    bool is_freed;               /* stream-ordered, and its free is pending */
-    struct cuc_heap_part part;   /* from a heap */
-    struct soft_pool *pool;      /* stream-ordered */
-    struct mem_managed *managed; /* MEM_MANAGED */
+    bool is_freed;             /* stream-ordered, and its free is pending */
+    struct cuc_heap_part part; /* from a heap */
+    struct soft_pool *pool;    /* stream-ordered */
+    uint32_t attach_flags;     /* MEM_MANAGED: CU_MEM_ATTACH_* */
+    struct cuc_advice *advice; /* MEM_MANAGED */
 };
 
 CUresult mem_extent_add(uint64_t lo, uint64_t hi, const struct mem_extent *extent);
@@ -180,7 +181,6 @@ void mem_host_free(struct mem_alloc *alloc);
 CUresult mem_managed_alloc(struct soft_context *context, uint64_t bytes, uint32_t flags,
                            struct mem_alloc **alloc_out);
 void mem_managed_free(struct mem_alloc *alloc);
-void mem_managed_record_free(struct mem_managed *managed);
 
 static inline void *mem_pointer(uint64_t address)
 {

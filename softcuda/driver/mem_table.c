@@ -121,7 +121,7 @@ void mem_alloc_remove(struct mem_alloc *alloc)
     mem_table_write();
     (void)cuc_ranges_remove(&allocs, alloc->base);
     mem_table_unlock();
-    mem_managed_record_free(alloc->managed);
+    cuc_advice_free(alloc->advice);
     free(alloc);
 }
 
