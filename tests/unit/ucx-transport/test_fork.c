@@ -37,8 +37,8 @@ static bool open_pair(void)
         return false;
     if (ucx_link_open(&ucx_link, &peer, &loopback, &err))
         return true;
-    CHECK_CASE("%s", err.text);
-    return CHECK(!"a connection");
+    CHECK_CASE("a connection: %s", err.text);
+    return CHECK(false);
 }
 
 static void use(uint64_t id)
@@ -51,10 +51,22 @@ static void use(uint64_t id)
 
 /* ---------------------------------------------------------------- the child */
 
+static bool is_child;
+
+/* The leak sanitizer asks: in a forked child what only threads knew looks lost, as they are gone.
+ */
+FAB_EXPORT int __lsan_is_turned_off(void);
+int __lsan_is_turned_off(void)
+{
+    return is_child;
+}
+
 static void never_done(void *user, enum fab_status status)
 {
-    (void)user, (void)status;
-    CHECK(!"a transfer in a forked child");
+    (void)user;
+    CHECK_CASE("a transfer in a forked child ends");
+    CHECK_EQ(status, FAB_ERR_STALE);
+    CHECK(false);
 }
 
 static void child_has_none(struct xp_transfer *open_one)
@@ -123,6 +135,7 @@ static void test_child(void)
     child = fork();
     if (child == 0) {
         CHECK_CASE("in the child");
+        is_child = true;
         child_has_none(open_one);
         exit(check_failures() > 0);
     }
@@ -199,10 +212,12 @@ static void inheritable(bool there[DESCRIPTORS_MAX])
     }
 }
 
-static void check_none_is_new(const bool before[DESCRIPTORS_MAX])
+/* UCX's are marked a moment after they are opened. */
+static bool is_any_new(const bool before[DESCRIPTORS_MAX], bool say)
 {
     static bool now[DESCRIPTORS_MAX];
     char path[64], name[256];
+    bool any = false;
 
     inheritable(now);
     for (int fd = 0; fd < DESCRIPTORS_MAX; fd++) {
@@ -210,12 +225,25 @@ static void check_none_is_new(const bool before[DESCRIPTORS_MAX])
 
         if (!now[fd] || before[fd])
             continue;
+        any = true;
+        if (!say)
+            break;
         (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
         got = readlink(path, name, sizeof(name) - 1);
         name[got > 0 ? got : 0] = '\0';
         (void)fprintf(stderr, "inherited: %d is %s\n", fd, name);
-        CHECK(!"a descriptor that programs inherit");
     }
+    return any;
+}
+
+static void check_none_is_new(const bool before[DESCRIPTORS_MAX])
+{
+    const struct fab_clock *clock = fab_clock_real();
+    uint64_t limit_ns = fab_clock_now_ns(clock) + 10 * NS_PER_S;
+
+    while (is_any_new(before, false) && fab_clock_now_ns(clock) < limit_ns)
+        (void)sched_yield();
+    CHECK(!is_any_new(before, true));
 }
 
 static void test_descriptors(void)
@@ -235,6 +263,13 @@ static void test_descriptors(void)
         xp_node_destroy(node);
         (void)rmdir(folder);
     }
+    CHECK_CASE("ucx");
+    if (!open_pair())
+        return;
+    use(1);
+    check_none_is_new(before);
+    ucx_link_close(&ucx_link);
+    CHECK_EQ(ucx_peer_stop(&peer), 0);
 }
 
 int main(void)
