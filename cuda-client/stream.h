@@ -12,6 +12,8 @@
 
 #include "cuda-client/context.h"
 
+struct cudac_stream_attributes;
+
 struct cudac_stream {
     struct cuc_object object;
     struct cudac_context *context; /* holds a reference */
@@ -19,9 +21,12 @@ struct cudac_stream {
     uint64_t id;                   /* on the wire; 0: the legacy default stream */
     unsigned flags;                /* CU_STREAM_NON_BLOCKING */
     int priority;
-    /* Work posted and known to be done, in a count of the stream's own. done == posted: idle. */
+    /* Positions, in the count of the context: of the last work posted, and up to where all is known
+     * to be done. done >= posted: idle. */
     _Atomic uint64_t posted, done;
-    _Atomic uint64_t asked; /* position that a stream_watch waits for; 0: none */
+    _Atomic uint64_t asked;  /* position that a stream_watch waits for; 0: none */
+    _Atomic bool is_retired; /* destroyed by the program, or its context was closed */
+    struct cudac_stream_attributes *attributes; /* stream_attr.c; NULL: as created */
 };
 
 /* The stream behind a handle: NULL, CU_STREAM_LEGACY, CU_STREAM_PER_THREAD (each in the current
@@ -36,10 +41,17 @@ void cudac_stream_put(struct cudac_stream *stream); /* takes NULL */
  * it and sends it as one step, so that positions follow the order on the wire. */
 CUresult cudac_stream_post(struct cudac_stream *stream, uint32_t op, const struct wire_parts *parts,
                            uint64_t *number_out);
+/* Work that was posted otherwise: counted. Returns its position. */
+uint64_t cudac_stream_count(struct cudac_stream *stream, uint32_t op);
 /* Work of the stream that is a call: counted, and done when the reply is there (the stream then is
  * idle up to it). Waits for what the reply says has landed. */
 CUresult cudac_stream_call(struct cudac_stream *stream, uint32_t op, const struct wire_parts *parts,
                            struct cudac_reply *reply);
+
+/* Work of the stream that is a call answered when it is enqueued, not when it is done (a launch that
+ * only the driver can judge): counted as cudac_stream_post counts. Counts nothing when refused. */
+CUresult cudac_stream_enqueue(struct cudac_stream *stream, uint32_t op,
+                              const struct wire_parts *parts, struct cudac_reply *reply);
 
 /* Waits as cuStreamSynchronize does; prints pending device text first. */
 CUresult cudac_stream_wait(struct cudac_stream *stream);
