@@ -8,6 +8,8 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 
+enum { SPARES_MAX = 256 }; /* a quarter of the default window comes back at a time: 1 MiB */
+
 static struct xp_batch *batch_of(struct fab_list *node)
 {
     return fab_list_object(node, struct xp_batch, link);
@@ -17,6 +19,7 @@ void xp_lane_tx_init(struct xp_lane_tx *tx, uint32_t batch_bytes)
 {
     *tx = (struct xp_lane_tx){.batch_bytes = batch_bytes, .keep_from = UINT64_MAX};
     fab_list_init(&tx->log);
+    fab_list_init(&tx->spares);
     tx->next = &tx->log;
 }
 
@@ -34,21 +37,27 @@ static struct xp_batch *batch_create(size_t capacity_bytes)
 
 static void batch_release(struct xp_lane_tx *tx, struct xp_batch *batch)
 {
-    if (!tx->spare && batch->capacity_bytes == tx->batch_bytes)
-        tx->spare = batch;
-    else
+    if (tx->spare_count == SPARES_MAX || batch->capacity_bytes != tx->batch_bytes) {
         free(batch);
+        return;
+    }
+    fab_list_insert(&tx->spares,
+                    &batch->link); /* the one used last is the first again: its cache */
+    tx->spare_count++;
 }
 
 static struct xp_batch *batch_obtain(struct xp_lane_tx *tx, size_t message_bytes)
 {
-    struct xp_batch *batch = tx->spare;
+    struct fab_list *spare;
+    struct xp_batch *batch;
 
     if (message_bytes > tx->batch_bytes)
         return batch_create(message_bytes);
-    if (!batch)
+    spare = fab_list_take(&tx->spares);
+    if (!spare)
         return batch_create(tx->batch_bytes);
-    tx->spare = NULL;
+    tx->spare_count--;
+    batch = batch_of(spare);
     batch->count = batch->used_bytes = 0;
     batch->dropped = false;
     return batch;
@@ -61,10 +70,12 @@ void xp_lane_tx_fini(struct xp_lane_tx *tx)
         fab_assert(batch_of(node)->sends == 0);
         free(batch_of(node));
     }
+    FAB_LIST_EACH(node, after, &tx->spares)
+    free(batch_of(node));
     fab_list_init(&tx->log);
+    fab_list_init(&tx->spares);
     free(tx->open);
-    free(tx->spare);
-    tx->open = tx->spare = NULL;
+    tx->open = NULL;
 }
 
 void xp_lane_tx_close_batch(struct xp_lane_tx *tx)

@@ -25,7 +25,8 @@ struct xp_lane_tx {
     struct fab_list log;    /* closed batches, oldest first */
     struct xp_batch *open;  /* being filled; not on the log */
     struct fab_list *next;  /* the batch to send next; &log: none */
-    struct xp_batch *spare; /* one kept, so that a steady stream allocates nothing */
+    struct fab_list spares; /* kept, so that a steady stream allocates nothing */
+    uint32_t spare_count;
     uint32_t batch_bytes;
     uint64_t last;        /* number given last */
     uint64_t acked;       /* the peer has all up to here */
