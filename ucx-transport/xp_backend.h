@@ -92,6 +92,7 @@ struct xp_wire_config {
 struct xp_wire_caps {
     uint32_t direct;     /* bit per enum xp_memory that sends and landings may use */
     bool same_host_only; /* shm: used when both nodes have one id, and then alone */
+    bool quick; /* send() of a frame is a copy in memory: the thread that posts may do it */
 };
 
 struct xp_backend {

@@ -28,10 +28,33 @@ static void copy_parts(uint8_t *to, const struct iovec *parts, size_t part_count
     }
 }
 
+/* ---------------------------------------------------------------- sending in passing
+ *
+ * On a quick wire the calling thread sends what it has made ready, and the engine's thread sleeps
+ * on. Ready while it counts as a helper, so that nobody is woken; sent with no lock held. */
+
+static bool push_begin_locked(struct xp_conn *conn)
+{
+    bool quick = conn->active && conn->active->slot->caps.quick;
+
+    if (quick)
+        xp_engine_help_start(&conn->node->engines[0]);
+    return quick;
+}
+
+static void push_end(struct xp_conn *conn, bool begun)
+{
+    if (!begun)
+        return;
+    xp_engine_push(&conn->node->engines[0]);
+    xp_engine_help_stop(&conn->node->engines[0]);
+}
+
 /* ---------------------------------------------------------------- ordered lane */
 
+/* Sets *push if the caller shall send a full batch. */
 static enum fab_status add_locked(struct xp_conn *conn, enum xp_wire_message kind, uint32_t op,
-                                  const struct iovec *parts, size_t part_count)
+                                  const struct iovec *parts, size_t part_count, bool *push)
 {
     struct xp_lane_tx *tx = &conn->tx[XP_LANE_ORDERED];
     size_t bytes = parts_bytes(parts, part_count);
@@ -52,8 +75,11 @@ static enum fab_status add_locked(struct xp_conn *conn, enum xp_wire_message kin
             fab_deadline_ns(fab_clock_now_ns(conn->node->clock), conn->limits.batch_ns);
         xp_engine_timer(&conn->node->engines[0], conn->batch_due_ns);
     }
-    if (conn->active && xp_lane_tx_has_more(tx))
+    if (conn->active && xp_lane_tx_has_more(tx)) {
+        if (!*push)
+            *push = push_begin_locked(conn);
         xp_leg_kick(conn->active);
+    }
     return FAB_OK;
 }
 
@@ -61,19 +87,21 @@ enum fab_status xp_post(struct xp_conn *conn, uint32_t op, const struct iovec *p
                         size_t part_count, uint64_t *number_out)
 {
     enum fab_status status;
+    bool push = false;
 
     if (xp_node_is_foreign(conn->node))
         return FAB_ERR_STALE;
     fab_mutex_lock(&conn->lock);
     status = xp_conn_status_locked(conn);
     if (status == FAB_OK)
-        status = add_locked(conn, XP_WIRE_POST, op, parts, part_count);
+        status = add_locked(conn, XP_WIRE_POST, op, parts, part_count, &push);
     if (status == FAB_OK) {
         conn->stats.posts++;
         if (number_out)
             *number_out = conn->tx[XP_LANE_ORDERED].last;
     }
     fab_mutex_unlock(&conn->lock);
+    push_end(conn, push);
     return status;
 }
 
@@ -89,6 +117,7 @@ enum fab_status xp_call_start(struct xp_conn *conn, uint32_t op, const struct io
 {
     uint64_t number;
     enum fab_status status;
+    bool push = false;
 
     if (xp_node_is_foreign(conn->node))
         return FAB_ERR_STALE;
@@ -101,7 +130,8 @@ enum fab_status xp_call_start(struct xp_conn *conn, uint32_t op, const struct io
         status = fab_map_put(&conn->calls, number, call);
     if (status == FAB_OK) {
         call->number = number;
-        status = add_locked(conn, XP_WIRE_CALL, op, parts, part_count);
+        push = push_begin_locked(conn);
+        status = add_locked(conn, XP_WIRE_CALL, op, parts, part_count, &push);
         if (status != FAB_OK)
             (void)fab_map_remove(&conn->calls, number);
     }
@@ -110,17 +140,23 @@ enum fab_status xp_call_start(struct xp_conn *conn, uint32_t op, const struct io
         flush_locked(conn);
     }
     fab_mutex_unlock(&conn->lock);
+    push_end(conn, push);
     return status;
 }
 
 void xp_flush(struct xp_conn *conn)
 {
+    bool push = false;
+
     if (xp_node_is_foreign(conn->node))
         return;
     fab_mutex_lock(&conn->lock);
-    if (conn->tx[XP_LANE_ORDERED].open)
+    if (conn->tx[XP_LANE_ORDERED].open) {
+        push = push_begin_locked(conn);
         flush_locked(conn);
+    }
     fab_mutex_unlock(&conn->lock);
+    push_end(conn, push);
 }
 
 /* ---------------------------------------------------------------- urgent lane */
@@ -132,6 +168,7 @@ enum fab_status xp_reply(struct xp_conn *conn, uint64_t number, int32_t result,
     uint8_t prefix[XP_REPLY_PREFIX_BYTES] = {0};
     struct iovec all[1 + PARTS_MAX] = {{.iov_base = prefix, .iov_len = sizeof(prefix)}};
     enum fab_status status;
+    bool push = false;
 
     if (xp_node_is_foreign(conn->node))
         return FAB_ERR_STALE;
@@ -146,11 +183,14 @@ enum fab_status xp_reply(struct xp_conn *conn, uint64_t number, int32_t result,
     status = xp_conn_status_locked(conn);
     if (status == FAB_OK && !fab_map_find(&conn->parked, number))
         status = FAB_ERR_STALE;
-    if (status == FAB_OK)
+    if (status == FAB_OK) {
+        push = push_begin_locked(conn);
         status = xp_urgent_add_locked(conn, XP_WIRE_REPLY, /* op */ 0, result, all, 1 + part_count);
+    }
     if (status == FAB_OK)
         (void)fab_map_remove(&conn->parked, number);
     fab_mutex_unlock(&conn->lock);
+    push_end(conn, push);
     return status;
 }
 
@@ -158,6 +198,7 @@ enum fab_status xp_signal(struct xp_conn *conn, uint32_t op, const struct iovec 
                           size_t part_count)
 {
     enum fab_status status;
+    bool push = false;
 
     if (xp_node_is_foreign(conn->node))
         return FAB_ERR_STALE;
@@ -167,11 +208,14 @@ enum fab_status xp_signal(struct xp_conn *conn, uint32_t op, const struct iovec 
     status = xp_conn_status_locked(conn);
     if (status == FAB_OK && conn->tx[XP_LANE_URGENT].log_bytes > conn->limits.urgent_bytes)
         status = FAB_ERR_AGAIN;
-    if (status == FAB_OK)
+    if (status == FAB_OK) {
+        push = push_begin_locked(conn);
         status = xp_urgent_add_locked(conn, XP_WIRE_SIGNAL, op, /* result */ 0, parts, part_count);
+    }
     if (status == FAB_OK)
         conn->stats.signals++;
     fab_mutex_unlock(&conn->lock);
+    push_end(conn, push);
     return status;
 }
 

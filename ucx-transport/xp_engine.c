@@ -3,8 +3,9 @@
  * sleeps.
  *
  * One turn does what can be done now and never waits. A thread of ours turns an engine while there
- * is work and for the spin time after, then sleeps in ppoll(2) on the wires' descriptors, a wake-up
- * descriptor and the next timer. A polled node has no threads: its user turns the engines.
+ * is work and for the spin time after (less where that catches nothing), then sleeps in ppoll(2) on
+ * the wires' descriptors, a wake-up descriptor and the next timer. A polled node has no threads:
+ * its user turns the engines.
  */
 #include <errno.h>
 #include <poll.h>
@@ -147,6 +148,19 @@ static bool pump_ready(struct xp_slot *slot)
     return did;
 }
 
+/* A wire moved. Where spinning catches the next event it is worth a core, else not. */
+static void adapt_spin(struct xp_engine *engine)
+{
+    enum { BURST_NS = 2000 }; /* the tail of the same event says nothing */
+    uint64_t gap_ns = engine->now_ns - engine->heard_ns, most_ns = engine->node->spin_ns;
+
+    engine->heard_ns = engine->now_ns;
+    if (gap_ns >= BURST_NS)
+        atomic_store_explicit(&engine->spin_ns,
+                              gap_ns <= most_ns ? most_ns : atomic_load(&engine->spin_ns) / 2,
+                              memory_order_relaxed);
+}
+
 static bool turn_slot(struct xp_slot *slot)
 {
     /* A kick that is just being made is seen at the next turn, or keeps the engine from sleeping.
@@ -155,6 +169,7 @@ static bool turn_slot(struct xp_slot *slot)
 
     if (!slot->backend->progress(slot->wire))
         return did;
+    adapt_spin(slot->engine);
     if (slot->any_stalled) {
         slot->any_stalled = false;
         FAB_LIST_EACH(node, after, &slot->legs)
@@ -211,7 +226,7 @@ static uint64_t turn_conns(struct xp_node *node, uint64_t now_ns)
 bool xp_engine_turn(struct xp_engine *engine)
 {
     uint64_t now_ns = fab_clock_now_ns(engine->node->clock), next_ns = UINT64_MAX;
-    bool did = false, is_due;
+    bool did = false, worked = false, is_due;
 
     engine->now_ns = now_ns;
     for (uint32_t i = 0; i < engine->slot_count; i++)
@@ -222,14 +237,12 @@ bool xp_engine_turn(struct xp_engine *engine)
         for (uint32_t i = 0; i < engine->slot_count; i++)
             next_ns = earlier(next_ns, slot_timers(engine->slots[i], now_ns));
     }
-    if (engine->control && ((atomic_load_explicit(&engine->work, memory_order_relaxed) &&
-                             atomic_exchange(&engine->work, false)) ||
-                            is_due)) {
-        did = true;
+    if (engine->control && atomic_load_explicit(&engine->work, memory_order_relaxed))
+        worked = atomic_exchange(&engine->work, false);
+    if (engine->control && (worked || is_due))
         next_ns = earlier(next_ns, turn_conns(engine->node, now_ns));
-    }
     xp_engine_timer(engine, next_ns);
-    return did;
+    return did || worked || (is_due && has_work(engine)); /* a timer alone is no work */
 }
 
 uint64_t xp_engine_deadline_ns(const struct xp_engine *engine)
@@ -252,19 +265,50 @@ void xp_engine_help_start(struct xp_engine *engine)
     (void)atomic_fetch_add(&engine->helpers, 1);
 }
 
+/* A turn unless somebody else is at it, for whom it is not worth to wait. */
+static bool try_turn(struct xp_engine *engine, uint64_t *now_ns_out)
+{
+    bool did;
+
+    if (pthread_mutex_trylock(&engine->run.raw) != 0) {
+        *now_ns_out = fab_clock_now_ns(engine->node->clock);
+        return false;
+    }
+    did = xp_engine_turn(engine);
+    *now_ns_out = engine->now_ns;
+    (void)pthread_mutex_unlock(&engine->run.raw);
+    return did;
+}
+
 uint64_t xp_engine_help(struct xp_engine *engine)
 {
     uint64_t now_ns;
 
-    if (pthread_mutex_trylock(&engine->run.raw) != 0)
-        return fab_clock_now_ns(engine->node->clock);
-    (void)xp_engine_turn(engine);
-    now_ns = engine->now_ns;
+    (void)try_turn(engine, &now_ns);
     atomic_store_explicit(&engine->helped,
                           atomic_load_explicit(&engine->helped, memory_order_relaxed) + 1,
                           memory_order_relaxed);
-    (void)pthread_mutex_unlock(&engine->run.raw);
     return now_ns;
+}
+
+void xp_engine_push(struct xp_engine *engine)
+{
+    bool stalled = false;
+
+    if (pthread_mutex_trylock(&engine->run.raw) != 0)
+        return; /* who turns it sends it, too */
+    engine->now_ns = fab_clock_now_ns(engine->node->clock);
+    for (uint32_t i = 0; i < engine->slot_count; i++) {
+        struct xp_slot *slot = engine->slots[i];
+
+        while (slot->caps.quick && !slot->any_stalled &&
+               atomic_load_explicit(&slot->any_ready, memory_order_relaxed))
+            (void)pump_ready(slot);
+        stalled = stalled || slot->any_stalled;
+    }
+    (void)pthread_mutex_unlock(&engine->run.raw);
+    if (stalled) /* the engine's thread must wait for room */
+        atomic_store(&engine->work, true);
 }
 
 void xp_engine_help_stop(struct xp_engine *engine)
@@ -295,34 +339,43 @@ static bool arm(struct xp_engine *engine, struct pollfd *fds, nfds_t *count_out)
     return quiet;
 }
 
+static uint64_t until_timer_ns(const struct xp_engine *engine)
+{
+    uint64_t now_ns = fab_clock_now_ns(engine->node->clock);
+    uint64_t due_ns = xp_engine_deadline_ns(engine);
+
+    if (due_ns == UINT64_MAX)
+        return UINT64_MAX;
+    return due_ns > now_ns ? due_ns - now_ns : 0;
+}
+
 /* Waits for the next event; or, while others turn the engine, for a moment without arming what they
- * look at themselves. */
+ * look at themselves: they may be gone after it, or held up. */
 static void sleep_until_event(struct xp_engine *engine, bool stands_by)
 {
     enum { NS_PER_S = 1000000000 };
     struct pollfd fds[1 + 2 * XP_RAILS_MAX] = {{.fd = engine->wake_fd, .events = POLLIN}};
     struct timespec limit, *wait = NULL;
     nfds_t count = 1;
-    uint64_t drained, now_ns, due_ns;
+    uint64_t drained, wait_ns = STAND_BY_NS;
+    bool helped;
 
     atomic_store(&engine->asleep, true);
     atomic_thread_fence(memory_order_seq_cst);
-    if (stands_by ? atomic_load(&engine->helpers) > 0 || !has_work(engine)
-                  : !has_work(engine) && arm(engine, fds, &count)) {
-        now_ns = fab_clock_now_ns(engine->node->clock);
-        due_ns = xp_engine_deadline_ns(engine);
-        if ((stands_by || atomic_load(&engine->helpers) > 0) && due_ns > now_ns + STAND_BY_NS)
-            due_ns = now_ns + STAND_BY_NS; /* they may be gone by then, or held up */
-        if (due_ns != UINT64_MAX) {
-            due_ns = due_ns > now_ns ? due_ns - now_ns : 0;
-            limit = (struct timespec){.tv_sec = (time_t)(due_ns / NS_PER_S),
-                                      .tv_nsec = (long)(due_ns % NS_PER_S)};
+    helped = atomic_load(&engine->helpers) > 0; /* who looks for work before it leaves */
+    if (helped || (!has_work(engine) && (stands_by || arm(engine, fds, &count)))) {
+        if (!helped && !stands_by)
+            wait_ns = until_timer_ns(engine);
+        if (wait_ns != UINT64_MAX) {
+            limit = (struct timespec){.tv_sec = (time_t)(wait_ns / NS_PER_S),
+                                      .tv_nsec = (long)(wait_ns % NS_PER_S)};
             wait = &limit;
         }
-        (void)ppoll(fds, count, wait, NULL); /* whatever ends it, the next turn finds out */
+        /* Whatever ends it, the next turn finds out. */
+        if (ppoll(fds, count, wait, NULL) > 0 && fds[0].revents)
+            (void)!read(engine->wake_fd, &drained, sizeof(drained));
     }
     atomic_store(&engine->asleep, false);
-    (void)!read(engine->wake_fd, &drained, sizeof(drained));
 }
 
 static void *engine_main(void *argument)
@@ -344,13 +397,10 @@ static void *engine_main(void *argument)
             sleep_until_event(engine, /* stands_by */ true);
             continue;
         }
-        fab_mutex_lock(&engine->run);
-        did = xp_engine_turn(engine);
-        now_ns = engine->now_ns;
+        did = try_turn(engine, &now_ns);
         if (did)
             busy_ns = now_ns;
-        fab_mutex_unlock(&engine->run);
-        if (!did && now_ns - busy_ns >= node->spin_ns)
+        else if (now_ns - busy_ns >= atomic_load_explicit(&engine->spin_ns, memory_order_relaxed))
             sleep_until_event(engine, /* stands_by */ false);
     }
     return NULL;
@@ -373,6 +423,7 @@ enum fab_status xp_engine_start(struct xp_engine *engine, struct fab_err *err)
     char name[16];
     int result;
 
+    atomic_store(&engine->spin_ns, engine->node->spin_ns);
     engine->wake_fd = fab_fault("eventfd") ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (engine->wake_fd < 0)
         return fab_err_errno(err, errno, "a descriptor to wake the transport");

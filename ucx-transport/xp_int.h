@@ -70,7 +70,9 @@ struct xp_engine {
     struct xp_slot *slots[2 * XP_RAILS_MAX];
     uint32_t slot_count;
     bool control;
-    uint64_t now_ns; /* of this turn */
+    uint64_t now_ns;          /* of this turn */
+    uint64_t heard_ns;        /* when a wire last moved */
+    _Atomic uint64_t spin_ns; /* how long its thread looks for the next event before it sleeps */
     _Atomic uint64_t timer_ns;
     atomic_bool asleep, stop, work; /* work: connections want their turn (control) */
     _Atomic uint32_t helpers;       /* application threads that turn it while they wait */
@@ -321,8 +323,10 @@ void xp_engine_timer(struct xp_engine *engine, uint64_t at); /* any: a turn is d
 void xp_engine_help_start(struct xp_engine *engine);
 uint64_t xp_engine_help(struct xp_engine *engine);
 void xp_engine_help_stop(struct xp_engine *engine);
-void xp_leg_kick(struct xp_leg *leg);                        /* any: pump it */
-void xp_conn_work(struct xp_conn *conn);                     /* any: xp_conn_turn is due */
+/* The same for a thread in passing: sends what is ready on quick wires and runs no handler. */
+void xp_engine_push(struct xp_engine *engine);
+void xp_leg_kick(struct xp_leg *leg);    /* any: pump it */
+void xp_conn_work(struct xp_conn *conn); /* any: xp_conn_turn is due */
 /* With all signals blocked: they are the business of the program that we live in. An errno value.
  */
 FAB_NODISCARD int xp_thread_start(pthread_t *thread, void *(*run)(void *), void *argument);
