@@ -32,15 +32,16 @@ struct cudac_memory_info {
     uint64_t extent_end;           /* accesses from the address on are inside mappings up to here */
     struct cudac_vgpu *vgpu;       /* owner; NULL for host memory */
     struct cudac_context *context; /* that made it; may be NULL */
-    uint64_t host_address;         /* HOST, REGISTERED, MANAGED: where the host reads and writes it */
-    uint64_t device_address;       /* the address that kernels use */
-    uint64_t window_id;            /* xp_mem_id of the registration that holds it; 0: none */
-    uint64_t window_offset;        /* of this address in it */
-    const void *xp_mem;            /* struct xp_mem *: for bulk transfers; may be NULL */
+    uint64_t host_address;   /* HOST, REGISTERED, MANAGED: where the host reads and writes it */
+    uint64_t device_address; /* the address that kernels use */
+    uint64_t window_id;      /* xp_mem_id of the registration that holds it; 0: none */
+    uint64_t window_offset;  /* of this address in it */
+    const void *xp_mem;      /* struct xp_mem *: for bulk transfers; may be NULL */
 };
 
 /* False for CUDAC_MEMORY_NONE. CUDA_ERROR_... is not asked here: see cudac_memory_check(). An
- * address of driver-placed memory that two devices own: false, with one line on stderr naming both. */
+ * address of driver-placed memory that two devices own: false, with one line on stderr naming both.
+ */
 bool cudac_memory_find(uint64_t address, struct cudac_memory_info *info_out);
 
 /* For copies, sets and memory operations: [address, address + bytes) must lie in mapped memory
@@ -48,13 +49,33 @@ bool cudac_memory_find(uint64_t address, struct cudac_memory_info *info_out);
 CUresult cudac_memory_check(struct cudac_context *context, uint64_t address, uint64_t bytes,
                             bool write);
 
+/* Whether an address lies in the layout's ranges: then it is no pageable memory of the program's,
+ * and where cudac_memory_find() knows nothing of it, it may not be touched. */
+bool cudac_memory_is_ours(uint64_t address);
+
+/* cuCtxEnablePeerAccess and its partner, after their checks: the context's kernels and copies may
+ * access memory of `owner` that is there, and that comes later. Tells the worker. */
+CUresult cudac_memory_set_peer(struct cudac_context *context, struct cudac_vgpu *owner,
+                               bool enable);
+bool cudac_memory_has_peer(struct cudac_context *context, const struct cudac_vgpu *owner);
+
+/* What a worker answers with CUDA_ERROR_OUT_OF_MEMORY may be tried again if this is true: pools of
+ * the device gave back what they did not use. */
+bool cudac_memory_reclaim(struct cudac_vgpu *vgpu);
+
+/* Device attributes that follow from where memory lies: true if this is one, with its value; then
+ * the worker's own answer does not count. */
+bool cudac_memory_attribute(const struct cudac_vgpu *vgpu, CUdevice_attribute attribute,
+                            int *value_out);
+
 /* A module variable that the worker's driver placed. Managed ones become host-readable at the same
  * address. Gone with cudac_memory_remove_fixed() (module unload) or the context. */
 CUresult cudac_memory_add_fixed(struct cudac_context *context, uint64_t address, uint64_t bytes,
                                 bool managed, const void *owner);
 void cudac_memory_remove_fixed(const void *owner);
 
-/* ---- host memory that kernels use (managed, mapped, pinned) ----------------------------------- */
+/* ---- host memory that kernels use (managed, mapped, pinned) -----------------------------------
+ */
 
 /* Before a launch: what it may touch of host memory is brought to the worker, in stream order.
  * `params`: the packed parameters, looked through for addresses. Cheap when there is none. */
@@ -64,8 +85,10 @@ CUresult cudac_memory_before_launch(struct cudac_stream *stream, const void *par
  * written comes back. Called by cudac_context_wait, cudac_stream_wait, event waits and blocking
  * copies, before they return. */
 CUresult cudac_memory_after_wait(struct cudac_worker *worker);
-/* Around a copy or set whose device side is managed or mapped memory: true if the bytes live at the
- * worker now (the copy goes there), false: use the host's bytes as pageable memory. */
-bool cudac_memory_is_away(uint64_t address, uint64_t bytes);
+/* Around a copy or set, in a stream at `worker`, one side of which is MANAGED, or HOST or
+ * REGISTERED by its device address. True: the bytes live at that worker now, so the copy goes there
+ * (device_address; device to device for the worker). False: use the host's bytes (host_address) as
+ * pageable memory. What another worker has is waited for and brought home first. */
+bool cudac_memory_is_away(struct cudac_worker *worker, uint64_t address, uint64_t bytes);
 
 #endif /* CUDA_CLIENT_MEMORY_H */

@@ -1,0 +1,518 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * cuda-client/managed_move.c - host memory that kernels use, kept equal in client and worker.
+ *
+ * Where a worker sees the client's own bytes there is nothing to do but to give a region its place
+ * once. Elsewhere the two sides are made equal at the boundaries that CUDA names: before a launch
+ * what the host wrote goes to the worker, in the order of the launch's stream; after a
+ * synchronisation what kernels wrote comes back, at once, so that system calls on the memory work.
+ * What a side wrote is found by comparing it with a copy of the bytes that both last had, and only
+ * these bytes travel, so host and kernels may use different bytes of a page at a time. One worker
+ * at a time has a region; for another the first is waited for. Distributed unified memory (unimem/)
+ * is to take over what is declared under "moving" in region.h and memory.h.
+ * Source: facts of the Driver API, Unified Memory, "concurrentManagedAccess is 0".
+ */
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "cuda-client/region.h"
+#include "cuda-client/stream.h"
+
+enum {
+    WORKERS_MAX = 64,
+    UNIT_BYTES = 64 * 1024,   /* compared, and sent, at a time */
+    FETCH_BYTES = 128 * 1024, /* what a reply can carry */
+    FETCHES = 8,              /* replies under way */
+};
+
+/* What the last look at the regions said of launches at a worker. */
+static struct {
+    _Atomic uint32_t seen; /* generation of that look */
+    _Atomic bool moves;    /* regions must be looked at before each launch and after each wait */
+    _Atomic bool picks;    /* there are regions without a place: parameters may point at one */
+} of_worker[WORKERS_MAX];
+
+static _Atomic uint32_t generation;
+
+void cudac_move_changed(void)
+{
+    (void)atomic_fetch_add(&generation, 1);
+}
+
+void cudac_move_forget(struct cudac_region *region)
+{
+    if (region->copy)
+        (void)munmap(region->copy, region->bytes);
+    region->copy = NULL;
+}
+
+/* ---- to the worker ----------------------------------------------------------------------------
+ */
+
+static struct wire_box row_of(uint64_t address, uint64_t bytes)
+{
+    return (struct wire_box){.address = address,
+                             .width = bytes,
+                             .height = 1,
+                             .depth = 1,
+                             .pitch = bytes,
+                             .layer = bytes};
+}
+
+/* Sends [offset, offset + bytes) of the region, at most UNIT_BYTES, as the host has it now. */
+static CUresult send_run(struct cudac_region *region, struct cudac_stream *stream, uint64_t offset,
+                         uint64_t bytes)
+{
+    unsigned char *copy = region->copy + offset;
+    struct wire_parts parts;
+
+    /* The host may write on: what is sent is what is remembered. */
+    memcpy(copy, (const unsigned char *)memory_pointer(region->host_address) + offset, bytes);
+    const struct wire_copy_in message = {.ctx = stream->context->id,
+                                         .stream = stream->id,
+                                         .to = row_of(region->device_address + offset, bytes),
+                                         .flags = WIRE_COPY_INLINE,
+                                         .data = copy,
+                                         .data_count = (uint32_t)bytes};
+
+    wire_put_copy_in(&message, &parts);
+    return cudac_stream_post(stream, WIRE_COPY_IN, &parts, NULL);
+}
+
+/* Sends what differs in one unit. `exact`: no byte that the host did not write. */
+static CUresult send_unit(struct cudac_region *region, struct cudac_stream *stream, uint64_t offset,
+                          uint64_t bytes, bool exact)
+{
+    const unsigned char *host =
+        (const unsigned char *)memory_pointer(region->host_address) + offset;
+    const unsigned char *copy = region->copy + offset;
+    uint64_t last = bytes;
+    CUresult result = CUDA_SUCCESS;
+
+    while (last > 0 && host[last - 1] == copy[last - 1])
+        last--;
+    for (uint64_t at = 0; at < last && result == CUDA_SUCCESS;) {
+        while (at < last && host[at] == copy[at])
+            at++;
+        uint64_t end = exact ? at : last;
+
+        while (end < last && host[end] != copy[end])
+            end++;
+        if (end > at)
+            result = send_run(region, stream, offset + at, end - at);
+        at = end;
+    }
+    return result;
+}
+
+static CUresult send_changes(struct cudac_region *region, struct cudac_stream *stream,
+                             struct cudac_worker *worker)
+{
+    const unsigned char *host = memory_pointer(region->host_address);
+    bool all = region->copied_to != worker;
+    CUresult result = CUDA_SUCCESS;
+
+    if (!region->copy) {
+        void *got = mmap(NULL, region->bytes, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+        if (got == MAP_FAILED)
+            return CUDA_ERROR_OUT_OF_MEMORY;
+        region->copy = got;
+        (void)madvise(got, region->bytes, MADV_DONTDUMP);
+    }
+    for (uint64_t at = 0; at < region->bytes && result == CUDA_SUCCESS; at += UNIT_BYTES) {
+        uint64_t left = region->bytes - at, bytes = left < UNIT_BYTES ? left : UNIT_BYTES;
+
+        if (all)
+            result = send_run(region, stream, at, bytes);
+        else if (memcmp(host + at, region->copy + at, bytes) != 0)
+            result = send_unit(region, stream, at, bytes, region->away == worker);
+    }
+    if (result == CUDA_SUCCESS)
+        region->copied_to = worker;
+    return result;
+}
+
+/* ---- back to the host -------------------------------------------------------------------------
+ */
+
+/* Takes over what the worker changed. */
+static void apply(struct cudac_region *region, uint64_t offset, const unsigned char *now,
+                  uint64_t bytes)
+{
+    unsigned char *host = (unsigned char *)memory_pointer(region->host_address) + offset;
+    unsigned char *copy = region->copy + offset;
+
+    if (memcmp(copy, now, bytes) == 0)
+        return;
+    for (uint64_t at = 0; at < bytes;) {
+        uint64_t end;
+
+        while (at < bytes && copy[at] == now[at])
+            at++;
+        for (end = at; end < bytes && copy[end] != now[end];)
+            end++;
+        memcpy(host + at, now + at, end - at);
+        memcpy(copy + at, now + at, end - at);
+        at = end;
+    }
+}
+
+static CUresult fetch_start(const struct cudac_region *region, struct cudac_context *context,
+                            uint64_t stream, uint64_t offset, uint64_t bytes,
+                            struct cudac_pending *pending)
+{
+    const struct wire_copy_out_wait message = {.ctx = context->id,
+                                               .stream = stream,
+                                               .from =
+                                                   row_of(region->device_address + offset, bytes),
+                                               .flags = WIRE_COPY_INLINE};
+    struct wire_parts parts;
+
+    wire_put_copy_out_wait(&message, &parts);
+    return cudac_call_start(cudac_context_worker(context), WIRE_COPY_OUT_WAIT, &parts, pending);
+}
+
+static CUresult fetch_finish(struct cudac_region *region, struct cudac_context *context,
+                             uint64_t offset, uint64_t bytes, struct cudac_pending *pending)
+{
+    struct wire_copy_out_wait_reply got;
+    struct cudac_reply reply = {0};
+    CUresult result = cudac_call_finish(pending, &reply);
+
+    if (result == CUDA_SUCCESS) {
+        if (!wire_get_copy_out_wait_reply(reply.bytes, reply.size_bytes, &got) ||
+            got.data_count != bytes)
+            result = cudac_worker_broken(cudac_context_worker(context),
+                                         "a copy's reply does not hold what was asked for");
+        else
+            apply(region, offset, got.data, bytes);
+    }
+    cudac_reply_free(&reply);
+    return result;
+}
+
+static CUresult fetch(struct cudac_region *region, struct cudac_context *context, uint64_t stream)
+{
+    struct cudac_pending pending[FETCHES];
+    uint64_t asked = 0, got = 0;
+    CUresult result = CUDA_SUCCESS;
+
+    while (got < region->bytes) {
+        uint64_t bytes = region->bytes - asked < FETCH_BYTES ? region->bytes - asked : FETCH_BYTES;
+        bool more = result == CUDA_SUCCESS && bytes > 0 && asked - got < FETCHES * FETCH_BYTES;
+
+        if (more) {
+            result = fetch_start(region, context, stream, asked, bytes,
+                                 &pending[asked / FETCH_BYTES % FETCHES]);
+            if (result == CUDA_SUCCESS)
+                asked += bytes;
+            continue;
+        }
+        if (got == asked)
+            break;
+        bytes = asked - got < FETCH_BYTES ? asked - got : FETCH_BYTES;
+        CUresult one =
+            fetch_finish(region, context, got, bytes, &pending[got / FETCH_BYTES % FETCHES]);
+
+        if (result == CUDA_SUCCESS)
+            result = one;
+        got += bytes;
+    }
+    return result;
+}
+
+/* A stream of our own in the context, that waits for nobody's work. 0: out of memory. */
+static uint64_t own_stream(struct cudac_context *context)
+{
+    struct cudac_memory_context *entry = cudac_memory_context(context);
+    struct wire_parts parts;
+
+    if (!entry)
+        return 0;
+    if (entry->move_stream == 0) {
+        const struct wire_stream_create message = {
+            .stream = cudac_id_new(), .ctx = context->id, .flags = CU_STREAM_NON_BLOCKING};
+
+        wire_put_stream_create(&message, &parts);
+        if (cudac_post(cudac_context_worker(context), WIRE_STREAM_CREATE, &parts, NULL) ==
+            CUDA_SUCCESS)
+            entry->move_stream = message.stream;
+    }
+    return entry->move_stream;
+}
+
+static void copy_reserve(struct cudac_region *region)
+{
+    if (!region->copy) {
+        void *got = mmap(NULL, region->bytes, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+        region->copy = got == MAP_FAILED ? NULL : got;
+    }
+}
+
+CUresult cudac_move_fetch(struct cudac_region *region, struct cudac_context *context)
+{
+    uint64_t stream = own_stream(context);
+
+    copy_reserve(region);
+    if (!stream || !region->copy)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    region->copied_to = cudac_context_worker(context);
+    return fetch(region, context, stream);
+}
+
+/* ---- which worker has what --------------------------------------------------------------------
+ */
+
+struct worker_look {
+    const struct cudac_worker *worker;
+    uint64_t context_id; /* one that works; 0: none */
+    bool is_busy;
+};
+
+static void look_at(struct cudac_context *context, void *arg)
+{
+    struct worker_look *look = arg;
+
+    if (cudac_context_worker(context) != look->worker)
+        return;
+    if (cudac_context_error(context) == CUDA_SUCCESS)
+        look->context_id = context->id;
+    (void)pthread_mutex_lock(&context->lock);
+    for (const struct cudac_stream *at = context->streams; at; at = at->next)
+        look->is_busy = look->is_busy || atomic_load(&at->posted) != atomic_load(&at->done);
+    (void)pthread_mutex_unlock(&context->lock);
+}
+
+static struct worker_look look(const struct cudac_worker *worker)
+{
+    struct worker_look found = {.worker = worker};
+
+    cudac_context_each(NULL, look_at, &found);
+    return found;
+}
+
+/* Whether some worker does not share memory with this process: then which worker works on a region
+ * counts even where it is shared. */
+static bool is_mixed(void)
+{
+    for (uint32_t i = 0; i < cudac_worker_count(); i++) {
+        if (!cudac_worker_is_same_host(cudac_worker_at(i)))
+            return true;
+    }
+    return false;
+}
+
+CUresult cudac_memory_after_wait(struct cudac_worker *worker)
+{
+    CUresult result = CUDA_SUCCESS;
+
+    if (!atomic_load_explicit(&of_worker[cudac_worker_index(worker)].moves, memory_order_acquire))
+        return CUDA_SUCCESS;
+    (void)pthread_mutex_lock(&cudac_memory_lock);
+    const struct worker_look found = look(worker);
+    struct cudac_context *context = cudac_context_of_id(found.context_id);
+
+    for (struct cudac_region *region = cudac_region_first(); region; region = region->next) {
+        if (region->away != worker)
+            continue;
+        /* In a failed context nothing can be copied, and contents are undefined. */
+        if (context && !(region->shared & region_bit(worker))) {
+            CUresult one = cudac_move_fetch(region, context);
+
+            if (result == CUDA_SUCCESS)
+                result = one;
+        }
+        if (!found.is_busy)
+            region->away = NULL;
+    }
+    if (context)
+        cuc_object_put(&context->object);
+    (void)pthread_mutex_unlock(&cudac_memory_lock);
+    return result;
+}
+
+struct worker_wait {
+    const struct cudac_worker *worker;
+    uint64_t ids[WORKERS_MAX];
+    uint32_t count;
+};
+
+static void list_contexts(struct cudac_context *context, void *arg)
+{
+    struct worker_wait *wait = arg;
+
+    if (cudac_context_worker(context) == wait->worker && wait->count < WORKERS_MAX)
+        wait->ids[wait->count++] = context->id;
+}
+
+/* Waits for all work of a worker, which brings home what it has. Without locks. */
+static void wait_for(const struct cudac_worker *worker)
+{
+    struct worker_wait wait = {.worker = worker};
+
+    cudac_context_each(NULL, list_contexts, &wait);
+    for (uint32_t i = 0; i < wait.count; i++) {
+        struct cudac_context *context = cudac_context_of_id(wait.ids[i]);
+
+        if (!context)
+            continue;
+        /* Its error is that context's own, and reported there. */
+        (void)cudac_context_wait(context);
+        cuc_object_put(&context->object);
+    }
+}
+
+/* memory_lock is held, but not while the other worker is waited for: then the list may change, and
+ * true says that the caller must look again. */
+static bool bring_home(struct cudac_region *region, const struct cudac_worker *wanted_by)
+{
+    struct cudac_worker *other = region->away;
+
+    if (!other || other == wanted_by)
+        return false;
+    if (cudac_worker_state(other) != CUDA_SUCCESS) {
+        region->away = NULL; /* what it had is lost; the home copy stands */
+        return false;
+    }
+    (void)pthread_mutex_unlock(&cudac_memory_lock);
+    wait_for(other);
+    (void)pthread_mutex_lock(&cudac_memory_lock);
+    return true;
+}
+
+/* ---- launches ---------------------------------------------------------------------------------
+ */
+
+/* Whether any eight bytes of the parameters are an address in [lo, lo + bytes). */
+static bool points_into(const void *params, uint32_t params_bytes, uint64_t lo, uint64_t bytes)
+{
+    const unsigned char *at = params;
+    uint64_t word;
+
+    for (uint32_t i = 0; i + sizeof(word) <= params_bytes; i++) {
+        memcpy(&word, at + i, sizeof(word));
+        if (word - lo < bytes)
+            return true;
+    }
+    return false;
+}
+
+struct launch {
+    struct cudac_stream *stream;
+    struct cudac_worker *worker;
+    const void *params;
+    uint32_t params_bytes;
+    bool is_mixed;
+    bool moves, picks; /* found */
+};
+
+static bool must_have(const struct cudac_region *region, const struct launch *launch)
+{
+    if (region->owner)
+        return region->owner == launch->worker;
+    return region->kind == CUDAC_MEMORY_MANAGED || region->is_wanted ||
+           points_into(launch->params, launch->params_bytes, region->device_address, region->bytes);
+}
+
+/* One region before a launch. `again`: the list may have changed. */
+static CUresult prepare(struct cudac_region *region, struct launch *launch, bool *again)
+{
+    uint64_t bit = region_bit(launch->worker);
+    bool must = must_have(region, launch);
+    CUresult result;
+
+    if (!must &&
+        (region->owner || !cudac_worker_is_same_host(launch->worker) || region->refused & bit)) {
+        launch->picks = launch->picks || !region->owner;
+        return CUDA_SUCCESS;
+    }
+    result = cudac_region_place(region, launch->worker);
+    if (result != CUDA_SUCCESS) {
+        region->refused |= bit;
+        launch->picks = true;
+        return must ? result : CUDA_SUCCESS;
+    }
+    bool is_shared = region->shared & bit;
+
+    if (is_shared && !launch->is_mixed)
+        return CUDA_SUCCESS;
+    launch->moves = true;
+    if (!must && !is_shared)
+        return CUDA_SUCCESS; /* has a place, but nothing of this launch points at it */
+    *again = bring_home(region, launch->worker);
+    if (*again)
+        return CUDA_SUCCESS;
+    if (!is_shared)
+        result = send_changes(region, launch->stream, launch->worker);
+    if (result == CUDA_SUCCESS)
+        region->away = launch->worker;
+    return result;
+}
+
+static CUresult prepare_all(struct launch *launch)
+{
+    CUresult result = CUDA_SUCCESS;
+    bool again;
+
+    do {
+        again = false;
+        for (struct cudac_region *region = cudac_region_first();
+             region && result == CUDA_SUCCESS && !again; region = region->next)
+            result = prepare(region, launch, &again);
+    } while (again);
+    return result;
+}
+
+CUresult cudac_memory_before_launch(struct cudac_stream *stream, const void *params,
+                                    uint32_t params_bytes)
+{
+    struct cudac_worker *worker = cudac_context_worker(stream->context);
+    uint32_t index = cudac_worker_index(worker);
+    uint32_t now = atomic_load_explicit(&generation, memory_order_acquire);
+
+    if (atomic_load_explicit(&of_worker[index].seen, memory_order_acquire) == now &&
+        !atomic_load_explicit(&of_worker[index].moves, memory_order_relaxed) &&
+        (!atomic_load_explicit(&of_worker[index].picks, memory_order_relaxed) ||
+         !points_into(params, params_bytes, cudac_layout()->pinned.base,
+                      cudac_layout()->pinned.bytes)))
+        return CUDA_SUCCESS;
+    struct launch launch = {.stream = stream,
+                            .worker = worker,
+                            .params = params,
+                            .params_bytes = params_bytes,
+                            .is_mixed = is_mixed()};
+
+    (void)pthread_mutex_lock(&cudac_memory_lock);
+    now = atomic_load(&generation);
+    CUresult result = prepare_all(&launch);
+
+    atomic_store_explicit(&of_worker[index].moves, launch.moves, memory_order_relaxed);
+    atomic_store_explicit(&of_worker[index].picks, launch.picks, memory_order_relaxed);
+    atomic_store_explicit(&of_worker[index].seen, now, memory_order_release);
+    (void)pthread_mutex_unlock(&cudac_memory_lock);
+    return result;
+}
+
+/* ---- copies -----------------------------------------------------------------------------------
+ */
+
+bool cudac_memory_is_away(struct cudac_worker *worker, uint64_t address, uint64_t bytes)
+{
+    bool is_away = false, again = true;
+
+    (void)bytes; /* a range lies in one allocation */
+    (void)pthread_mutex_lock(&cudac_memory_lock);
+    while (again) {
+        struct cudac_region *region = cudac_region_find(address);
+
+        again = region && bring_home(region, worker);
+        is_away = region && !again &&
+                  (region->away == worker || (region->shared & region_bit(worker)) != 0);
+    }
+    (void)pthread_mutex_unlock(&cudac_memory_lock);
+    return is_away;
+}

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * cuda-client/memory_int.h - what the files of memory share: extents, allocations, places, heaps.
+ *
+ * An *extent* is one mapping in a worker (or host memory), and decides whether an access is valid.
+ * An *allocation* is what a program asked for, and answers queries. A *place* is a virtual GPU's
+ * slice: what is taken of it, and its lock. A *region* (region.h) is host memory that kernels can
+ * see.
+ *
+ * Locks, in this order: a place's lock (that GPU's heaps and pools) or memory_lock (host memory,
+ * reservations, regions), both held over calls to workers; then the tables' reader-writer lock,
+ * held for a moment. Look-ups take only the last.
+ */
+#ifndef CUDA_CLIENT_MEMORY_INT_H
+#define CUDA_CLIENT_MEMORY_INT_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <cuda.h>
+
+#include "base/compiler.h"
+#include "cuda-client/context.h"
+#include "cuda-client/memory.h"
+#include "cuda-client/remote.h"
+#include "cuda-common/heap.h"
+#include "cuda-common/layout.h"
+#include "cuda-common/ranges.h"
+
+struct cudac_phys;
+struct cudac_pool;
+struct cudac_region;
+struct cuc_advice;
+
+#define MEMORY_PAGE UINT64_C(4096)
+#define MEMORY_ALL_DEVICES UINT64_MAX
+
+enum { MEMORY_VGPUS_MAX = 64 };
+
+/* ---- tables (memory.c) ----------------------------------------------------------------------- */
+
+struct cudac_extent {
+    enum cudac_memory_kind kind;
+    struct cudac_vgpu *vgpu;        /* owner; NULL: host memory */
+    uint64_t read_mask, write_mask; /* bit k: contexts of the vgpu with index k */
+    bool by_peer;                   /* also contexts that enabled peer access to the owner */
+    struct cudac_phys *phys;        /* VIRTUAL: what is mapped */
+};
+
+/* Thread: fields change under the lock of what made it and the tables' write lock. */
+struct cudac_alloc {
+    uint64_t base, bytes; /* as asked for */
+    uint64_t span_bytes;  /* taken: bytes rounded up */
+    uint64_t id;          /* for queries; never given twice */
+    enum cudac_memory_kind kind;
+    struct cudac_vgpu *vgpu;
+    struct cudac_context *context; /* that made it: for its handle only, it may be closed */
+    uint64_t context_id;           /* cudac_context_of_id() */
+    uint32_t host_flags;           /* CU_MEMHOSTALLOC_*, CU_MEMHOSTREGISTER_* */
+    uint32_t attach_flags;         /* MANAGED: CU_MEM_ATTACH_* */
+    bool sync_memops;
+    bool is_alias;               /* REGISTERED: by the address that kernels use */
+    bool is_freed;               /* stream-ordered, and its free is pending */
+    struct cuc_heap_part part;   /* from a heap */
+    struct cudac_pool *pool;     /* stream-ordered */
+    struct cudac_region *region; /* host memory that kernels see */
+    struct cuc_advice *advice;   /* MANAGED */
+    const void *owner;           /* FIXED: whose it is */
+};
+
+CUresult cudac_extent_add(uint64_t lo, uint64_t hi, const struct cudac_extent *extent);
+void cudac_extent_remove(uint64_t lo);
+bool cudac_extent_hit(uint64_t lo, uint64_t hi);
+/* Sets the access masks of all extents in [lo, hi), which must be whole ones. */
+void cudac_extent_access(uint64_t lo, uint64_t hi, uint64_t read_mask, uint64_t write_mask);
+/* A copy of the extent that holds the address, and its bounds (may be NULL). */
+bool cudac_extent_find(uint64_t address, struct cudac_extent *extent_out, uint64_t *lo_out,
+                       uint64_t *hi_out);
+/* Whether contexts of that kind may access an extent. `reader` NULL: any access counts. */
+bool cudac_extent_allows(const struct cudac_context *reader, const struct cudac_extent *extent,
+                         bool write);
+
+/* Copies what is given, adds an id, and enters it. */
+CUresult cudac_alloc_add(const struct cudac_alloc *values, struct cudac_alloc **alloc_out);
+void cudac_alloc_remove(struct cudac_alloc *alloc); /* frees the record, and its advice */
+/* The same memory, handed out again for `bytes`: a new id. */
+void cudac_alloc_renew(struct cudac_alloc *alloc, uint64_t bytes, struct cudac_context *context);
+/* A copy of the live allocation that holds the address. */
+bool cudac_alloc_find(uint64_t address, struct cudac_alloc *alloc_out);
+/* The record itself, while the lock of what made it is held. NULL if there is none. */
+struct cudac_alloc *cudac_alloc_at(uint64_t address);
+/* The next record at or above an address, or NULL. */
+struct cudac_alloc *cudac_alloc_next(uint64_t address);
+
+/* Brackets of short changes of records. */
+void cudac_table_read(void);
+void cudac_table_write(void);
+void cudac_table_unlock(void);
+
+/* ---- places and heaps (heap.c) --------------------------------------------------------------- */
+
+struct cudac_place {
+    pthread_mutex_t lock;
+    struct cuc_ranges taken; /* of the slice */
+};
+struct cudac_place *cudac_place_of(const struct cudac_vgpu *vgpu);
+const struct cuc_layout *cudac_layout(void);
+
+struct cudac_heap {
+    struct cuc_heap common; /* ops: cudac_heap_ops */
+    struct cudac_vgpu *vgpu;
+    struct cudac_context *context; /* that its allocations belong to; NULL for pools */
+    struct cudac_pool *pool;
+    uint64_t read_mask, write_mask; /* by index of vgpus */
+    bool by_peer;
+};
+extern const struct cuc_heap_ops cudac_heap_ops;
+
+/* Under the place's lock. */
+CUresult cudac_heap_alloc(struct cudac_heap *heap, uint64_t bytes, struct cudac_alloc **alloc_out);
+void cudac_heap_free(struct cudac_alloc *alloc);
+/* Gives the masks of the heap to all its extents, here and at the worker. */
+CUresult cudac_heap_access(struct cudac_heap *heap);
+void cudac_heap_clear(struct cudac_heap *heap);
+
+/* What memory keeps for a context; made on first use. */
+struct cudac_memory_context {
+    struct cudac_context *context;
+    uint64_t peer_mask;   /* vgpus whose memory it may access; under the tables' write lock */
+    uint64_t move_stream; /* managed_move.c: on the wire; 0: none yet; memory_lock */
+    struct cudac_heap heap;
+    struct cudac_memory_context *next;
+};
+struct cudac_memory_context *cudac_memory_context(struct cudac_context *context);
+/* Inside cudac_table_read, or NULL. */
+struct cudac_memory_context *cudac_memory_context_find(const struct cudac_context *context);
+/* Bit k: contexts of the vgpu with index k have enabled access to `owner`. */
+uint64_t cudac_memory_peers_of(const struct cudac_vgpu *owner);
+
+/* Waits for a device's work as cuMemFree does; sticky errors are told to the context of that id. */
+CUresult cudac_memory_wait(struct cudac_vgpu *vgpu, uint64_t context_id);
+/* The same for every device that has a context: the first error. */
+CUresult cudac_memory_wait_all(void);
+
+/* Calls that answer with a result only. */
+CUresult cudac_memory_call(struct cudac_worker *worker, uint32_t op,
+                           const struct wire_parts *parts);
+
+/* ---- pools (pool.c) ---------------------------------------------------------------------------
+ */
+
+/* Asks the pools of a vgpu to give back what they do not use; place's lock. Whether any did. */
+bool cudac_pools_trim(struct cudac_vgpu *vgpu);
+/* Waits for stream-ordered frees that are pending on the vgpu; true if there were any, so that an
+ * allocation may be tried again. Without locks. */
+bool cudac_pools_reclaim(struct cudac_vgpu *vgpu);
+/* Frees a stream-ordered allocation at once; place's lock. */
+void cudac_pool_free(struct cudac_alloc *alloc);
+void cudac_pools_context_close(struct cudac_context *context); /* place's lock */
+
+/* ---- host memory ------------------------------------------------------------------------------
+ */
+
+extern pthread_mutex_t cudac_memory_lock;
+/* managed.c: frees one managed allocation; memory_lock. */
+void cudac_managed_free(struct cudac_alloc *alloc);
+/* host.c: frees host and managed allocations of a context. */
+void cudac_host_context_close(struct cudac_context *context);
+
+static inline void *memory_pointer(uint64_t address)
+{
+    return (void *)(uintptr_t)address; /* NOLINT(performance-no-int-to-ptr) */
+}
+
+static inline uint64_t memory_bit(const struct cudac_vgpu *vgpu)
+{
+    return UINT64_C(1) << cudac_vgpu_index(vgpu);
+}
+
+#endif /* CUDA_CLIENT_MEMORY_INT_H */

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * cuda-client/region.h - host memory that kernels can see: pinned, registered, managed.
+ *
+ * A region has a place in the workers that need it, at the address that kernels use: the client's
+ * own bytes where the worker is on the same host (then all share one memory), else memory of the
+ * worker's node, and managed_move.c carries what changed from one to the other. Bytes that can be
+ * shared lie in one memory file a range of the address layout (shared.c). Thread: memory_lock,
+ * unless said otherwise.
+ */
+#ifndef CUDA_CLIENT_REGION_H
+#define CUDA_CLIENT_REGION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cuda-client/memory_int.h"
+
+struct xp_mem;
+
+/* Fields but the last two groups never change once it is entered, so look-ups may read them. */
+struct cudac_region {
+    enum cudac_memory_kind kind;
+    uint64_t host_address, device_address, bytes;
+    struct xp_mem *mem; /* NULL: not registered with the transport */
+    uint64_t window_id, window_offset;
+    struct cudac_worker *owner; /* a variable that this worker's driver placed; else NULL */
+
+    bool is_wanted;   /* kernels may use it whatever their parameters say */
+    uint64_t placed;  /* bit k: worker k has a place for it */
+    uint64_t shared;  /* of these: worker k sees the client's own bytes */
+    uint64_t refused; /* worker k could not make a place */
+
+    /* managed_move.c */
+    struct cudac_worker *away;      /* whose kernels may be changing it; NULL: nobody's */
+    struct cudac_worker *copied_to; /* whose place held `copy`'s bytes; NULL: no one's */
+    unsigned char *copy;            /* what was there when both sides were last equal */
+
+    struct cudac_region *next;
+};
+
+/* ---- bytes that can be shared (shared.c) ------------------------------------------------------
+ */
+
+enum cudac_shared_area { CUDAC_SHARED_PINNED, CUDAC_SHARED_MANAGED };
+
+/* Addresses without memory: for the aliases of registered memory. */
+CUresult cudac_shared_reserve(enum cudac_shared_area area, uint64_t bytes, uint64_t align,
+                              uint64_t *address_out);
+/* Zeroed memory at a free place of the area, or at an address that a driver chose. `bytes` are
+ * whole pages. CUDA_ERROR_OUT_OF_MEMORY. */
+CUresult cudac_shared_map(enum cudac_shared_area area, uint64_t bytes, uint64_t align,
+                          uint64_t *address_out);
+CUresult cudac_shared_map_at(uint64_t address, uint64_t bytes);
+/* Gives any of these back. */
+void cudac_shared_release(uint64_t address, uint64_t bytes);
+/* Registers memory of cudac_shared_map() with the transport, so that workers on this host map it
+ * and rails send from it. NULL: it works without. */
+struct xp_mem *cudac_shared_register(uint64_t address, uint64_t bytes);
+/* Whether that many bytes could be in this machine's memory at all. */
+bool cudac_shared_fits(uint64_t bytes);
+
+/* ---- regions (region.c) -----------------------------------------------------------------------
+ */
+
+/* Enters a copy of `values` into the list. */
+CUresult cudac_region_add(const struct cudac_region *values, struct cudac_region **region_out);
+/* Takes it out of workers and list; the transport's registration goes too. */
+void cudac_region_remove(struct cudac_region *region);
+struct cudac_region *cudac_region_first(void);
+/* The region that holds an address that kernels use, or NULL. */
+struct cudac_region *cudac_region_find(uint64_t device_address);
+/* Gives it a place in the worker. */
+CUresult cudac_region_place(struct cudac_region *region, struct cudac_worker *worker);
+/* From now on kernels may use it at any time. */
+void cudac_region_want(struct cudac_region *region);
+
+static inline uint64_t region_bit(const struct cudac_worker *worker)
+{
+    return UINT64_C(1) << cudac_worker_index(worker);
+}
+
+/* ---- moving (managed_move.c): what distributed unified memory will take over -------------------
+ */
+
+/* A region was added, wanted or removed: what launches must look at has changed. */
+void cudac_move_changed(void);
+/* The region is about to go: nothing of it is kept. */
+void cudac_move_forget(struct cudac_region *region);
+/* Its first bytes are those in the worker: they come here now. */
+CUresult cudac_move_fetch(struct cudac_region *region, struct cudac_context *context);
+
+#endif /* CUDA_CLIENT_REGION_H */
