@@ -5,15 +5,19 @@
 #ifndef CUDA_CLIENT_CODE_H
 #define CUDA_CLIENT_CODE_H
 
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <cuda.h>
 
 #include "cuda-client/context.h"
+#include "cuda-common/kernel_fit.h"
 
-struct cudac_param {
-    uint32_t offset, bytes;
-};
+enum { CUDAC_FUNCTION_ATTRIBUTES = 16 };
+
+struct cudac_kernel;
+struct cudac_module;
 
 /* A kernel in a context (CUfunction). Lives as long as its module. */
 struct cudac_function {
@@ -22,9 +26,11 @@ struct cudac_function {
     struct cudac_kernel *kernel; /* whose instance it is; NULL for a module's own */
     uint64_t id;                 /* on the wire */
     const char *name;
-    const struct cudac_param *params;
-    uint32_t param_count, param_bytes;
-    int attributes[16]; /* by CUfunction_attribute; guarded by the context's lock */
+    struct cuc_params params; /* the image's */
+    /* By CUfunction_attribute; INT32_MIN: the worker's driver did not say. */
+    _Atomic int attributes[CUDAC_FUNCTION_ATTRIBUTES];
+    _Atomic bool is_loaded;          /* what a first use does has been done */
+    _Atomic uint64_t accepted_block; /* the last block size that the driver took, see launch.c */
 };
 
 /* A CUfunction, or a CUkernel where one is accepted (then its function in `context`, NULL: the
