@@ -47,11 +47,16 @@ static const struct setting tcp_settings[] = {
                                    loss */
 };
 
+/* Chunks go in longer pieces, so in fewer system calls: 0.72 s of CPU for a GB over veth at both
+ * ends together, 0.79 s with 256k; still longer ones delay calls beside them on a slow link. It
+ * must be the same at both ends. */
+static const struct setting tcp_bulk_setting = {"TCP_RX_SEG_SIZE", "1m"};
+
 enum { PREFIXED_SINCE = 15 };
 
 /* Settings of a transport go by another name before 1.15: without the transport's. What UCX does
  * not know it complains about on stdout, if it is somebody else's UCX that may. */
-static void set_for_tcp(const struct xp_ucx_lib *lib, ucp_config_t *config)
+static void set_for_tcp(const struct xp_ucx_lib *lib, ucp_config_t *config, bool bulk)
 {
     enum { USER_TIMEOUT_SINCE = 22 };
     size_t count = FAB_ARRAY_LEN(tcp_settings) - (lib->info.minor < USER_TIMEOUT_SINCE ? 1 : 0);
@@ -59,6 +64,8 @@ static void set_for_tcp(const struct xp_ucx_lib *lib, ucp_config_t *config)
 
     for (size_t i = 0; i < count; i++)
         (void)lib->ucp_config_modify(config, tcp_settings[i].name + skip, tcp_settings[i].value);
+    if (bulk)
+        (void)lib->ucp_config_modify(config, tcp_bulk_setting.name + skip, tcp_bulk_setting.value);
 }
 
 /* InfiniBand has such a cache of its own, and is looked at for every rail. */
@@ -73,7 +80,7 @@ static bool is_port(const char *device)
     return strchr(device, ':') != NULL; /* "mlx5_0:1" is a port, "eth0" an interface */
 }
 
-static enum fab_status read_config(const struct xp_ucx_lib *lib, const char *device,
+static enum fab_status read_config(const struct xp_ucx_lib *lib, const char *device, bool bulk,
                                    ucp_config_t **config_out, struct fab_err *err)
 {
     ucp_config_t *config;
@@ -85,7 +92,7 @@ static enum fab_status read_config(const struct xp_ucx_lib *lib, const char *dev
         (void)lib->ucp_config_modify(config, settings[i].name, settings[i].value);
     set_for_ib(lib, config);
     if (!is_port(device))
-        set_for_tcp(lib, config);
+        set_for_tcp(lib, config, bulk);
     result = lib->ucp_config_modify(config, "NET_DEVICES", device);
     if (result == UCS_OK)
         result = lib->ucp_config_modify(config, "TLS", is_port(device) ? "rc,ud" : "tcp");
@@ -110,7 +117,8 @@ static enum fab_status open_context(struct xp_wire *wire, struct fab_err *err)
     ucp_context_attr_t attributes = {.field_mask = UCP_ATTR_FIELD_MEMORY_TYPES};
     ucp_config_t *config = NULL;
     ucs_status_t result;
-    enum fab_status status = read_config(wire->lib, wire->config.device, &config, err);
+    enum fab_status status =
+        read_config(wire->lib, wire->config.device, wire->config.bulk, &config, err);
 
     if (status != FAB_OK)
         return status;
