@@ -12,13 +12,6 @@
 
 #define NO_INDEX SIZE_MAX /* the refusal belongs to the call, not to one copy */
 
-static bool order_is_valid(CUmemcpySrcAccessOrder order)
-{
-    return order == CU_MEMCPY_SRC_ACCESS_ORDER_STREAM ||
-           order == CU_MEMCPY_SRC_ACCESS_ORDER_DURING_API_CALL ||
-           order == CU_MEMCPY_SRC_ACCESS_ORDER_ANY;
-}
-
 /* The default stream is refused, as CUDA documents for batches. */
 static CUresult batch_stream(CUstream handle, struct soft_stream **stream_out)
 {
@@ -39,21 +32,6 @@ static CUresult batch_stream(CUstream handle, struct soft_stream **stream_out)
 
 /* ---- lines ---------------------------------------------------------------------------------- */
 
-static CUresult attributes_check(const CUmemcpyAttributes *attrs, const size_t *indices,
-                                 size_t attr_count, size_t count)
-{
-    if (!attrs || !indices || attr_count == 0 || attr_count > count || indices[0] != 0)
-        return CUDA_ERROR_INVALID_VALUE;
-    for (size_t i = 0; i < attr_count; i++) {
-        if (!order_is_valid(attrs[i].srcAccessOrder) ||
-            attrs[i].flags & ~(unsigned)CU_MEMCPY_FLAG_PREFER_OVERLAP_WITH_COMPUTE)
-            return CUDA_ERROR_INVALID_VALUE;
-        if (indices[i] >= count || (i > 0 && indices[i] <= indices[i - 1]))
-            return CUDA_ERROR_INVALID_VALUE;
-    }
-    return CUDA_SUCCESS;
-}
-
 static CUresult lines_check(const CUdeviceptr *dsts, const CUdeviceptr *srcs, const size_t *sizes,
                             size_t count, size_t *failed_out)
 {
@@ -61,9 +39,9 @@ static CUresult lines_check(const CUdeviceptr *dsts, const CUdeviceptr *srcs, co
         CUresult result = sizes[i] ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 
         if (result == CUDA_SUCCESS)
-            result = soft_side_check(NULL, SOFT_SIDE_ANY, dsts[i], sizes[i], /* write */ true);
+            result = soft_side_check(NULL, CUC_SIDE_ANY, dsts[i], sizes[i], /* write */ true);
         if (result == CUDA_SUCCESS)
-            result = soft_side_check(NULL, SOFT_SIDE_ANY, srcs[i], sizes[i], /* write */ false);
+            result = soft_side_check(NULL, CUC_SIDE_ANY, srcs[i], sizes[i], /* write */ false);
         if (result != CUDA_SUCCESS) {
             *failed_out = i;
             return result;
@@ -117,7 +95,7 @@ CUresult soft_cuMemcpyBatchAsync(CUdeviceptr *dsts, CUdeviceptr *srcs, size_t *s
     if (!dsts || !srcs || !sizes || count == 0)
         result = CUDA_ERROR_INVALID_VALUE;
     if (result == CUDA_SUCCESS)
-        result = attributes_check(attrs, attrsIdxs, numAttrs, count);
+        result = cuc_batch_attributes_check(attrs, attrsIdxs, numAttrs, count);
     if (result == CUDA_SUCCESS)
         result = lines_check(dsts, srcs, sizes, count, &failed);
     if (result == CUDA_SUCCESS)
@@ -138,42 +116,11 @@ CUresult soft_cuMemcpyBatchAsync_v2(CUdeviceptr *dsts, CUdeviceptr *srcs, size_t
 
 /* ---- boxes ---------------------------------------------------------------------------------- */
 
-static CUresult operand_side(const CUmemcpy3DOperand *operand, const CUextent3D *extent,
-                             struct soft_box_side *side_out)
-{
-    if (operand->type == CU_MEMCPY_OPERAND_TYPE_ARRAY)
-        return CUDA_ERROR_NOT_SUPPORTED;
-    if (operand->type != CU_MEMCPY_OPERAND_TYPE_POINTER)
-        return CUDA_ERROR_INVALID_VALUE;
-    *side_out = (struct soft_box_side){
-        .type = CU_MEMORYTYPE_UNIFIED,
-        .device = operand->op.ptr.ptr,
-        .pitch_bytes = operand->op.ptr.rowLength ? operand->op.ptr.rowLength : extent->width,
-        .height = operand->op.ptr.layerHeight ? operand->op.ptr.layerHeight : extent->height,
-    };
-    return CUDA_SUCCESS;
-}
-
-static CUresult box_of_op(const CUDA_MEMCPY3D_BATCH_OP *op, struct soft_box *box_out)
-{
-    CUresult result;
-
-    *box_out = (struct soft_box){
-        .width_bytes = op->extent.width, .height = op->extent.height, .depth = op->extent.depth};
-    if (!order_is_valid(op->srcAccessOrder) ||
-        op->flags & ~(unsigned)CU_MEMCPY_FLAG_PREFER_OVERLAP_WITH_COMPUTE)
-        return CUDA_ERROR_INVALID_VALUE;
-    result = operand_side(&op->src, &op->extent, &box_out->src);
-    if (result == CUDA_SUCCESS)
-        result = operand_side(&op->dst, &op->extent, &box_out->dst);
-    return result == CUDA_SUCCESS ? soft_box_check(box_out) : result;
-}
-
 CUresult soft_cuMemcpy3DBatchAsync(size_t numOps, CUDA_MEMCPY3D_BATCH_OP *opList, size_t *failIdx,
                                    unsigned long long flags, CUstream hStream)
 {
     struct soft_stream *stream;
-    struct soft_box box;
+    struct soft_box box = {.dst_context = NULL};
     size_t failed = NO_INDEX;
     CUresult result = batch_stream(hStream, &stream);
 
@@ -182,12 +129,12 @@ CUresult soft_cuMemcpy3DBatchAsync(size_t numOps, CUDA_MEMCPY3D_BATCH_OP *opList
     if (!opList || numOps == 0 || flags != 0)
         result = CUDA_ERROR_INVALID_VALUE;
     for (size_t i = 0; i < numOps && result == CUDA_SUCCESS; i++) {
-        result = box_of_op(&opList[i], &box);
+        result = cuc_box_of_batch(&opList[i], &box.shape);
         if (result != CUDA_SUCCESS)
             failed = i;
     }
     for (size_t i = 0; i < numOps && result == CUDA_SUCCESS; i++) {
-        (void)box_of_op(&opList[i], &box); /* the same answer as above */
+        (void)cuc_box_of_batch(&opList[i], &box.shape); /* the same answer as above */
         result = soft_box_copy(hStream, &box, /* is_async */ true);
         if (result != CUDA_SUCCESS)
             failed = i;

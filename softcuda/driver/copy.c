@@ -41,27 +41,10 @@ static uint8_t *at_address(uint64_t address)
 
 /* ---- doing it ------------------------------------------------------------------------------- */
 
-static void set_row(uint8_t *dst, size_t width, uint32_t value, uint8_t value_bytes)
-{
-    if (value_bytes == 1) {
-        memset(dst, (int)value, width);
-    } else if (value_bytes == sizeof(uint16_t)) {
-        uint16_t *at = (uint16_t *)(void *)dst;
-
-        for (size_t i = 0; i < width / sizeof(*at); i++)
-            at[i] = (uint16_t)value;
-    } else {
-        uint32_t *at = (uint32_t *)(void *)dst;
-
-        for (size_t i = 0; i < width / sizeof(*at); i++)
-            at[i] = value;
-    }
-}
-
 static void do_row(const struct soft_transfer *what, uint64_t dst, uint64_t src, size_t width)
 {
     if (what->value_bytes)
-        set_row(at_address(dst), width, what->value, what->value_bytes);
+        cuc_set_row(at_address(dst), width, what->value, what->value_bytes);
     else
         memmove(at_address(dst), at_address(src), width);
 }
@@ -235,18 +218,18 @@ CUresult soft_transfer_submit(struct soft_stream *stream, const struct soft_tran
 
 /* ---- addresses ------------------------------------------------------------------------------ */
 
-CUresult soft_side_check(struct soft_context *context, enum soft_side side, uint64_t address,
+CUresult soft_side_check(struct soft_context *context, enum cuc_side side, uint64_t address,
                          uint64_t bytes, bool write)
 {
     struct mem_info info;
 
     if (bytes == 0)
         return CUDA_SUCCESS;
-    if (side == SOFT_SIDE_HOST)
+    if (side == CUC_SIDE_HOST)
         return address ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
     /* What nobody allocated is the program's own memory, unless it lies where only we allocate:
      * then it was freed. */
-    if (side == SOFT_SIDE_ANY && !soft_mem_find(address, &info))
+    if (side == CUC_SIDE_ANY && !soft_mem_find(address, &info))
         return address && !va_is_ours(address) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
     return soft_mem_check(context, address, bytes, write);
 }
@@ -260,15 +243,15 @@ bool soft_is_pageable(uint64_t address)
 
 static enum soft_wait line_wait(const struct soft_line *line, bool is_async)
 {
-    bool dst_pageable = line->dst_side != SOFT_SIDE_DEVICE && soft_is_pageable(line->dst);
-    bool src_pageable = line->src_side != SOFT_SIDE_DEVICE && soft_is_pageable(line->src);
+    bool dst_pageable = line->dst_side != CUC_SIDE_DEVICE && soft_is_pageable(line->dst);
+    bool src_pageable = line->src_side != CUC_SIDE_DEVICE && soft_is_pageable(line->src);
 
     if (dst_pageable)
         return SOFT_WAIT_DONE;
     if (is_async)
         return src_pageable ? SOFT_WAIT_SOURCE : SOFT_WAIT_NEVER;
     /* Between device memories even the plain call returns before it is done. */
-    if (line->dst_side == SOFT_SIDE_DEVICE && line->src_side == SOFT_SIDE_DEVICE)
+    if (line->dst_side == CUC_SIDE_DEVICE && line->src_side == CUC_SIDE_DEVICE)
         return SOFT_WAIT_NEVER;
     return SOFT_WAIT_DONE;
 }

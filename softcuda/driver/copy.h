@@ -14,6 +14,8 @@
 
 #include <cuda.h>
 
+#include "cuda-common/copy_shape.h"
+
 struct soft_context;
 struct soft_stream;
 
@@ -37,15 +39,8 @@ enum soft_wait {
 CUresult soft_transfer_submit(struct soft_stream *stream, const struct soft_transfer *transfer,
                               enum soft_wait wait);
 
-/* What an address must be. */
-enum soft_side {
-    SOFT_SIDE_DEVICE, /* mapped memory that the context, or without one any device, may access */
-    SOFT_SIDE_HOST,   /* taken as it is: the program's own */
-    SOFT_SIDE_ANY,    /* unified: device memory if a row says so, else the program's own */
-};
-
 /* Checks `bytes` bytes at the address. CUDA_ERROR_INVALID_VALUE when they are not that. */
-CUresult soft_side_check(struct soft_context *context, enum soft_side side, uint64_t address,
+CUresult soft_side_check(struct soft_context *context, enum cuc_side side, uint64_t address,
                          uint64_t bytes, bool write);
 /* Whether it is memory that the driver does not know: read or written before a call returns. */
 bool soft_is_pageable(uint64_t address);
@@ -54,7 +49,7 @@ bool soft_is_pageable(uint64_t address);
 struct soft_line {
     uint64_t dst, src;
     size_t bytes;
-    enum soft_side dst_side, src_side;
+    enum cuc_side dst_side, src_side;
     struct soft_context *dst_context, *src_context; /* NULL: any; an address names its device */
 };
 CUresult soft_line_copy(CUstream handle, const struct soft_line *line, bool is_async);

@@ -19,8 +19,8 @@ static CUresult host_to_device(CUdeviceptr dst, const void *src, size_t bytes, C
     const struct soft_line line = {.dst = dst,
                                    .src = address_of(src),
                                    .bytes = bytes,
-                                   .dst_side = SOFT_SIDE_DEVICE,
-                                   .src_side = SOFT_SIDE_HOST};
+                                   .dst_side = CUC_SIDE_DEVICE,
+                                   .src_side = CUC_SIDE_HOST};
 
     return soft_line_copy(stream, &line, is_async);
 }
@@ -31,8 +31,8 @@ static CUresult device_to_host(void *dst, CUdeviceptr src, size_t bytes, CUstrea
     const struct soft_line line = {.dst = address_of(dst),
                                    .src = src,
                                    .bytes = bytes,
-                                   .dst_side = SOFT_SIDE_HOST,
-                                   .src_side = SOFT_SIDE_DEVICE};
+                                   .dst_side = CUC_SIDE_HOST,
+                                   .src_side = CUC_SIDE_DEVICE};
 
     return soft_line_copy(stream, &line, is_async);
 }
@@ -43,8 +43,8 @@ static CUresult device_to_device(CUdeviceptr dst, CUdeviceptr src, size_t bytes,
     const struct soft_line line = {.dst = dst,
                                    .src = src,
                                    .bytes = bytes,
-                                   .dst_side = SOFT_SIDE_DEVICE,
-                                   .src_side = SOFT_SIDE_DEVICE};
+                                   .dst_side = CUC_SIDE_DEVICE,
+                                   .src_side = CUC_SIDE_DEVICE};
 
     return soft_line_copy(stream, &line, is_async);
 }
@@ -52,11 +52,8 @@ static CUresult device_to_device(CUdeviceptr dst, CUdeviceptr src, size_t bytes,
 static CUresult unified(CUdeviceptr dst, CUdeviceptr src, size_t bytes, CUstream stream,
                         bool is_async)
 {
-    const struct soft_line line = {.dst = dst,
-                                   .src = src,
-                                   .bytes = bytes,
-                                   .dst_side = SOFT_SIDE_ANY,
-                                   .src_side = SOFT_SIDE_ANY};
+    const struct soft_line line = {
+        .dst = dst, .src = src, .bytes = bytes, .dst_side = CUC_SIDE_ANY, .src_side = CUC_SIDE_ANY};
 
     return soft_line_copy(stream, &line, is_async);
 }
@@ -114,8 +111,8 @@ static CUresult peer_line(CUdeviceptr dst, CUcontext dst_context, CUdeviceptr sr
     *line_out = (struct soft_line){.dst = dst,
                                    .src = src,
                                    .bytes = bytes,
-                                   .dst_side = SOFT_SIDE_DEVICE,
-                                   .src_side = SOFT_SIDE_DEVICE};
+                                   .dst_side = CUC_SIDE_DEVICE,
+                                   .src_side = CUC_SIDE_DEVICE};
     if (!dst_context || !src_context)
         return CUDA_ERROR_INVALID_VALUE;
     result = soft_context_of(dst_context, &line_out->dst_context);

@@ -9,14 +9,6 @@
 #include "softcuda/driver/mem.h"
 #include "softcuda/driver/stream_int.h"
 
-/* `width` counts elements of `value_bytes`. */
-struct set {
-    CUdeviceptr dst;
-    size_t pitch_bytes, width, height;
-    uint32_t value;
-    uint8_t value_bytes;
-};
-
 static bool is_host_memory(CUdeviceptr address)
 {
     struct mem_info info;
@@ -25,7 +17,7 @@ static bool is_host_memory(CUdeviceptr address)
            (info.kind == MEM_HOST || info.kind == MEM_REGISTERED || info.kind == MEM_MANAGED);
 }
 
-static CUresult set_checked(struct soft_stream *stream, const struct set *set, bool is_async)
+static CUresult set_checked(struct soft_stream *stream, const struct cuc_set *set, bool is_async)
 {
     struct soft_transfer what = {.dst = set->dst,
                                  .height = set->height,
@@ -33,18 +25,12 @@ static CUresult set_checked(struct soft_stream *stream, const struct set *set, b
                                  .dst_pitch = set->pitch_bytes,
                                  .value = set->value,
                                  .value_bytes = set->value_bytes};
-    uint64_t span_bytes;
+    uint64_t span_bytes = 0;
     CUresult result;
 
-    if (__builtin_mul_overflow(set->width, set->value_bytes, &what.width))
-        return CUDA_ERROR_INVALID_VALUE;
-    if (what.width == 0 || set->height == 0)
-        return CUDA_SUCCESS;
-    if (set->dst % set->value_bytes != 0 ||
-        (set->height > 1 &&
-         (set->pitch_bytes < what.width || set->pitch_bytes % set->value_bytes != 0)))
-        return CUDA_ERROR_INVALID_VALUE;
-    span_bytes = (uint64_t)(set->height - 1) * set->pitch_bytes + what.width;
+    result = cuc_set_check(set, &what.width, &span_bytes);
+    if (result != CUDA_SUCCESS || what.width == 0)
+        return result;
     result = soft_mem_check(/* context */ NULL, set->dst, span_bytes, /* write */ true);
     if (result != CUDA_SUCCESS)
         return result;
@@ -52,7 +38,7 @@ static CUresult set_checked(struct soft_stream *stream, const struct set *set, b
         stream, &what, !is_async && is_host_memory(set->dst) ? SOFT_WAIT_DONE : SOFT_WAIT_NEVER);
 }
 
-static CUresult set_submit(CUstream handle, const struct set *set, bool is_async)
+static CUresult set_submit(CUstream handle, const struct cuc_set *set, bool is_async)
 {
     struct soft_stream *stream;
     CUresult result = soft_stream_get(handle, &stream);
@@ -76,21 +62,21 @@ static CUresult set_submit(CUstream handle, const struct set *set, bool is_async
 
 CUresult soft_cuMemsetD8_v2(CUdeviceptr dstDevice, unsigned char uc, size_t N)
 {
-    const struct set set = LINE(dstDevice, N, uc, 1);
+    const struct cuc_set set = LINE(dstDevice, N, uc, 1);
 
     return set_submit(NULL, &set, /* is_async */ false);
 }
 
 CUresult soft_cuMemsetD16_v2(CUdeviceptr dstDevice, unsigned short us, size_t N)
 {
-    const struct set set = LINE(dstDevice, N, us, 2);
+    const struct cuc_set set = LINE(dstDevice, N, us, 2);
 
     return set_submit(NULL, &set, /* is_async */ false);
 }
 
 CUresult soft_cuMemsetD32_v2(CUdeviceptr dstDevice, unsigned int ui, size_t N)
 {
-    const struct set set = LINE(dstDevice, N, ui, 4);
+    const struct cuc_set set = LINE(dstDevice, N, ui, 4);
 
     return set_submit(NULL, &set, /* is_async */ false);
 }
@@ -98,7 +84,7 @@ CUresult soft_cuMemsetD32_v2(CUdeviceptr dstDevice, unsigned int ui, size_t N)
 CUresult soft_cuMemsetD2D8_v2(CUdeviceptr dstDevice, size_t dstPitch, unsigned char uc,
                               size_t Width, size_t Height)
 {
-    const struct set set = RECTANGLE(dstDevice, dstPitch, Width, Height, uc, 1);
+    const struct cuc_set set = RECTANGLE(dstDevice, dstPitch, Width, Height, uc, 1);
 
     return set_submit(NULL, &set, /* is_async */ false);
 }
@@ -106,7 +92,7 @@ CUresult soft_cuMemsetD2D8_v2(CUdeviceptr dstDevice, size_t dstPitch, unsigned c
 CUresult soft_cuMemsetD2D16_v2(CUdeviceptr dstDevice, size_t dstPitch, unsigned short us,
                                size_t Width, size_t Height)
 {
-    const struct set set = RECTANGLE(dstDevice, dstPitch, Width, Height, us, 2);
+    const struct cuc_set set = RECTANGLE(dstDevice, dstPitch, Width, Height, us, 2);
 
     return set_submit(NULL, &set, /* is_async */ false);
 }
@@ -114,28 +100,28 @@ CUresult soft_cuMemsetD2D16_v2(CUdeviceptr dstDevice, size_t dstPitch, unsigned 
 CUresult soft_cuMemsetD2D32_v2(CUdeviceptr dstDevice, size_t dstPitch, unsigned int ui,
                                size_t Width, size_t Height)
 {
-    const struct set set = RECTANGLE(dstDevice, dstPitch, Width, Height, ui, 4);
+    const struct cuc_set set = RECTANGLE(dstDevice, dstPitch, Width, Height, ui, 4);
 
     return set_submit(NULL, &set, /* is_async */ false);
 }
 
 CUresult soft_cuMemsetD8Async(CUdeviceptr dstDevice, unsigned char uc, size_t N, CUstream hStream)
 {
-    const struct set set = LINE(dstDevice, N, uc, 1);
+    const struct cuc_set set = LINE(dstDevice, N, uc, 1);
 
     return set_submit(hStream, &set, /* is_async */ true);
 }
 
 CUresult soft_cuMemsetD16Async(CUdeviceptr dstDevice, unsigned short us, size_t N, CUstream hStream)
 {
-    const struct set set = LINE(dstDevice, N, us, 2);
+    const struct cuc_set set = LINE(dstDevice, N, us, 2);
 
     return set_submit(hStream, &set, /* is_async */ true);
 }
 
 CUresult soft_cuMemsetD32Async(CUdeviceptr dstDevice, unsigned int ui, size_t N, CUstream hStream)
 {
-    const struct set set = LINE(dstDevice, N, ui, 4);
+    const struct cuc_set set = LINE(dstDevice, N, ui, 4);
 
     return set_submit(hStream, &set, /* is_async */ true);
 }
@@ -143,7 +129,7 @@ CUresult soft_cuMemsetD32Async(CUdeviceptr dstDevice, unsigned int ui, size_t N,
 CUresult soft_cuMemsetD2D8Async(CUdeviceptr dstDevice, size_t dstPitch, unsigned char uc,
                                 size_t Width, size_t Height, CUstream hStream)
 {
-    const struct set set = RECTANGLE(dstDevice, dstPitch, Width, Height, uc, 1);
+    const struct cuc_set set = RECTANGLE(dstDevice, dstPitch, Width, Height, uc, 1);
 
     return set_submit(hStream, &set, /* is_async */ true);
 }
@@ -151,7 +137,7 @@ CUresult soft_cuMemsetD2D8Async(CUdeviceptr dstDevice, size_t dstPitch, unsigned
 CUresult soft_cuMemsetD2D16Async(CUdeviceptr dstDevice, size_t dstPitch, unsigned short us,
                                  size_t Width, size_t Height, CUstream hStream)
 {
-    const struct set set = RECTANGLE(dstDevice, dstPitch, Width, Height, us, 2);
+    const struct cuc_set set = RECTANGLE(dstDevice, dstPitch, Width, Height, us, 2);
 
     return set_submit(hStream, &set, /* is_async */ true);
 }
@@ -159,7 +145,7 @@ CUresult soft_cuMemsetD2D16Async(CUdeviceptr dstDevice, size_t dstPitch, unsigne
 CUresult soft_cuMemsetD2D32Async(CUdeviceptr dstDevice, size_t dstPitch, unsigned int ui,
                                  size_t Width, size_t Height, CUstream hStream)
 {
-    const struct set set = RECTANGLE(dstDevice, dstPitch, Width, Height, ui, 4);
+    const struct cuc_set set = RECTANGLE(dstDevice, dstPitch, Width, Height, ui, 4);
 
     return set_submit(hStream, &set, /* is_async */ true);
 }
