@@ -86,9 +86,12 @@ static CUresult launch_send(const struct launch *launch, struct cudac_stream *st
     wire_put_launch(&message, &parts);
     if (FAB_LIKELY(!must_ask(launch, function)))
         return cudac_stream_post(stream, WIRE_LAUNCH, &parts, /* number */ NULL);
-    result = cudac_stream_enqueue(stream, WIRE_LAUNCH_CALL, &parts, /* reply */ NULL);
-    if (result == CUDA_SUCCESS)
+    result = cudac_call(cudac_context_worker(stream->context), WIRE_LAUNCH_CALL, &parts,
+                        /* reply */ NULL);
+    if (result == CUDA_SUCCESS) {
         block_accepted(function, shape->block);
+        (void)cudac_stream_count(stream, WIRE_LAUNCH); /* enqueued, and not done yet */
+    }
     return cudac_context_result(stream->context, result);
 }
 

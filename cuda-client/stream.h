@@ -48,11 +48,6 @@ uint64_t cudac_stream_count(struct cudac_stream *stream, uint32_t op);
 CUresult cudac_stream_call(struct cudac_stream *stream, uint32_t op, const struct wire_parts *parts,
                            struct cudac_reply *reply);
 
-/* Work of the stream that is a call answered when it is enqueued, not when it is done (a launch that
- * only the driver can judge): counted as cudac_stream_post counts. Counts nothing when refused. */
-CUresult cudac_stream_enqueue(struct cudac_stream *stream, uint32_t op,
-                              const struct wire_parts *parts, struct cudac_reply *reply);
-
 /* Waits as cuStreamSynchronize does; prints pending device text first. */
 CUresult cudac_stream_wait(struct cudac_stream *stream);
 
