@@ -283,7 +283,7 @@ static void look_at(struct cudac_context *context, void *arg)
         look->context_id = context->id;
     (void)pthread_mutex_lock(&context->lock);
     for (const struct cudac_stream *at = context->streams; at; at = at->next)
-        look->is_busy = look->is_busy || atomic_load(&at->posted) != atomic_load(&at->done);
+        look->is_busy = look->is_busy || atomic_load(&at->posted) > atomic_load(&at->done);
     (void)pthread_mutex_unlock(&context->lock);
 }
 

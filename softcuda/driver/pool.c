@@ -66,10 +66,7 @@ CUresult soft_pool_create(struct soft_device *device, uint64_t max_bytes,
     if (!pool)
         return CUDA_ERROR_OUT_OF_MEMORY;
     pool->device = device;
-    pool->max_bytes = max_bytes;
-    pool->follow_event_dependencies = 1;
-    pool->allow_opportunistic = 1;
-    pool->allow_internal_dependencies = 1;
+    cuc_pool_init(&pool->common, max_bytes);
     pool->heap = (struct mem_heap){.common = {.ops = &mem_heap_ops, .keep_empty = true},
                                    .kind = MEM_DEVICE,
                                    .area = VA_SLICE,
@@ -131,13 +128,6 @@ void soft_pool_access(struct soft_pool *pool, uint64_t read_mask, uint64_t write
 
 /* ---- allocation ------------------------------------------------------------------------------ */
 
-static void note_used(struct soft_pool *pool, uint64_t bytes)
-{
-    pool->used_bytes += bytes;
-    if (pool->used_bytes > pool->used_high_bytes)
-        pool->used_high_bytes = pool->used_bytes;
-}
-
 /* Memory whose free is pending in the same stream, if it fits without wasting more than a quarter.
  */
 static struct mem_alloc *take_pending(struct soft_pool *pool, const struct soft_stream *stream,
@@ -146,8 +136,8 @@ static struct mem_alloc *take_pending(struct soft_pool *pool, const struct soft_
     struct soft_pool_free *best = NULL;
 
     for (struct soft_pool_free *free = pool->pending; free; free = free->next) {
-        if (free->stream == stream && free->alloc && free->alloc->span_bytes >= bytes &&
-            free->alloc->span_bytes - bytes <= bytes / 4 + MEM_UNIT &&
+        if (free->stream == stream && free->alloc &&
+            cuc_pool_serves(free->alloc->span_bytes, bytes) &&
             (!best || free->alloc->span_bytes < best->alloc->span_bytes))
             best = free;
     }
@@ -165,15 +155,14 @@ static CUresult alloc_locked(struct soft_pool *pool, struct soft_stream *stream,
     struct mem_alloc *alloc = take_pending(pool, stream, bytes);
 
     if (!alloc) {
-        if (pool->max_bytes &&
-            (bytes > pool->max_bytes || pool->used_bytes > pool->max_bytes - bytes))
+        if (!cuc_pool_has_room(&pool->common, bytes))
             return CUDA_ERROR_OUT_OF_MEMORY;
         CUresult result = mem_heap_alloc(&pool->heap, bytes, MEM_UNIT, &alloc);
 
         if (result != CUDA_SUCCESS)
             return result;
         pool->live++;
-        note_used(pool, alloc->span_bytes);
+        cuc_pool_use(&pool->common, alloc->span_bytes);
     }
     mem_alloc_renew(alloc, bytes, soft_stream_context(stream));
     *address_out = alloc->base;
@@ -200,11 +189,11 @@ CUresult soft_pool_alloc(struct soft_pool *pool, struct soft_stream *stream, uin
 void mem_pool_free(struct mem_alloc *alloc)
 {
     struct soft_pool *pool = alloc->pool;
+    uint64_t span_bytes = alloc->span_bytes;
 
-    pool->used_bytes -= alloc->span_bytes;
     pool->live--;
     mem_heap_free(alloc);
-    (void)cuc_heap_trim(&pool->heap.common, pool->release_threshold_bytes);
+    cuc_pool_unuse(&pool->common, &pool->heap.common, span_bytes);
     pool_settle(pool);
 }
 

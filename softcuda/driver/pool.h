@@ -9,6 +9,7 @@
 #define SOFTCUDA_DRIVER_POOL_H
 
 #include "cuda-common/object.h"
+#include "cuda-common/pool.h"
 #include "softcuda/driver/mem_int.h"
 
 struct soft_stream;
@@ -21,13 +22,10 @@ struct soft_pool {
     struct cuc_object object; /* its handle is the CUmemoryPool */
     struct soft_device *device;
     bool is_default;
-    bool gone;          /* destroyed by the program */
-    uint64_t live;      /* allocations and pending frees */
-    uint64_t max_bytes; /* 0: the device's memory */
+    bool gone;              /* destroyed by the program */
+    uint64_t live;          /* allocations and pending frees */
+    struct cuc_pool common; /* limits, account, flags */
     struct mem_heap heap;
-    uint64_t release_threshold_bytes;
-    uint64_t used_bytes, used_high_bytes;
-    int follow_event_dependencies, allow_opportunistic, allow_internal_dependencies;
     struct soft_pool_free *pending;
     struct soft_pool *next;
 };

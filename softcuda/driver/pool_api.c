@@ -78,28 +78,17 @@ CUresult soft_cuMemPoolCreate(CUmemoryPool *pool, const CUmemPoolProps *poolProp
 {
     struct soft_pool *made;
 
-    if (!pool || !poolProps || poolProps->usage != 0 || poolProps->win32SecurityAttributes)
-        return CUDA_ERROR_INVALID_VALUE;
-    for (size_t i = 0; i < sizeof(poolProps->reserved); i++) {
-        if (poolProps->reserved[i])
-            return CUDA_ERROR_INVALID_VALUE;
-    }
-    if (poolProps->allocType == CU_MEM_ALLOCATION_TYPE_MANAGED ||
-        poolProps->handleTypes != CU_MEM_HANDLE_TYPE_NONE ||
-        poolProps->location.type == CU_MEM_LOCATION_TYPE_HOST ||
-        poolProps->location.type == CU_MEM_LOCATION_TYPE_HOST_NUMA ||
-        poolProps->location.type == CU_MEM_LOCATION_TYPE_HOST_NUMA_CURRENT)
-        return CUDA_ERROR_NOT_SUPPORTED;
-    if (poolProps->allocType != CU_MEM_ALLOCATION_TYPE_PINNED ||
-        poolProps->location.type != CU_MEM_LOCATION_TYPE_DEVICE)
-        return CUDA_ERROR_INVALID_VALUE;
-    struct soft_device *device = soft_device_at(poolProps->location.id);
+    CUdevice ordinal;
+    CUresult result = pool ? cuc_pool_check(poolProps, &ordinal) : CUDA_ERROR_INVALID_VALUE;
+
+    if (result != CUDA_SUCCESS)
+        return result;
+    struct soft_device *device = soft_device_at(ordinal);
 
     if (!device)
         return CUDA_ERROR_INVALID_DEVICE;
     (void)pthread_mutex_lock(&mem_lock);
-    CUresult result = soft_pool_create(device, poolProps->maxSize, &made);
-
+    result = soft_pool_create(device, poolProps->maxSize, &made);
     if (result == CUDA_SUCCESS)
         *pool = soft_pool_handle(made);
     (void)pthread_mutex_unlock(&mem_lock);
@@ -139,57 +128,6 @@ CUresult soft_cuMemPoolTrimTo(CUmemoryPool pool, size_t minBytesToKeep)
 /* ---- attributes ---------------------------------------------------------------------------------
  */
 
-/* The flags are kept and reported. Memory is reused across streams as if opportunistic reuse were
- * on: the finished free is what makes it available. */
-static int *flag_of(struct soft_pool *pool, CUmemPool_attribute attr)
-{
-    if (attr == CU_MEMPOOL_ATTR_REUSE_FOLLOW_EVENT_DEPENDENCIES)
-        return &pool->follow_event_dependencies;
-    if (attr == CU_MEMPOOL_ATTR_REUSE_ALLOW_OPPORTUNISTIC)
-        return &pool->allow_opportunistic;
-    if (attr == CU_MEMPOOL_ATTR_REUSE_ALLOW_INTERNAL_DEPENDENCIES)
-        return &pool->allow_internal_dependencies;
-    return NULL;
-}
-
-static uint64_t *amount_of(struct soft_pool *pool, CUmemPool_attribute attr)
-{
-    if (attr == CU_MEMPOOL_ATTR_RELEASE_THRESHOLD)
-        return &pool->release_threshold_bytes;
-    if (attr == CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT)
-        return &pool->heap.common.reserved_bytes;
-    if (attr == CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH)
-        return &pool->heap.common.reserved_high_bytes;
-    if (attr == CU_MEMPOOL_ATTR_USED_MEM_CURRENT)
-        return &pool->used_bytes;
-    if (attr == CU_MEMPOOL_ATTR_USED_MEM_HIGH)
-        return &pool->used_high_bytes;
-    return NULL;
-}
-
-/* Under mem_lock. */
-static CUresult set_attribute(struct soft_pool *pool, CUmemPool_attribute attr, const void *value)
-{
-    int *flag = flag_of(pool, attr);
-
-    if (flag) {
-        *flag = *(const int *)value != 0;
-        return CUDA_SUCCESS;
-    }
-    cuuint64_t amount = *(const cuuint64_t *)value;
-
-    if (attr == CU_MEMPOOL_ATTR_RELEASE_THRESHOLD) {
-        pool->release_threshold_bytes = amount;
-    } else if (attr == CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH && amount == 0) {
-        pool->heap.common.reserved_high_bytes = pool->heap.common.reserved_bytes;
-    } else if (attr == CU_MEMPOOL_ATTR_USED_MEM_HIGH && amount == 0) {
-        pool->used_high_bytes = pool->used_bytes;
-    } else {
-        return CUDA_ERROR_INVALID_VALUE;
-    }
-    return CUDA_SUCCESS;
-}
-
 CUresult soft_cuMemPoolSetAttribute(CUmemoryPool pool, CUmemPool_attribute attr, void *value)
 {
     struct soft_pool *found = value ? soft_pool_get(pool) : NULL;
@@ -197,7 +135,7 @@ CUresult soft_cuMemPoolSetAttribute(CUmemoryPool pool, CUmemPool_attribute attr,
     if (!found)
         return CUDA_ERROR_INVALID_VALUE;
     (void)pthread_mutex_lock(&mem_lock);
-    CUresult result = set_attribute(found, attr, value);
+    CUresult result = cuc_pool_set(&found->common, &found->heap.common, attr, value);
 
     (void)pthread_mutex_unlock(&mem_lock);
     cuc_object_put(&found->object);
@@ -207,20 +145,12 @@ CUresult soft_cuMemPoolSetAttribute(CUmemoryPool pool, CUmemPool_attribute attr,
 CUresult soft_cuMemPoolGetAttribute(CUmemoryPool pool, CUmemPool_attribute attr, void *value)
 {
     struct soft_pool *found = value ? soft_pool_get(pool) : NULL;
-    CUresult result = CUDA_SUCCESS;
 
     if (!found)
         return CUDA_ERROR_INVALID_VALUE;
     (void)pthread_mutex_lock(&mem_lock);
-    const int *flag = flag_of(found, attr);
-    const uint64_t *amount = amount_of(found, attr);
+    CUresult result = cuc_pool_get(&found->common, &found->heap.common, attr, value);
 
-    if (flag)
-        *(int *)value = *flag;
-    else if (amount)
-        *(cuuint64_t *)value = *amount;
-    else
-        result = CUDA_ERROR_INVALID_VALUE;
     (void)pthread_mutex_unlock(&mem_lock);
     cuc_object_put(&found->object);
     return result;
@@ -229,31 +159,26 @@ CUresult soft_cuMemPoolGetAttribute(CUmemoryPool pool, CUmemPool_attribute attr,
 /* ---- access -------------------------------------------------------------------------------------
  */
 
+static bool can_peer(int from, int to)
+{
+    return soft_device_can_peer(soft_device_at(from), soft_device_at(to));
+}
+
 /* Checks one description and works it into the masks. */
 static CUresult apply_access(const struct soft_pool *pool, const CUmemAccessDesc *desc,
                              uint64_t *read_mask, uint64_t *write_mask)
 {
-    struct soft_device *device = soft_device_at(desc->location.id);
+    int device;
+    CUresult result = cuc_pool_access(desc, soft_device_ordinal(pool->device), soft_device_count(),
+                                      can_peer, &device);
 
-    if (desc->location.type != CU_MEM_LOCATION_TYPE_DEVICE)
-        return CUDA_ERROR_INVALID_VALUE;
-    if (!device)
-        return CUDA_ERROR_INVALID_DEVICE;
-    if (desc->flags != CU_MEM_ACCESS_FLAGS_PROT_NONE &&
-        desc->flags != CU_MEM_ACCESS_FLAGS_PROT_READWRITE)
-        return CUDA_ERROR_INVALID_VALUE;
-    if (device == pool->device)
-        return desc->flags == CU_MEM_ACCESS_FLAGS_PROT_NONE ? CUDA_ERROR_INVALID_VALUE
-                                                            : CUDA_SUCCESS;
-    if (!soft_device_can_peer(device, pool->device))
-        return CUDA_ERROR_INVALID_DEVICE;
-    uint64_t bit = mem_device_bit(soft_device_ordinal(device));
-
-    *read_mask &= ~bit;
-    *write_mask &= ~bit;
+    if (result != CUDA_SUCCESS || device < 0)
+        return result;
+    *read_mask &= ~mem_device_bit(device);
+    *write_mask &= ~mem_device_bit(device);
     if (desc->flags == CU_MEM_ACCESS_FLAGS_PROT_READWRITE) {
-        *read_mask |= bit;
-        *write_mask |= bit;
+        *read_mask |= mem_device_bit(device);
+        *write_mask |= mem_device_bit(device);
     }
     return CUDA_SUCCESS;
 }
@@ -351,28 +276,11 @@ CUresult soft_cuDeviceSetMemPool(CUdevice dev, CUmemoryPool pool)
     return result;
 }
 
-/* The device that a location and type of the 13.0 calls name: pinned memory of a device is all
- * there is. */
-static CUresult device_of(const CUmemLocation *location, CUmemAllocationType type,
-                          CUdevice *device_out)
-{
-    if (!location)
-        return CUDA_ERROR_INVALID_VALUE;
-    if (type == CU_MEM_ALLOCATION_TYPE_MANAGED || location->type == CU_MEM_LOCATION_TYPE_HOST ||
-        location->type == CU_MEM_LOCATION_TYPE_HOST_NUMA ||
-        location->type == CU_MEM_LOCATION_TYPE_HOST_NUMA_CURRENT)
-        return CUDA_ERROR_NOT_SUPPORTED;
-    if (type != CU_MEM_ALLOCATION_TYPE_PINNED || location->type != CU_MEM_LOCATION_TYPE_DEVICE)
-        return CUDA_ERROR_INVALID_VALUE;
-    *device_out = location->id;
-    return CUDA_SUCCESS;
-}
-
 CUresult soft_cuMemGetDefaultMemPool(CUmemoryPool *pool_out, CUmemLocation *location,
                                      CUmemAllocationType type)
 {
     CUdevice device;
-    CUresult result = device_of(location, type, &device);
+    CUresult result = cuc_pool_device(location, type, &device);
 
     return result == CUDA_SUCCESS ? pool_of_device(pool_out, device, false) : result;
 }
@@ -380,7 +288,7 @@ CUresult soft_cuMemGetDefaultMemPool(CUmemoryPool *pool_out, CUmemLocation *loca
 CUresult soft_cuMemGetMemPool(CUmemoryPool *pool, CUmemLocation *location, CUmemAllocationType type)
 {
     CUdevice device;
-    CUresult result = device_of(location, type, &device);
+    CUresult result = cuc_pool_device(location, type, &device);
 
     return result == CUDA_SUCCESS ? pool_of_device(pool, device, true) : result;
 }
@@ -388,7 +296,7 @@ CUresult soft_cuMemGetMemPool(CUmemoryPool *pool, CUmemLocation *location, CUmem
 CUresult soft_cuMemSetMemPool(CUmemLocation *location, CUmemAllocationType type, CUmemoryPool pool)
 {
     CUdevice device;
-    CUresult result = device_of(location, type, &device);
+    CUresult result = cuc_pool_device(location, type, &device);
 
     return result == CUDA_SUCCESS ? soft_cuDeviceSetMemPool(device, pool) : result;
 }
