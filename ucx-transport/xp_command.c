@@ -247,13 +247,20 @@ static void waiting_done(struct xp_call *call, const struct xp_reply *reply)
     fab_mutex_unlock(&conn->lock);
 }
 
+/* Spins for the node's time. Now and then for longer, if that was not enough: on a machine that
+ * takes its time to wake a thread, two ends that sleep would keep each other asleep for good. */
 static void help_until_done(struct xp_engine *engine, atomic_bool *is_done)
 {
-    uint64_t now_ns = xp_engine_help(engine);
-    uint64_t until_ns = fab_deadline_ns(now_ns, engine->node->spin_ns);
+    enum { LONG_EVERY = 8, LONG_FACTOR = 8 };
+    uint32_t missed = atomic_load_explicit(&engine->missed, memory_order_relaxed);
+    uint64_t spin_ns = engine->node->spin_ns * ((missed + 1) % LONG_EVERY ? 1 : LONG_FACTOR);
+    uint64_t now_ns = xp_engine_help(engine), until_ns = fab_deadline_ns(now_ns, spin_ns);
+    bool done;
 
-    while (!atomic_load_explicit(is_done, memory_order_acquire) && now_ns < until_ns)
+    while (!(done = atomic_load_explicit(is_done, memory_order_acquire)) && now_ns < until_ns)
         now_ns = xp_engine_help(engine);
+    if (!done || missed)
+        atomic_store_explicit(&engine->missed, done ? 0 : missed + 1, memory_order_relaxed);
 }
 
 enum fab_status xp_call(struct xp_conn *conn, uint32_t op, const struct iovec *parts,
@@ -282,7 +289,7 @@ enum fab_status xp_call(struct xp_conn *conn, uint32_t op, const struct iovec *p
         return status;
     if (atomic_load_explicit(&waiting.is_done, memory_order_acquire))
         return reply_out->carried;
-    xp_engine_wake(control);
+    xp_conn_work(conn); /* the engine's thread takes over at once */
     fab_mutex_lock(&conn->lock);
     while (!atomic_load_explicit(&waiting.is_done, memory_order_acquire))
         fab_mutex_wait(&conn->lock, &conn->changed);

@@ -148,17 +148,21 @@ static bool pump_ready(struct xp_slot *slot)
     return did;
 }
 
-/* A wire moved. Where spinning catches the next event it is worth a core, else not. */
+/* A wire moved. Where spinning catches the next event it is worth a core, else not; a little always
+ * is, to catch what comes on the heels of an answer. */
 static void adapt_spin(struct xp_engine *engine)
 {
-    enum { BURST_NS = 2000 }; /* the tail of the same event says nothing */
+    enum { BURST_NS = 2000, LEAST_SHARE = 8 }; /* the tail of the same event says nothing */
     uint64_t gap_ns = engine->now_ns - engine->heard_ns, most_ns = engine->node->spin_ns;
+    uint64_t spin_ns = atomic_load_explicit(&engine->spin_ns, memory_order_relaxed) / 2;
 
     engine->heard_ns = engine->now_ns;
-    if (gap_ns >= BURST_NS)
-        atomic_store_explicit(&engine->spin_ns,
-                              gap_ns <= most_ns ? most_ns : atomic_load(&engine->spin_ns) / 2,
-                              memory_order_relaxed);
+    if (gap_ns < BURST_NS)
+        return;
+    if (spin_ns < most_ns / LEAST_SHARE)
+        spin_ns = most_ns / LEAST_SHARE;
+    atomic_store_explicit(&engine->spin_ns, gap_ns <= most_ns ? most_ns : spin_ns,
+                          memory_order_relaxed);
 }
 
 static bool turn_slot(struct xp_slot *slot)

@@ -77,6 +77,7 @@ struct xp_engine {
     atomic_bool asleep, stop, work; /* work: connections want their turn (control) */
     _Atomic uint32_t helpers;       /* application threads that turn it while they wait */
     _Atomic uint64_t helped;        /* their turns, counted */
+    _Atomic uint32_t missed;        /* so many calls in a row took longer than helpers spin */
     int wake_fd;                    /* -1 on polled nodes */
     int numa_node;                  /* -1: anywhere */
     pthread_t thread;
