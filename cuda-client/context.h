@@ -14,8 +14,10 @@
 #include "cuda-client/remote.h"
 #include "cuda-common/object.h"
 
+struct cudac_event;
 struct cudac_module;
 struct cudac_stream;
+struct cudac_tasks;
 
 enum { CUDAC_LIMIT_COUNT = 16 };
 
@@ -26,14 +28,21 @@ struct cudac_context {
     unsigned api_version;
     bool is_primary;
     _Atomic unsigned flags;
-    _Atomic int error;    /* CUresult: the first asynchronous one */
-    _Atomic bool is_open; /* false: destroyed, or a primary one that nobody retains */
+    _Atomic int error;          /* CUresult: the first asynchronous one */
+    _Atomic bool is_open;       /* false: destroyed, or a primary one that nobody retains */
     struct cudac_context *next; /* in the list of open contexts, guarded by its lock */
     int priority_least, priority_greatest;
+    struct cudac_stream *legacy;
+    struct cudac_tasks *host; /* host functions; NULL before the first one */
+    /* Counts the work of all streams: a position in a stream is the count at its last command. */
+    _Atomic uint64_t sequence;
+    _Atomic bool text_due; /* launches may have printed since the last synchronisation */
 
     pthread_mutex_t lock; /* guards what follows */
     struct cudac_stream *streams;
+    struct cudac_event *events;
     struct cudac_module *modules; /* code.c */
+    uint64_t peer_mask;           /* bit v: memory of vgpu v is accessible, cuCtxEnablePeerAccess */
     uint64_t limit[CUDAC_LIMIT_COUNT];
     CUfunc_cache cache_config;
     CUsharedconfig shared_config;
@@ -61,6 +70,9 @@ void cudac_context_set_error(struct cudac_context *context, CUresult error); /* 
 /* Takes a reply's result: sticky errors (faults) become the context's. Returns it. */
 CUresult cudac_context_result(struct cudac_context *context, CUresult result);
 
+/* Whether memory of that vgpu may be used in the context: its own, or an enabled peer's. */
+bool cudac_context_can_access(struct cudac_context *context, const struct cudac_vgpu *vgpu);
+
 /* Waits until all work of the context is done and its data have landed; the sticky error. */
 CUresult cudac_context_wait(struct cudac_context *context);
 
@@ -69,7 +81,9 @@ static inline struct cudac_worker *cudac_context_worker(const struct cudac_conte
     return cudac_vgpu_worker(context->vgpu);
 }
 
-/* Closing a context calls these of the files that keep something in it. */
+/* Closing a context calls these of the files that keep something in it, when the worker's context
+ * is gone with its modules: only memory (of the vgpu, not of the context) must still be given back
+ * there. */
 void cudac_memory_context_close(struct cudac_context *context);
 void cudac_code_context_close(struct cudac_context *context);
 

@@ -29,8 +29,14 @@ struct xp_node;
  * CUDA_ERROR_SYSTEM_NOT_READY, CUDA_ERROR_OUT_OF_MEMORY. Called by cuInit. */
 CUresult cudac_attach(void);
 bool cudac_is_attached(void);
-bool cudac_is_forked(void); /* in a child that forked after cuInit nothing of ours works */
+bool cudac_is_forked(void);      /* in a child that forked after cuInit nothing of ours works */
+bool cudac_remote_is_sync(void); /* FABRIC_SYNC=1: every post waits until it is executed */
 struct xp_node *cudac_node(void);
+/* The row of cuda-common/layout.h that client and workers agreed on. Its ranges are reserved here
+ * (no access), so memory goes there with MAP_FIXED; where an address-space limit forbids that they
+ * are not, and it goes there with MAP_FIXED_NOREPLACE. */
+uint32_t cudac_layout_row(void);
+bool cudac_layout_is_reserved(void);
 
 /* ---- virtual GPUs (vgpu.c) ------------------------------------------------------------------- */
 

@@ -55,8 +55,9 @@ CUresult cudac_stream_wait(struct cudac_stream *stream);
  * that have not finished. Copies from pinned memory then wait for their turn (WIRE_COPY_PULL). */
 bool cudac_host_calls_pending(void);
 
-/* Runs `fn(arg)` on the thread of host functions, as soon as it is free: for what handlers of the
- * control engine must not do themselves. CUDA_ERROR_OUT_OF_MEMORY. */
+/* Runs `fn(arg)` on a thread of the client's own, one after the other: for what handlers of the
+ * control engine must not do themselves. It never runs code of the program, so it waits for nothing
+ * that a host function holds up. CUDA_ERROR_OUT_OF_MEMORY. */
 CUresult cudac_host_thread_run(void (*fn)(void *arg), void *arg);
 
 #endif /* CUDA_CLIENT_STREAM_H */

@@ -5,12 +5,11 @@
  * present and later memory of the peer's device that cuMemAlloc and kin made. Source: CUDA Driver
  * API, Peer Context Memory Access.
  */
+#include "cuda-common/atomics.h"
 #include "generated/cuda-api/softcuda_impl.h"
 #include "softcuda/driver/context.h"
 #include "softcuda/driver/device.h"
 #include "softcuda/driver/mem_int.h"
-
-enum { ATOMIC_COUNT = CU_ATOMIC_OPERATION_MAX };
 
 CUresult soft_cuDeviceCanAccessPeer(int *canAccessPeer, CUdevice dev, CUdevice peerDev)
 {
@@ -124,48 +123,13 @@ CUresult soft_cuDeviceGetP2PAttribute(int *value, CUdevice_P2PAttribute attrib, 
  */
 
 /* Host and devices share one memory, so every atomic works everywhere. */
-static CUresult atomic_capabilities(unsigned int *capabilities, const CUatomicOperation *operations,
-                                    unsigned int count)
-{
-    enum {
-        SCALARS = CU_ATOMIC_CAPABILITY_SCALAR_32 | CU_ATOMIC_CAPABILITY_SCALAR_64,
-        INTEGER = CU_ATOMIC_CAPABILITY_SIGNED | CU_ATOMIC_CAPABILITY_UNSIGNED |
-                  CU_ATOMIC_CAPABILITY_REDUCTION | SCALARS,
-        UNSIGNED = CU_ATOMIC_CAPABILITY_UNSIGNED | CU_ATOMIC_CAPABILITY_REDUCTION,
-    };
-    static const unsigned int known[ATOMIC_COUNT] = {
-        [CU_ATOMIC_OPERATION_INTEGER_ADD] = INTEGER,
-        [CU_ATOMIC_OPERATION_INTEGER_MIN] = INTEGER,
-        [CU_ATOMIC_OPERATION_INTEGER_MAX] = INTEGER,
-        [CU_ATOMIC_OPERATION_INTEGER_INCREMENT] = UNSIGNED | CU_ATOMIC_CAPABILITY_SCALAR_32,
-        [CU_ATOMIC_OPERATION_INTEGER_DECREMENT] = UNSIGNED | CU_ATOMIC_CAPABILITY_SCALAR_32,
-        [CU_ATOMIC_OPERATION_AND] = UNSIGNED | SCALARS,
-        [CU_ATOMIC_OPERATION_OR] = UNSIGNED | SCALARS,
-        [CU_ATOMIC_OPERATION_XOR] = UNSIGNED | SCALARS,
-        [CU_ATOMIC_OPERATION_EXCHANGE] = CU_ATOMIC_CAPABILITY_UNSIGNED | SCALARS,
-        [CU_ATOMIC_OPERATION_CAS] = CU_ATOMIC_CAPABILITY_UNSIGNED | SCALARS,
-        [CU_ATOMIC_OPERATION_FLOAT_ADD] =
-            CU_ATOMIC_CAPABILITY_SIGNED | CU_ATOMIC_CAPABILITY_REDUCTION | SCALARS,
-    };
-
-    if (!capabilities || !operations || count == 0)
-        return CUDA_ERROR_INVALID_VALUE;
-    for (unsigned int i = 0; i < count; i++) {
-        if ((unsigned int)operations[i] >= ATOMIC_COUNT)
-            return CUDA_ERROR_INVALID_VALUE;
-    }
-    for (unsigned int i = 0; i < count; i++)
-        capabilities[i] = known[operations[i]];
-    return CUDA_SUCCESS;
-}
-
 CUresult soft_cuDeviceGetHostAtomicCapabilities(unsigned int *capabilities,
                                                 const CUatomicOperation *operations,
                                                 unsigned int count, CUdevice dev)
 {
     if (!soft_device_at(dev))
         return CUDA_ERROR_INVALID_DEVICE;
-    return atomic_capabilities(capabilities, operations, count);
+    return cuc_atomic_capabilities(true, capabilities, operations, count);
 }
 
 CUresult soft_cuDeviceGetP2PAtomicCapabilities(unsigned int *capabilities,
@@ -177,11 +141,5 @@ CUresult soft_cuDeviceGetP2PAtomicCapabilities(unsigned int *capabilities,
 
     if (!from || !to || from == to)
         return CUDA_ERROR_INVALID_DEVICE;
-    CUresult result = atomic_capabilities(capabilities, operations, count);
-
-    for (unsigned int i = 0; result == CUDA_SUCCESS && i < count; i++) {
-        if (!soft_device_can_peer(from, to))
-            capabilities[i] = 0;
-    }
-    return result;
+    return cuc_atomic_capabilities(soft_device_can_peer(from, to), capabilities, operations, count);
 }

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * cuda-client/flags.c - waits for what happens at another worker.
+ */
+#include "cuda-client/flags.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "cuda-client/stream.h"
+
+struct route {
+    struct route *next;
+    uint64_t flag;
+    CUresult result;
+    struct cudac_worker *from, *to;
+};
+
+static struct {
+    pthread_mutex_t lock;
+    struct route *first;
+} routes = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* By flag (0: any) of that worker (NULL: any), out of the list; NULL: none. */
+static struct route *route_take(const struct cudac_worker *from, uint64_t flag)
+{
+    struct route **at, *route;
+
+    pthread_mutex_lock(&routes.lock);
+    for (at = &routes.first; (route = *at); at = &route->next)
+        if ((!from || route->from == from) && (flag == 0 || route->flag == flag))
+            break;
+    if (route)
+        *at = route->next;
+    pthread_mutex_unlock(&routes.lock);
+    return route;
+}
+
+/* On the service thread: the urgent lane may have no room at the moment. */
+static void pass_on(void *arg)
+{
+    struct route *route = arg;
+    const struct wire_flag message = {.flag = route->flag, .result = (int32_t)route->result};
+    struct wire_parts parts;
+
+    wire_put_flag(&message, &parts);
+    (void)cudac_signal(route->to, WIRE_FLAG, &parts); /* a lost worker has no stream that waits */
+    free(route);
+}
+
+static void route_end(struct route *route, CUresult result)
+{
+    route->result = result;
+    if (cudac_host_thread_run(pass_on, route) != CUDA_SUCCESS)
+        pass_on(route);
+}
+
+CUresult cudac_flag_route(uint64_t flag, struct cudac_worker *from, struct cudac_worker *to)
+{
+    struct route *route = fab_alloc(sizeof(*route));
+
+    if (!route)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    *route = (struct route){.flag = flag, .from = from, .to = to};
+    pthread_mutex_lock(&routes.lock);
+    route->next = routes.first;
+    routes.first = route;
+    pthread_mutex_unlock(&routes.lock);
+    return CUDA_SUCCESS;
+}
+
+void cudac_flag_forget(uint64_t flag)
+{
+    free(route_take(NULL, flag));
+}
+
+void cudac_on_flag(struct cudac_worker *worker, const void *bytes, size_t size_bytes)
+{
+    struct wire_flag message;
+    struct route *route;
+
+    if (!wire_get_flag(bytes, size_bytes, &message)) {
+        (void)cudac_worker_broken(worker, "a flag does not decode");
+        return;
+    }
+    route = route_take(worker, message.flag);
+    if (route)
+        route_end(route, (CUresult)message.result);
+}
+
+void cudac_flags_lost(struct cudac_worker *worker)
+{
+    struct route *route;
+
+    while ((route = route_take(worker, /* flag */ 0)))
+        route_end(route, CUDA_ERROR_DEVICE_UNAVAILABLE);
+}

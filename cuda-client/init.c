@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * cuda-client/init.c - cuInit, the version, fork, and the end of the process.
+ *
+ * Nothing happens before cuInit. In a child that forked after it our threads and connections do not
+ * exist: every call there answers CUDA_ERROR_NOT_INITIALIZED and touches no lock. At the end of the
+ * process a destructor, which runs behind the program's own atexit functions, says goodbye; what
+ * calls us still later hears CUDA_ERROR_DEINITIALIZED.
+ */
+#include "cuda-client/init.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cuda-client/remote_int.h"
+#include "cuda-client/stats.h"
+#include "cuda-client/trace.h"
+#include "generated/cuda-api/client_impl.h"
+
+enum { DRIVER_VERSION = 13000 }; /* CUDA 13.0 */
+
+static struct {
+    pthread_mutex_t lock;
+    _Atomic bool is_done, is_forked, is_ending;
+    bool has_fork_hook, launch_blocking;
+} client = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+bool cudac_is_initialized(void)
+{
+    return atomic_load_explicit(&client.is_done, memory_order_acquire);
+}
+
+bool cudac_is_forked(void)
+{
+    return atomic_load_explicit(&client.is_forked, memory_order_relaxed);
+}
+
+bool cudac_is_ending(void)
+{
+    return atomic_load_explicit(&client.is_ending, memory_order_relaxed);
+}
+
+bool cudac_launch_is_blocking(void)
+{
+    return client.launch_blocking;
+}
+
+/* Also while another thread is in cuInit: what that thread began does not exist here. */
+static void after_fork_in_child(void)
+{
+    atomic_store_explicit(&client.is_forked, true, memory_order_relaxed);
+}
+
+static CUresult init_locked(void)
+{
+    const char *blocking = getenv("CUDA_LAUNCH_BLOCKING");
+    CUresult result;
+
+    cudac_trace_init();
+    client.launch_blocking = blocking && strcmp(blocking, "1") == 0;
+    if (!client.has_fork_hook)
+        client.has_fork_hook = pthread_atfork(NULL, NULL, after_fork_in_child) == 0;
+    result = cudac_attach();
+    if (result != CUDA_SUCCESS)
+        return result;
+    if (cudac_vgpu_count() == 0)
+        return CUDA_ERROR_NO_DEVICE;
+    atomic_store_explicit(&client.is_done, true, memory_order_release);
+    return CUDA_SUCCESS;
+}
+
+CUresult cudac_cuInit(unsigned int Flags)
+{
+    CUresult result = CUDA_SUCCESS;
+
+    if (cudac_is_forked())
+        return CUDA_ERROR_NOT_INITIALIZED;
+    if (Flags != 0)
+        return CUDA_ERROR_INVALID_VALUE;
+    pthread_mutex_lock(&client.lock);
+    if (!cudac_is_initialized())
+        result = init_locked();
+    pthread_mutex_unlock(&client.lock);
+    return result;
+}
+
+CUresult cudac_cuDriverGetVersion(int *driverVersion)
+{
+    int worker_version = cudac_workers_version();
+
+    if (!driverVersion)
+        return CUDA_ERROR_INVALID_VALUE;
+    *driverVersion =
+        worker_version > 0 && worker_version < DRIVER_VERSION ? worker_version : DRIVER_VERSION;
+    return CUDA_SUCCESS;
+}
+
+/* Private tables are not part of this driver (design D2). */
+CUresult cudac_cuGetExportTable(const void **ppExportTable, const CUuuid *pExportTableId)
+{
+    if (!ppExportTable || !pExportTableId)
+        return CUDA_ERROR_INVALID_VALUE;
+    *ppExportTable = NULL;
+    return CUDA_ERROR_NOT_FOUND;
+}
+
+/* Other threads may still be in calls: nothing they use is freed. */
+__attribute__((destructor)) static void say_goodbye(void)
+{
+    if (cudac_is_forked() || !cudac_is_attached())
+        return;
+    cudac_stats_write();
+    cudac_trace_write();
+    atomic_store_explicit(&client.is_ending, true, memory_order_relaxed);
+    cudac_detach();
+}

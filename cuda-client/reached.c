@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * cuda-client/reached.c - what workers were asked to tell of: streams and events that get there.
+ */
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "cuda-client/context.h"
+#include "cuda-client/landed_int.h"
+#include "cuda-client/stream_int.h"
+#include "cuda-client/transfer.h"
+
+struct watch {
+    struct watch *next;
+    struct cudac_worker *worker;
+    struct cudac_context *context; /* holds a reference */
+    struct cudac_watched what;     /* holds one, too */
+};
+
+static struct {
+    pthread_mutex_t lock;
+    struct watch *first;
+} watches = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void watch_free(struct watch *watch)
+{
+    cuc_object_put(watch->what.ref);
+    cuc_object_put(&watch->context->object);
+    free(watch);
+}
+
+static struct watch *watch_add(struct cudac_context *context, const struct cudac_watched *what)
+{
+    struct watch *watch = fab_alloc(sizeof(*watch));
+
+    if (!watch)
+        return NULL;
+    *watch =
+        (struct watch){.worker = cudac_context_worker(context), .context = context, .what = *what};
+    cuc_object_ref(&context->object);
+    cuc_object_ref(what->ref);
+    pthread_mutex_lock(&watches.lock);
+    watch->next = watches.first;
+    watches.first = watch;
+    pthread_mutex_unlock(&watches.lock);
+    return watch;
+}
+
+/* Takes it out of the list; NULL: somebody else has. */
+static struct watch *watch_take(const struct cudac_worker *worker, uint64_t object,
+                                uint64_t position)
+{
+    struct watch **at, *watch;
+
+    pthread_mutex_lock(&watches.lock);
+    for (at = &watches.first; (watch = *at); at = &watch->next)
+        if (watch->worker == worker && watch->what.object == object &&
+            watch->what.position == position)
+            break;
+    if (watch)
+        *at = watch->next;
+    pthread_mutex_unlock(&watches.lock);
+    return watch;
+}
+
+static void watch_landed(void *arg)
+{
+    struct watch *watch = arg;
+
+    watch->what.done(watch->what.ref, watch->what.position);
+    watch_free(watch);
+}
+
+/* When the data have landed, too. */
+static CUresult watch_done(struct watch *watch, const uint64_t *landed, uint32_t count)
+{
+    CUresult result = CUDA_SUCCESS;
+
+    if (count > 0)
+        result = cudac_transfers_when(watch->worker, landed, count, watch_landed, watch);
+    else
+        watch_landed(watch);
+    if (result != CUDA_SUCCESS)
+        watch_free(watch);
+    return result;
+}
+
+CUresult cudac_watch_ask(struct cudac_context *context, uint32_t op, const struct wire_parts *parts,
+                         const struct cudac_watched *watched)
+{
+    struct cudac_worker *worker = cudac_context_worker(context);
+    struct watch *watch = watch_add(context, watched);
+    struct cudac_landed landed = {.count = 0};
+    struct cudac_reply reply;
+    CUresult result;
+
+    if (!watch)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    /* From here on the watch may be gone: `reached` can overtake the reply's reader. */
+    result = cudac_call(worker, op, parts, &reply);
+    if (result == CUDA_ERROR_NOT_READY) {
+        cudac_reply_free(&reply);
+        return result;
+    }
+    watch = watch_take(worker, watched->object, watched->position);
+    if (result == CUDA_SUCCESS && !cudac_landed_get(op, &reply, &landed))
+        result = cudac_worker_broken(worker, "a reply does not decode");
+    if (result == CUDA_SUCCESS && watch)
+        result = watch_done(watch, landed.ids, landed.count);
+    else if (watch)
+        watch_free(watch);
+    cudac_reply_free(&reply);
+    return cudac_context_result(context, result);
+}
+
+void cudac_on_reached(struct cudac_worker *worker, const void *bytes, size_t size_bytes)
+{
+    struct wire_reached reached;
+    struct watch *watch;
+
+    if (!wire_get_reached(bytes, size_bytes, &reached)) {
+        (void)cudac_worker_broken(worker, "a reached message does not decode");
+        return;
+    }
+    watch = watch_take(worker, reached.object, reached.position);
+    if (!watch)
+        return;
+    if (reached.result != CUDA_SUCCESS)
+        cudac_context_set_error(watch->context, (CUresult)reached.result);
+    (void)watch_done(watch, reached.landed, reached.landed_count);
+}
+
+void cudac_watches_lost(struct cudac_worker *worker)
+{
+    struct watch *gone = NULL, **at, *watch;
+
+    pthread_mutex_lock(&watches.lock);
+    for (at = &watches.first; (watch = *at);) {
+        if (watch->worker != worker) {
+            at = &watch->next;
+            continue;
+        }
+        *at = watch->next;
+        watch->next = gone;
+        gone = watch;
+    }
+    pthread_mutex_unlock(&watches.lock);
+    while (gone) {
+        watch = gone;
+        gone = watch->next;
+        watch_free(watch);
+    }
+}

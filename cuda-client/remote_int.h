@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * cuda-client/remote_int.h - workers and virtual GPUs, for the files that attach and route.
+ */
+#ifndef CUDA_CLIENT_REMOTE_INT_H
+#define CUDA_CLIENT_REMOTE_INT_H
+
+#include <stdatomic.h>
+
+#include "cuda-client/remote.h"
+#include "session/ses.h"
+
+enum { CUDAC_ROUTES_MAX = 1 }; /* twins of a virtual GPU: later */
+
+/* Counted by the client; what the worker counts is in WIRE_STATS. */
+struct cudac_counters {
+    _Atomic uint64_t posts, calls, signals, stalls, wait_ns, late_errors;
+};
+
+struct cudac_worker {
+    uint32_t index;
+    struct xp_conn *conn;
+    char node[SES_NAME_BYTES];
+    bool is_same_host;
+    int driver_version;
+    uint32_t flags;                /* WIRE_WORKER_* */
+    _Atomic int state;             /* CUresult */
+    _Atomic uint64_t silent_since; /* 0: it answers */
+    bool is_silence_told;          /* the watching thread's */
+    struct cudac_counters count;
+};
+
+struct cudac_route {
+    struct cudac_worker *worker;
+    uint32_t role, epoch;
+};
+
+struct cudac_vgpu {
+    uint32_t index;
+    CUdevice ordinal; /* -1: not visible */
+    struct cudac_route routes[CUDAC_ROUTES_MAX];
+    uint32_t route_count;
+    struct wire_device facts;
+};
+
+/* ---- attach.c: the tables; written once, before cudac_is_attached() */
+
+void cudac_detach(void);
+/* The lowest version of the workers' drivers; 0 before the attach. */
+int cudac_workers_version(void);
+
+/* ---- vgpu.c */
+
+CUresult cudac_vgpus_build(const struct ses_grant *grant, struct cudac_worker *workers);
+/* Takes what a worker's hello says; false: not about its virtual GPUs. */
+bool cudac_vgpus_describe(const struct cudac_worker *worker, const struct wire_hello_reply *reply);
+/* When all are described: makes ids unique, orders and filters. CUDA_ERROR_SYSTEM_NOT_READY when a
+ * virtual GPU was not described. */
+CUresult cudac_vgpus_finish(void);
+
+/* ---- remote.c */
+
+extern const struct xp_handlers cudac_handlers;
+void cudac_remote_set_sync(bool wanted);
+bool cudac_env_is_on(const char *name); /* set, and not "0" */
+
+/* ---- watch.c: the thread that hears the broker and tells of silence */
+
+bool cudac_watch_start(struct ses_client *session);
+void cudac_watch_wake(void);
+void cudac_watch_stop(void); /* says goodbye to the broker */
+
+/* One line for the user, unless the process is ending. */
+void cudac_tell(const char *format, ...) FAB_PRINTF(1, 2);
+
+#endif /* CUDA_CLIENT_REMOTE_INT_H */

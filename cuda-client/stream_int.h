@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * cuda-client/stream_int.h - the life of streams, and what is known of their progress.
+ */
+#ifndef CUDA_CLIENT_STREAM_INT_H
+#define CUDA_CLIENT_STREAM_INT_H
+
+#include "cuda-client/stream.h"
+
+/* `id` 0: the context's legacy default stream, which the worker has already. */
+CUresult cudac_stream_new(struct cudac_context *context, uint64_t id, unsigned flags, int priority,
+                          struct cudac_stream **stream_out);
+/* The handle goes stale; pending work still runs. */
+void cudac_stream_retire(struct cudac_stream *stream);
+/* The same for all of a context that is gone in the worker. */
+void cudac_streams_close(struct cudac_context *context);
+
+static inline bool cudac_stream_is_blocking(const struct cudac_stream *stream)
+{
+    return !(stream->flags & CU_STREAM_NON_BLOCKING);
+}
+
+/* ---- progress ------------------------------------------------------------------------------- */
+
+/* Whether all work posted so far is known to be done. The default stream also stands for the
+ * blocking streams that its next command would wait for. */
+bool cudac_stream_is_idle(struct cudac_stream *stream);
+/* Everything up to that position is done: in the stream, or in all streams of the context. */
+void cudac_stream_reached(struct cudac_stream *stream, uint64_t position);
+void cudac_streams_reached(struct cudac_context *context, uint64_t position);
+
+/* As cuStreamQuery. */
+CUresult cudac_stream_query(struct cudac_stream *stream);
+
+/* A call that waits for work of the context (ctx_sync and its kin). When it returns the data have
+ * landed, text is printed, and host memory is the host's again. */
+CUresult cudac_sync_call(struct cudac_context *context, uint32_t op,
+                         const struct wire_parts *parts);
+
+/* ---- watches (reached.c): what a worker will tell of by `reached` --------------------------- */
+
+struct cudac_watched {
+    uint64_t object, position; /* as in the message: an id, and a number that is the object's own */
+    struct cuc_object *ref;    /* kept alive until then */
+    /* When it is done and its data have landed; on the control engine or the asking thread. */
+    void (*done)(struct cuc_object *ref, uint64_t position);
+};
+
+/* Asks by a call (stream_watch, event_watch): CUDA_SUCCESS when it was done already and done() has
+ * been called, CUDA_ERROR_NOT_READY when done() will be called (perhaps it was, too), or the
+ * error. */
+CUresult cudac_watch_ask(struct cudac_context *context, uint32_t op, const struct wire_parts *parts,
+                         const struct cudac_watched *watched);
+void cudac_watches_lost(struct cudac_worker *worker);
+
+#endif /* CUDA_CLIENT_STREAM_INT_H */
