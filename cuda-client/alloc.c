@@ -20,6 +20,7 @@ CUresult cudac_cuMemGetInfo_v2(size_t *free, size_t *total)
         return result;
     struct cudac_worker *worker = cudac_context_worker(context);
 
+    cudac_pools_settle(context->vgpu);
     wire_put_mem_info(&(struct wire_mem_info){.ctx = context->id}, &parts);
     result = cudac_call(worker, WIRE_MEM_INFO, &parts, &reply);
     if (result == CUDA_SUCCESS) {

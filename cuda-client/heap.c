@@ -314,6 +314,19 @@ bool cudac_memory_has_peer(struct cudac_context *context, const struct cudac_vgp
     return has;
 }
 
+/* The next entry of a vgpu's contexts; they go only under its place's lock. */
+static struct cudac_memory_context *next_at(const struct cudac_vgpu *vgpu,
+                                            const struct cudac_memory_context *after)
+{
+    cudac_table_read();
+    struct cudac_memory_context *at = after ? after->next : contexts;
+
+    while (at && at->heap.vgpu != vgpu)
+        at = at->next;
+    cudac_table_unlock();
+    return at;
+}
+
 /* The worker is told of blocks that are there; later ones carry the access with them. */
 CUresult cudac_memory_set_peer(struct cudac_context *context, struct cudac_vgpu *owner, bool enable)
 {
@@ -328,10 +341,7 @@ CUresult cudac_memory_set_peer(struct cudac_context *context, struct cudac_vgpu 
     cudac_table_write();
     entry->peer_mask = enable ? entry->peer_mask | bit : entry->peer_mask & ~bit;
     cudac_table_unlock();
-    /* Entries of the owner's contexts go only under the place's lock. */
-    for (struct cudac_memory_context *at = contexts; at; at = at->next) {
-        if (at->heap.vgpu != owner)
-            continue;
+    for (struct cudac_memory_context *at = next_at(owner, NULL); at; at = next_at(owner, at)) {
         CUresult one = cudac_heap_access(&at->heap);
 
         if (result == CUDA_SUCCESS)
@@ -347,8 +357,8 @@ void cudac_memory_context_close(struct cudac_context *context)
     struct cudac_memory_context **at = &contexts, *entry;
 
     cudac_host_context_close(context);
-    (void)pthread_mutex_lock(&place->lock);
     cudac_pools_context_close(context);
+    (void)pthread_mutex_lock(&place->lock);
     cudac_table_read();
     entry = cudac_memory_context_find(context);
     cudac_table_unlock();

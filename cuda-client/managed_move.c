@@ -310,6 +310,7 @@ CUresult cudac_memory_after_wait(struct cudac_worker *worker)
 {
     CUresult result = CUDA_SUCCESS;
 
+    cudac_pools_settle_all(worker);
     if (!atomic_load_explicit(&of_worker[cudac_worker_index(worker)].moves, memory_order_acquire))
         return CUDA_SUCCESS;
     (void)pthread_mutex_lock(&cudac_memory_lock);

@@ -128,6 +128,7 @@ struct cudac_memory_context {
     struct cudac_context *context;
     uint64_t peer_mask;   /* vgpus whose memory it may access; under the tables' write lock */
     uint64_t move_stream; /* managed_move.c: on the wire; 0: none yet; memory_lock */
+    uint64_t free_event, free_generation; /* pool.c: on the wire */
     struct cudac_heap heap;
     struct cudac_memory_context *next;
 };
@@ -156,7 +157,11 @@ bool cudac_pools_trim(struct cudac_vgpu *vgpu);
 bool cudac_pools_reclaim(struct cudac_vgpu *vgpu);
 /* Frees a stream-ordered allocation at once; place's lock. */
 void cudac_pool_free(struct cudac_alloc *alloc);
-void cudac_pools_context_close(struct cudac_context *context); /* place's lock */
+/* Frees that the client knows to be done take effect. Without locks; quick when there are none. */
+void cudac_pools_settle(struct cudac_vgpu *vgpu);
+void cudac_pools_settle_all(const struct cudac_worker *worker);
+/* Frees what the context allocated; its work is done. Without locks. */
+void cudac_pools_context_close(struct cudac_context *context);
 
 /* ---- host memory ------------------------------------------------------------------------------
  */
