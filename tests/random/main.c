@@ -1,0 +1,467 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * tests/random/main.c - the same random programs on two drivers, and where they differ.
+ *
+ *     random-cuda [--seed S] [--programs N] [--seconds T] [--nodes N] [--devices M]
+ *                 --native FILE --remote FILE
+ *
+ * Run it under remote-run: the remote driver asks at FABRIC_SOCKET. Programs run in batches, one
+ * process a batch and driver. A program that differs is shrunk, and what is left is printed. Exit
+ * status 0 all agree, 1 one differs.
+ */
+#include <argp.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "tests/random/world.h"
+
+enum {
+    BATCH = 25,              /* programs a process */
+    PROGRAM_TIME_MS = 60000, /* longer is a hang */
+    CONTEXT_LINES = 12,
+};
+
+struct options {
+    uint64_t seed, programs, seconds;
+    uint32_t nodes, devices;
+    const char *native, *remote;
+    bool shrinks;
+};
+
+static struct options options = {
+    .seed = 1, .programs = 200, .nodes = 1, .devices = 2, .shrinks = true};
+static char config_path[] = "/tmp/random-cuda-XXXXXX";
+static char state_path[] = "/tmp/random-cuda-state-XXXXXX"; /* of native: an account of its own */
+static uint32_t calls[CALLS_MAX];
+
+/* ---- a process that runs programs on one driver -----------------------------------------------
+ */
+
+struct side {
+    const char *name, *path;
+    bool is_native;
+    pid_t pid;
+    int fd; /* its output: length and text of each program, then the counts of calls */
+};
+
+static bool put(int fd, const void *bytes, size_t size_bytes)
+{
+    const char *at = bytes;
+
+    while (size_bytes > 0) {
+        ssize_t done = write(fd, at, size_bytes);
+
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done <= 0)
+            return false;
+        at += done;
+        size_bytes -= (size_t)done;
+    }
+    return true;
+}
+
+static void child(const struct side *side, const struct program *programs, uint32_t count, int fd)
+{
+    static struct driver driver;
+    static uint32_t counts[CALLS_MAX];
+
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (side->is_native) {
+        (void)setenv("SOFTCUDA_CONFIG", config_path, 1);
+        (void)setenv("SOFTCUDA_STATE", state_path, 1);
+    }
+    if (!driver_open(side->path, &driver) || driver.cuInit(0) != CUDA_SUCCESS)
+        _exit(1);
+    counts[CAPI_cuInit]++;
+    for (uint32_t i = 0; i < count; i++) {
+        char *text = program_run(&programs[i], &driver, counts);
+        uint64_t bytes = strlen(text);
+
+        if (!put(fd, &bytes, sizeof(bytes)) || !put(fd, text, bytes))
+            _exit(1);
+        free(text);
+    }
+    _exit(put(fd, counts, sizeof(counts)) ? 0 : 1);
+}
+
+static void start(struct side *side, const struct program *programs, uint32_t count)
+{
+    int pipe_fds[2];
+
+    if (pipe2(pipe_fds, O_CLOEXEC) != 0)
+        abort();
+    (void)fflush(stdout);
+    side->pid = fork();
+    if (side->pid == 0) {
+        (void)close(pipe_fds[0]);
+        child(side, programs, count, pipe_fds[1]);
+    }
+    (void)close(pipe_fds[1]);
+    side->fd = pipe_fds[0];
+}
+
+static void stop(struct side *side)
+{
+    (void)close(side->fd);
+    (void)kill(side->pid, SIGKILL);
+    (void)waitpid(side->pid, NULL, 0);
+}
+
+static bool take(struct side *side, void *bytes, size_t size_bytes)
+{
+    char *at = bytes;
+
+    while (size_bytes > 0) {
+        struct pollfd poll_fd = {.fd = side->fd, .events = POLLIN};
+        ssize_t got;
+
+        if (poll(&poll_fd, 1, PROGRAM_TIME_MS) == 0)
+            return false;
+        got = read(side->fd, at, size_bytes);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return false;
+        at += got;
+        size_bytes -= (size_t)got;
+    }
+    return true;
+}
+
+/* The next program's transcript; a sentence when the process hung or died. */
+static char *next_text(struct side *side)
+{
+    uint64_t bytes;
+    char *text;
+
+    if (!take(side, &bytes, sizeof(bytes)))
+        return strdup("the program hung or its process died\n");
+    text = malloc(bytes + 1);
+    if (!text)
+        abort();
+    text[bytes] = '\0';
+    if (!take(side, text, bytes)) {
+        free(text);
+        return strdup("the program's process died\n");
+    }
+    return text;
+}
+
+/* ---- comparing --------------------------------------------------------------------------------
+ */
+
+static struct side native = {.name = "native", .is_native = true};
+static struct side remote = {.name = "remote"};
+
+/* The number of the first line that differs; 0: none does. */
+static uint32_t first_difference(const char *a, const char *b)
+{
+    uint32_t line = 1;
+
+    while (*a && *a == *b) {
+        line += *a == '\n';
+        a++;
+        b++;
+    }
+    return *a == *b ? 0 : line;
+}
+
+static void print_lines(const char *name, const char *text, uint32_t around)
+{
+    uint32_t line = 1, from = around > CONTEXT_LINES ? around - CONTEXT_LINES : 1;
+
+    printf("--- %s, lines %u to %u\n", name, from, around + 1);
+    while (*text && line <= around + 1) {
+        const char *end = strchr(text, '\n');
+        int length = (int)(end ? end - text : (ptrdiff_t)strlen(text));
+
+        if (line >= from)
+            printf("%s %.*s\n", line == around ? ">" : " ", length, text);
+        text += length + (end != NULL);
+        line++;
+    }
+}
+
+/* Runs one program on both; true when they differ. */
+static bool differs(const struct program *program, bool prints)
+{
+    start(&native, program, 1);
+    start(&remote, program, 1);
+    char *a = next_text(&native), *b = next_text(&remote);
+    uint32_t line = first_difference(a, b);
+
+    if (line && prints) {
+        print_lines("native", a, line);
+        print_lines("remote", b, line);
+    }
+    stop(&native);
+    stop(&remote);
+    free(a);
+    free(b);
+    return line != 0;
+}
+
+/* ---- shrinking (delta debugging) ---------------------------------------------------------------
+ */
+
+static uint32_t left_in(const struct program *program)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < program->step_count; i++)
+        count += !program->is_out[i];
+    return count;
+}
+
+/* Takes the steps [from, from + size) among those left out; puts them back if it then agrees. */
+static bool try_without(struct program *program, uint32_t from, uint32_t size)
+{
+    uint8_t *before = malloc(program->step_count);
+    uint32_t seen = 0;
+    bool still;
+
+    if (!before)
+        abort();
+    memcpy(before, program->is_out, program->step_count);
+    for (uint32_t i = 0; i < program->step_count; i++) {
+        if (before[i])
+            continue;
+        if (seen >= from && seen < from + size)
+            program->is_out[i] = 1;
+        seen++;
+    }
+    still = differs(program, false);
+    if (!still)
+        memcpy(program->is_out, before, program->step_count);
+    free(before);
+    return still;
+}
+
+static void shrink(struct program *program)
+{
+    for (uint32_t size = left_in(program) / 2; size > 0; size /= 2) {
+        for (uint32_t from = 0; from < left_in(program);) {
+            if (!try_without(program, from, size))
+                from += size;
+        }
+    }
+}
+
+static void report(struct program *program)
+{
+    printf("program %llu differs (%u threads, %u steps)\n", (unsigned long long)program->seed,
+           program->threads, program->step_count);
+    if (options.shrinks && differs(program, false))
+        shrink(program);
+    printf("steps left:");
+    for (uint32_t i = 0; i < program->step_count; i++) {
+        if (!program->is_out[i])
+            printf(" %u:%s", i, program_step_name(program, i));
+    }
+    printf("\n");
+    if (!differs(program, true))
+        printf("it does not differ every time\n");
+}
+
+/* ---- batches ----------------------------------------------------------------------------------
+ */
+
+static void add_counts(struct side *side)
+{
+    uint32_t counts[CALLS_MAX];
+
+    if (take(side, counts, sizeof(counts))) {
+        for (uint32_t i = 0; i < CALLS_MAX; i++)
+            calls[i] += counts[i];
+    }
+}
+
+/* False: one differs, and was reported. */
+static bool run_batch(uint64_t seed, uint32_t count)
+{
+    struct program programs[BATCH] = {0};
+    bool agree = true;
+
+    for (uint32_t i = 0; i < count; i++)
+        program_make(seed + i, options.nodes * options.devices, &programs[i]);
+    start(&native, programs, count);
+    start(&remote, programs, count);
+    for (uint32_t i = 0; i < count && agree; i++) {
+        char *a = next_text(&native), *b = next_text(&remote);
+        uint32_t line = first_difference(a, b);
+
+        agree = line == 0;
+        if (!agree) {
+            print_lines("native", a, line);
+            print_lines("remote", b, line);
+        }
+        free(a);
+        free(b);
+        if (!agree) {
+            stop(&native);
+            stop(&remote);
+            report(&programs[i]);
+        }
+    }
+    if (agree) {
+        add_counts(&remote);
+        stop(&native);
+        stop(&remote);
+    }
+    for (uint32_t i = 0; i < count; i++)
+        program_free(&programs[i]);
+    return agree;
+}
+
+static void print_coverage(uint64_t programs)
+{
+    uint32_t least = UINT32_MAX, total = 0, functions = 0;
+    const char *rarest = "";
+
+#define FUNCTION(name)                                                                             \
+    if (!strstr(#name, "_pts") && !strstr(#name, "_ptds")) {                                       \
+        functions++;                                                                               \
+        total += calls[CAPI_##name];                                                               \
+        if (calls[CAPI_##name] == 0)                                                               \
+            printf("never called: %s\n", #name);                                                   \
+        if (calls[CAPI_##name] < least) {                                                          \
+            least = calls[CAPI_##name];                                                            \
+            rarest = #name;                                                                        \
+        }                                                                                          \
+    }
+#include "random_functions.inc"
+#undef FUNCTION
+    printf("%llu programs agree: %u calls of %u functions, least often %s (%u)\n",
+           (unsigned long long)programs, total, functions, rarest, least);
+}
+
+/* Devices of one node reach each other directly, as those of one worker do. */
+static bool write_config(void)
+{
+    int fd = mkdtemp(state_path) ? mkstemp(config_path) : -1;
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
+    const char *mark = "";
+
+    if (!file)
+        return false;
+    fprintf(file, "device_count = %u;\npeers = \"links\";\nlinks = (",
+            options.nodes * options.devices);
+    for (uint32_t node = 0; node < options.nodes; node++) {
+        for (uint32_t a = 0; a < options.devices; a++) {
+            for (uint32_t b = a + 1; b < options.devices; b++) {
+                fprintf(file, "%s { a = %u; b = %u; }", mark, node * options.devices + a,
+                        node * options.devices + b);
+                mark = ",";
+            }
+        }
+    }
+    fprintf(file, " );\n");
+    return fclose(file) == 0;
+}
+
+/* The accounts are files in one flat folder. */
+static void remove_state(void)
+{
+    DIR *folder = opendir(state_path);
+    const struct dirent *entry;
+
+    while (folder && (entry = readdir(folder)) != NULL)
+        (void)unlinkat(dirfd(folder), entry->d_name, 0);
+    if (folder)
+        (void)closedir(folder);
+    (void)rmdir(state_path);
+}
+
+/* ---- the command line -------------------------------------------------------------------------
+ */
+
+static const struct argp_option option_rows[] = {
+    {"seed", 's', "S", 0, "Seed of the first program (default 1)", 0},
+    {"programs", 'p', "N", 0, "Run N programs (default 200; with --seconds: no limit)", 0},
+    {"seconds", 't', "T", 0, "Start no program after T seconds", 0},
+    {"nodes", 'w', "N", 0, "Nodes, as remote-run --workers", 0},
+    {"devices", 'n', "M", 0, "Devices a node, as remote-run --devices", 0},
+    {"native", 'a', "FILE", 0, "The driver to compare with", 0},
+    {"remote", 'b', "FILE", 0, "The driver under test", 0},
+    {"no-shrink", 'k', NULL, 0, "Report the first difference as it is", 0},
+    {0},
+};
+
+static error_t parse(int key, char *text, struct argp_state *state)
+{
+    switch (key) {
+    case 's':
+        options.seed = strtoull(text, NULL, 0);
+        return 0;
+    case 'p':
+        options.programs = strtoull(text, NULL, 0);
+        return 0;
+    case 't':
+        options.seconds = strtoull(text, NULL, 0);
+        options.programs = UINT64_MAX;
+        return 0;
+    case 'w':
+        options.nodes = (uint32_t)strtoul(text, NULL, 0);
+        return 0;
+    case 'n':
+        options.devices = (uint32_t)strtoul(text, NULL, 0);
+        return 0;
+    case 'a':
+        options.native = text;
+        return 0;
+    case 'b':
+        options.remote = text;
+        return 0;
+    case 'k':
+        options.shrinks = false;
+        return 0;
+    case ARGP_KEY_END:
+        if (!options.native || !options.remote)
+            argp_error(state, "--native and --remote are needed");
+        if (options.nodes * options.devices < 1 || options.nodes * options.devices > DEVICES_MAX)
+            argp_error(state, "1 to %d devices", DEVICES_MAX);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const struct argp argp = {option_rows, parse, NULL, "Compare two CUDA drivers.",
+                                     NULL,        NULL,  NULL};
+    const struct fab_clock *clock = fab_clock_real();
+    uint64_t done = 0, end;
+    bool agree = true;
+
+    argp_parse(&argp, argc, argv, 0, NULL, &options);
+    native.path = options.native;
+    remote.path = options.remote;
+    if (!write_config())
+        return 2;
+    printf("random-cuda: seed %llu\n", (unsigned long long)options.seed);
+    end = fab_clock_now_ns(clock) + options.seconds * UINT64_C(1000000000);
+    while (agree && done < options.programs &&
+           (!options.seconds || fab_clock_now_ns(clock) < end)) {
+        uint32_t count =
+            options.programs - done < BATCH ? (uint32_t)(options.programs - done) : BATCH;
+
+        agree = run_batch(options.seed + done, count);
+        done += count;
+    }
+    (void)unlink(config_path);
+    remove_state();
+    if (agree)
+        print_coverage(done);
+    return agree ? 0 : 1;
+}
