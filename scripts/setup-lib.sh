@@ -114,7 +114,7 @@ fetch_kernel()
 {
     local package
     package=$(apt-cache depends linux-image-amd64 |
-        awk '$1 == "Depends:" && $2 ~ /^linux-image-/ {print $2; exit}')
+        awk '$1 == "Depends:" && $2 ~ /^linux-image-/ && !found {print $2; found = 1}')
     [ -n "$package" ] && apt-get download "$package"
 }
 

@@ -54,7 +54,7 @@ find_kernel() {
 
 # The file by which a shared library is loaded, as the linker's cache has it.
 library() {
-    ldconfig -p | awk -v name="$1" '$1 == name {print $NF; exit}'
+    ldconfig -p | awk -v name="$1" '$1 == name && !found {print $NF; found = 1}'
 }
 
 need() {
@@ -205,6 +205,7 @@ run() {
     echo "vm: $SECONDS s: kernel $VERSION, $accel, initramfs $(stat -c %s "$run/initramfs") bytes"
     start 1 "$@" && start 2 peer || exit 1 # 1 listens on the links' sockets
     serve || status=$?
+    cat "$run"/qemu? # nothing, unless it complained
     for guest in 1 2; do
         echo "--- guest $guest"
         tr -d '\r' <"$run/console$guest"
