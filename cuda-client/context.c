@@ -368,9 +368,11 @@ CUresult cudac_context_wait(struct cudac_context *context)
     struct wire_parts parts;
     CUresult result;
 
+    if (cudac_streams_are_quiet(context))
+        return cudac_sync_locally(context);
     wire_put_ctx_sync(&message, &parts);
     result = cudac_sync_call(context, WIRE_CTX_SYNC, &parts);
     if (result == CUDA_SUCCESS)
-        cudac_streams_reached(context, position);
+        cudac_streams_synced(context, position);
     return result;
 }

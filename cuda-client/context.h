@@ -36,7 +36,6 @@ struct cudac_context {
     struct cudac_tasks *host; /* host functions; NULL before the first one */
     /* Counts the work of all streams: a position in a stream is the count at its last command. */
     _Atomic uint64_t sequence;
-    _Atomic bool text_due; /* launches may have printed since the last synchronisation */
 
     pthread_mutex_t lock; /* guards what follows */
     struct cudac_stream *streams;

@@ -279,7 +279,7 @@ static bool is_done(const struct cudac_event *event)
 }
 
 /* A generation is done, and so is what its stream had before it. */
-static void event_reached(struct cudac_event *event, uint64_t generation)
+static void event_reached(struct cudac_event *event, uint64_t generation, bool by_sync)
 {
     uint64_t done = atomic_load_explicit(&event->done, memory_order_relaxed), position;
     struct cudac_stream *stream;
@@ -297,9 +297,9 @@ static void event_reached(struct cudac_event *event, uint64_t generation)
         cuc_object_ref(&stream->object);
     pthread_mutex_unlock(&event->lock);
     if (stream)
-        cudac_stream_reached(stream, position);
+        (by_sync ? cudac_stream_synced : cudac_stream_reached)(stream, position);
     else if (is_last)
-        cudac_streams_reached(event->context, position);
+        (by_sync ? cudac_streams_synced : cudac_streams_reached)(event->context, position);
     cudac_stream_put(stream);
 }
 
@@ -307,7 +307,7 @@ static void query_done(struct cuc_object *ref, uint64_t generation)
 {
     struct cudac_event *event = (struct cudac_event *)ref;
 
-    event_reached(event, generation);
+    event_reached(event, generation, /* by_sync */ false);
     atomic_store_explicit(&event->asked, 0, memory_order_release);
 }
 
@@ -349,7 +349,22 @@ CUresult cudac_cuEventQuery(CUevent hEvent)
     return result;
 }
 
-/* A record that is known to be done, with nothing to print, needs no question. */
+/* The record is known to be done, and nothing that its stream printed is still in the driver. */
+static bool is_quiet(struct cudac_event *event)
+{
+    struct cudac_stream *stream;
+    bool is;
+
+    if (!is_done(event))
+        return false;
+    pthread_mutex_lock(&event->lock);
+    stream = event->stream;
+    is = stream && atomic_load_explicit(&stream->synced, memory_order_acquire) >=
+                       atomic_load_explicit(&stream->launched, memory_order_acquire);
+    pthread_mutex_unlock(&event->lock);
+    return is || (!stream && cudac_streams_are_quiet(event->context));
+}
+
 static CUresult event_wait(struct cudac_event *event)
 {
     uint64_t generation = atomic_load_explicit(&event->generation, memory_order_acquire);
@@ -357,12 +372,12 @@ static CUresult event_wait(struct cudac_event *event)
     struct wire_parts parts;
     CUresult result;
 
-    if (generation == 0)
-        return cudac_context_error(event->context);
+    if (generation == 0 || is_quiet(event))
+        return cudac_sync_locally(event->context);
     wire_put_event_sync(&message, &parts);
     result = cudac_sync_call(event->context, WIRE_EVENT_SYNC, &parts);
     if (result == CUDA_SUCCESS)
-        event_reached(event, generation);
+        event_reached(event, generation, /* by_sync */ true);
     return result;
 }
 

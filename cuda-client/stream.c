@@ -190,28 +190,53 @@ static bool is_done(struct cudac_stream *stream)
            atomic_load_explicit(&stream->posted, memory_order_acquire);
 }
 
-bool cudac_stream_is_idle(struct cudac_stream *stream)
+static bool is_quiet(struct cudac_stream *stream)
 {
-    struct cudac_context *context = stream->context;
-    bool is_idle = is_done(stream);
-
-    if (!is_idle || stream->id != 0)
-        return is_idle;
-    pthread_mutex_lock(&context->lock);
-    for (struct cudac_stream *other = context->streams; other && is_idle; other = other->next)
-        is_idle = !cudac_stream_is_blocking(other) || is_done(other);
-    pthread_mutex_unlock(&context->lock);
-    return is_idle;
+    return is_done(stream) && atomic_load_explicit(&stream->synced, memory_order_acquire) >=
+                                  atomic_load_explicit(&stream->launched, memory_order_acquire);
 }
 
-static void all_reached(struct cudac_context *context, uint64_t position, bool blocking_only)
+static bool all_are(struct cudac_context *context, bool blocking_only,
+                    bool (*test)(struct cudac_stream *stream))
+{
+    bool are = true;
+
+    pthread_mutex_lock(&context->lock);
+    for (struct cudac_stream *stream = context->streams; stream && are; stream = stream->next)
+        are = (blocking_only && !cudac_stream_is_blocking(stream)) || test(stream);
+    pthread_mutex_unlock(&context->lock);
+    return are;
+}
+
+bool cudac_stream_is_idle(struct cudac_stream *stream)
+{
+    return is_done(stream) &&
+           (stream->id != 0 || all_are(stream->context, /* blocking_only */ true, is_done));
+}
+
+bool cudac_stream_is_quiet(struct cudac_stream *stream)
+{
+    return is_quiet(stream) &&
+           (stream->id != 0 || all_are(stream->context, /* blocking_only */ true, is_quiet));
+}
+
+bool cudac_streams_are_quiet(struct cudac_context *context)
+{
+    return all_are(context, /* blocking_only */ false, is_quiet);
+}
+
+static void all_reached(struct cudac_context *context, uint64_t position, bool blocking_only,
+                        bool by_sync)
 {
     bool is_retired = false;
 
     pthread_mutex_lock(&context->lock);
     for (struct cudac_stream *stream = context->streams; stream; stream = stream->next) {
-        if (!blocking_only || cudac_stream_is_blocking(stream))
-            raise_to(&stream->done, position);
+        if (blocking_only && !cudac_stream_is_blocking(stream))
+            continue;
+        raise_to(&stream->done, position);
+        if (by_sync)
+            raise_to(&stream->synced, position);
         is_retired |= atomic_load_explicit(&stream->is_retired, memory_order_relaxed);
     }
     pthread_mutex_unlock(&context->lock);
@@ -219,28 +244,45 @@ static void all_reached(struct cudac_context *context, uint64_t position, bool b
         sweep(context);
 }
 
-void cudac_stream_reached(struct cudac_stream *stream, uint64_t position)
+static void one_reached(struct cudac_stream *stream, uint64_t position, bool by_sync)
 {
     raise_to(&stream->done, position);
+    if (by_sync)
+        raise_to(&stream->synced, position);
     if (stream->id == 0)
-        all_reached(stream->context, position, /* blocking_only */ true);
+        all_reached(stream->context, position, /* blocking_only */ true, by_sync);
     else if (atomic_load_explicit(&stream->is_retired, memory_order_relaxed))
         sweep(stream->context);
 }
 
+void cudac_stream_reached(struct cudac_stream *stream, uint64_t position)
+{
+    one_reached(stream, position, /* by_sync */ false);
+}
+
+void cudac_stream_synced(struct cudac_stream *stream, uint64_t position)
+{
+    one_reached(stream, position, /* by_sync */ true);
+}
+
 void cudac_streams_reached(struct cudac_context *context, uint64_t position)
 {
-    all_reached(context, position, /* blocking_only */ false);
+    all_reached(context, position, /* blocking_only */ false, /* by_sync */ false);
+}
+
+void cudac_streams_synced(struct cudac_context *context, uint64_t position)
+{
+    all_reached(context, position, /* blocking_only */ false, /* by_sync */ true);
 }
 
 uint64_t cudac_stream_count(struct cudac_stream *stream, uint32_t op)
 {
-    struct cudac_context *context = stream->context;
-    uint64_t position = atomic_fetch_add_explicit(&context->sequence, 1, memory_order_acq_rel) + 1;
+    uint64_t position =
+        atomic_fetch_add_explicit(&stream->context->sequence, 1, memory_order_acq_rel) + 1;
 
+    if (op == WIRE_LAUNCH)
+        raise_to(&stream->launched, position);
     raise_to(&stream->posted, position);
-    if (op == WIRE_LAUNCH && !atomic_load_explicit(&context->text_due, memory_order_relaxed))
-        atomic_store_explicit(&context->text_due, true, memory_order_relaxed);
     return position;
 }
 
@@ -343,26 +385,25 @@ CUresult cudac_stream_call(struct cudac_stream *stream, uint32_t op, const struc
     return cudac_context_result(context, result);
 }
 
+CUresult cudac_sync_locally(struct cudac_context *context)
+{
+    CUresult result;
+
+    cudac_text_flush();
+    result = cudac_memory_after_wait(cudac_context_worker(context));
+    return result == CUDA_SUCCESS ? cudac_context_error(context) : result;
+}
+
 CUresult cudac_sync_call(struct cudac_context *context, uint32_t op, const struct wire_parts *parts)
 {
-    struct cudac_worker *worker = cudac_context_worker(context);
-    bool text_due = atomic_exchange_explicit(&context->text_due, false, memory_order_relaxed);
     struct cudac_reply reply;
-    CUresult result = cudac_call(worker, op, parts, &reply), moved;
+    CUresult result = cudac_call(cudac_context_worker(context), op, parts, &reply), local;
 
     result = wait_landed(context, op, &reply, result);
     cudac_reply_free(&reply);
-    if (result != CUDA_SUCCESS && text_due)
-        atomic_store_explicit(&context->text_due, true, memory_order_relaxed);
-    cudac_text_flush();
-    moved = cudac_memory_after_wait(worker);
-    if (result == CUDA_SUCCESS)
-        result = moved;
     (void)cudac_context_result(context, result);
-    /* A sticky error may have come by itself, too. */
-    if (result == CUDA_SUCCESS)
-        result = cudac_context_error(context);
-    return result;
+    local = cudac_sync_locally(context); /* a sticky error may have come by itself, too */
+    return result == CUDA_SUCCESS ? local : result;
 }
 
 CUresult cudac_stream_wait(struct cudac_stream *stream)
@@ -373,10 +414,12 @@ CUresult cudac_stream_wait(struct cudac_stream *stream)
     struct wire_parts parts;
     CUresult result;
 
+    if (cudac_stream_is_quiet(stream))
+        return cudac_sync_locally(context);
     wire_put_stream_sync(&message, &parts);
     result = cudac_sync_call(context, WIRE_STREAM_SYNC, &parts);
     if (result == CUDA_SUCCESS)
-        cudac_stream_reached(stream, position);
+        cudac_stream_synced(stream, position);
     return result;
 }
 
@@ -409,7 +452,7 @@ CUresult cudac_stream_query(struct cudac_stream *stream)
                                                  memory_order_acq_rel, memory_order_acquire))
         return CUDA_ERROR_NOT_READY;
     message.position = cudac_id_new();
-    watched = (struct cudac_watched){.object = stream->id,
+    watched = (struct cudac_watched){.object = stream->id ? stream->id : context->id,
                                      .position = message.position,
                                      .ref = &stream->object,
                                      .done = query_done};

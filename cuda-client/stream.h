@@ -24,6 +24,9 @@ struct cudac_stream {
     /* Positions, in the count of the context: of the last work posted, and up to where all is known
      * to be done. done >= posted: idle. */
     _Atomic uint64_t posted, done;
+    /* Of the last launch, and up to where a synchronisation has made the driver print: a stream
+     * that is idle can still have text to come. */
+    _Atomic uint64_t launched, synced;
     _Atomic uint64_t asked;  /* position that a stream_watch waits for; 0: none */
     _Atomic bool is_retired; /* destroyed by the program, or its context was closed */
     struct cudac_stream_attributes *attributes; /* stream_attr.c; NULL: as created */

@@ -24,9 +24,16 @@ static inline bool cudac_stream_is_blocking(const struct cudac_stream *stream)
 /* Whether all work posted so far is known to be done. The default stream also stands for the
  * blocking streams that its next command would wait for. */
 bool cudac_stream_is_idle(struct cudac_stream *stream);
+/* The same, and nothing that it printed is still in the driver: to wait for it needs no question.
+ */
+bool cudac_stream_is_quiet(struct cudac_stream *stream);
+bool cudac_streams_are_quiet(struct cudac_context *context); /* all of them */
 /* Everything up to that position is done: in the stream, or in all streams of the context. */
 void cudac_stream_reached(struct cudac_stream *stream, uint64_t position);
 void cudac_streams_reached(struct cudac_context *context, uint64_t position);
+/* The same, learnt by a synchronisation. */
+void cudac_stream_synced(struct cudac_stream *stream, uint64_t position);
+void cudac_streams_synced(struct cudac_context *context, uint64_t position);
 
 /* As cuStreamQuery. */
 CUresult cudac_stream_query(struct cudac_stream *stream);
@@ -35,6 +42,8 @@ CUresult cudac_stream_query(struct cudac_stream *stream);
  * landed, text is printed, and host memory is the host's again. */
 CUresult cudac_sync_call(struct cudac_context *context, uint32_t op,
                          const struct wire_parts *parts);
+/* What is left of that when nothing is to be waited for. */
+CUresult cudac_sync_locally(struct cudac_context *context);
 
 /* ---- watches (reached.c): what a worker will tell of by `reached` --------------------------- */
 
