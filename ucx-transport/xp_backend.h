@@ -133,6 +133,8 @@ struct xp_backend {
                                     uint64_t mem_id, void **registration_out, struct fab_err *err);
     void (*mem_unregister)(struct xp_wire *wire, void *registration);
     void (*ep_proved)(struct xp_ep *ep); /* the peer has proved the session's key */
+    /* A peer at that address may dial this wire from now on, or no more; counted. */
+    void (*expect)(struct xp_wire *wire, const uint8_t *address, size_t address_bytes, bool come);
     void *(*view)(struct xp_ep *ep, uint64_t mem_id, uint64_t offset, size_t size_bytes,
                   bool write);
     /* Time before which progress() has nothing to do unless a peer acts; for wires that keep time

@@ -246,18 +246,29 @@ static struct xp_op *next_op(struct xp_life *life, uint64_t now_ns)
     }
 }
 
+/* Whether the peer may dial the wire: a responder's may, as long as the connection is there. */
+static void expect(struct xp_leg *leg, bool come)
+{
+    if (leg->conn->initiator || leg->expected == come || !backend_of(leg)->expect)
+        return;
+    leg->expected = come;
+    backend_of(leg)->expect(leg->slot->wire, leg->peer_address, leg->peer_address_bytes, come);
+}
+
 void xp_leg_pump(struct xp_leg *leg)
 {
     struct xp_conn *conn = leg->conn;
     struct xp_life *life;
     struct xp_op *op;
-    bool is_up;
+    bool is_up, is_over;
 
     reap(leg);
     fab_mutex_lock(&conn->lock);
     life = leg->current;
     is_up = life && life->state == XP_LIFE_UP;
+    is_over = conn->state == XP_CONN_CLOSED;
     fab_mutex_unlock(&conn->lock);
+    expect(leg, !is_over);
     /* Only this engine replaces `current` by another life or frees one, so it stays valid here. */
     if (!life || !life->ep)
         return;
@@ -352,9 +363,10 @@ uint64_t xp_leg_timer(struct xp_leg *leg, uint64_t now_ns)
 {
     struct xp_conn *conn = leg->conn;
     uint64_t next_ns = UINT64_MAX;
-    bool dial = false;
+    bool dial = false, is_over;
 
     fab_mutex_lock(&conn->lock);
+    is_over = conn->state == XP_CONN_CLOSED;
     if (xp_leg_is_wanted_locked(leg) && leg->current) {
         struct xp_life *life = leg->current;
 
@@ -371,6 +383,8 @@ uint64_t xp_leg_timer(struct xp_leg *leg, uint64_t now_ns)
         next_ns = earlier(next_ns, leg->retry_ns);
     }
     fab_mutex_unlock(&conn->lock);
+    if (!is_over)
+        expect(leg, /* come */ true);
     if (dial) {
         xp_leg_dial(leg, now_ns);
         next_ns = fab_deadline_ns(now_ns, conn->limits.stall_ns);

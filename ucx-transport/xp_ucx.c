@@ -3,8 +3,8 @@
  *
  * Only active messages are asked for: without UCP's RMA and atomics no peer gets at our memory
  * through it. A worker is bound to one device; UCX never spreads over rails, the core does. Peers
- * add endpoints to the worker, no thread and no descriptor of ours (UCX's tcp has a socket or two
- * for each). Endpoints are in xp_ucx_ep.c, loading in xp_ucx_lib.c.
+ * add endpoints to the worker, no thread and no descriptor of ours (UCX's tcp has two sockets for
+ * each). Endpoints are in xp_ucx_ep.c, loading in xp_ucx_lib.c.
  */
 #include <stdlib.h>
 
@@ -141,7 +141,8 @@ static enum fab_status set_handler(struct xp_wire *wire, unsigned id, ucp_am_rec
         .field_mask = UCP_AM_HANDLER_PARAM_FIELD_ID | UCP_AM_HANDLER_PARAM_FIELD_FLAGS |
                       UCP_AM_HANDLER_PARAM_FIELD_CB | UCP_AM_HANDLER_PARAM_FIELD_ARG,
         .id = id,
-        .flags = UCP_AM_FLAG_WHOLE_MSG,
+        /* A chunk that comes eagerly is received as the others are. */
+        .flags = UCP_AM_FLAG_WHOLE_MSG | (id == XP_UCX_AM_CHUNK ? UCP_AM_FLAG_PERSISTENT_DATA : 0u),
         .cb = cb,
         .arg = wire};
 
@@ -215,6 +216,7 @@ static void wire_close(struct xp_wire *wire)
     fab_map_fini(&wire->ids);
     fab_map_fini(&wire->dials);
     fab_map_fini(&wire->handles);
+    fab_vec_fini(&wire->hosts);
     free(wire->aligned);
     free(wire);
 }
@@ -238,6 +240,7 @@ static enum fab_status wire_open(const struct xp_wire_config *config, struct xp_
     fab_map_init(&wire->ids);
     fab_map_init(&wire->dials);
     fab_map_init(&wire->handles);
+    fab_vec_init(&wire->hosts, sizeof(struct xp_ucx_host));
     fab_list_init(&wire->eps);
     fab_list_init(&wire->news);
     fab_list_init(&wire->firsts);
@@ -345,4 +348,5 @@ const struct xp_backend xp_backend_ucx = {
     .arm = arm,
     .mem_register = mem_register,
     .mem_unregister = mem_unregister,
+    .expect = xp_ucx_expect,
 };

@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 
 #include "base/map.h"
+#include "base/vec.h"
 #include "ucx-transport/xp_backend.h"
 #include "ucx-transport/xp_ucx_lib.h"
 
@@ -24,6 +25,9 @@ enum {
     XP_UCX_SKIPS_MAX = 4096,   /* dials that never arrived */
     XP_UCX_FIRSTS_MAX = 256,   /* first frames between two turns; more are dropped */
 };
+
+/* Of an endpoint's id: its wire stages, so chunks go to it eagerly (xp_ucx_lock.c). */
+#define XP_UCX_ID_STAGES (UINT64_C(1) << 63)
 
 /* A send in flight; from the wire's pool. */
 struct xp_ucx_send {
@@ -42,6 +46,11 @@ struct xp_ucx_first {
     uint8_t header[XP_HEADER_MAX_BYTES];
 };
 
+/* The address of peers, in network order, and how many there are. */
+struct xp_ucx_host {
+    uint32_t address, count;
+};
+
 struct xp_wire {
     const struct xp_ucx_lib *lib;
     struct xp_wire_config config;
@@ -58,7 +67,10 @@ struct xp_wire {
     struct fab_list requests;
     struct fab_map handles; /* ucp_ep_h -> struct xp_ep that was accepted */
     uint32_t stranger_count;
+    int listen_fd;        /* UCX's */
+    struct fab_vec hosts; /* struct xp_ucx_host, that may connect */
     bool takes_device_memory;
+    bool stages; /* memory of others is never locked */
     struct fab_map ids;   /* own id -> struct xp_ep */
     struct fab_map dials; /* hash of a peer's address -> how many endpoints UCX made to it, ever */
     struct fab_list eps;  /* all */
@@ -109,12 +121,20 @@ void xp_ucx_listen_end(struct xp_wire *wire);
 bool xp_ucx_listen_progress(struct xp_wire *wire); /* accepts */
 enum fab_status xp_ucx_connect(struct xp_ep *ep, const uint8_t *address, struct fab_err *err);
 
+/* xp_ucx_guard.c */
+enum fab_status xp_ucx_guard(struct xp_wire *wire, const struct sockaddr_in *address,
+                             struct fab_err *err);
+void xp_ucx_expect(struct xp_wire *wire, const uint8_t *address, size_t address_bytes, bool come);
+
 /* xp_ucx_pair.c */
 enum fab_status xp_ucx_pair(struct xp_ep *ep, const uint8_t *address, size_t address_bytes,
                             struct fab_err *err);
 /* Makes our next endpoint to that address the `dial`-th, if it is not too late for that. */
 void xp_ucx_pair_skip_to(struct xp_wire *wire, const uint8_t *address, size_t address_bytes,
                          uint64_t dial);
+
+/* xp_ucx_lock.c */
+void xp_ucx_lock_settle(struct xp_wire *wire, ucp_config_t *config, bool is_port);
 
 /* xp_ucx_fds.c: close-on-exec, after the wire opened and before each sleep. */
 void xp_ucx_fds_mark(struct xp_wire *wire);

@@ -82,7 +82,7 @@ enum fab_status xp_ucx_listen(struct xp_wire *wire, const char *device, struct f
     memcpy(wire->address, &address.sin_addr, sizeof(address.sin_addr));
     memcpy(wire->address + sizeof(address.sin_addr), &address.sin_port, sizeof(address.sin_port));
     wire->address_bytes = XP_UCX_SOCKET_BYTES;
-    return FAB_OK;
+    return xp_ucx_guard(wire, &address, err);
 }
 
 void xp_ucx_listen_end(struct xp_wire *wire)

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  * UCX inside somebody else's process: nothing of that process changes, whoever brought UCX there;
- * and what 64 peers cost it.
+ * what 64 peers cost it; and who knocks at its listeners without being a peer.
  */
 #include <dirent.h>
 #include <dlfcn.h>
+#include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,6 +17,7 @@
 #include "perf/xp-peer.h"
 #include "tests/support/check.h"
 #include "tests/support/host_state.h"
+#include "ucx-transport/xp_address.h"
 #include "ucx-transport/xp_backend.h"
 
 /* ---------------------------------------------------------------- what a host program sees */
@@ -102,7 +107,27 @@ static void test_refused(void)
 
 /* ---------------------------------------------------------------- 64 peers */
 
-enum { PEERS = 64, SOCKETS_A_PEER = 8 /* control and bulk, both ends are here, UCX may use two */ };
+/* UCX's two for a connection: that of its manager and the one that carries. Control and bulk, and
+ * both ends are here. */
+enum { PEERS = 64, SOCKETS_A_PEER = 2 * 2 * 2 };
+
+/* Descriptors of this process that are sockets, or are none. */
+static size_t count_descriptors(bool sockets)
+{
+    DIR *folder = opendir("/proc/self/fd");
+    const struct dirent *entry;
+    size_t count = 0;
+
+    while (folder && (entry = readdir(folder)) != NULL) {
+        struct stat what;
+
+        if (fstatat(dirfd(folder), entry->d_name, &what, /* flags */ 0) == 0)
+            count += S_ISSOCK(what.st_mode) == sockets;
+    }
+    if (folder)
+        (void)closedir(folder);
+    return count;
+}
 
 static size_t count_entries(const char *path)
 {
@@ -141,8 +166,8 @@ static struct xp_node *make_node(uint8_t id)
     return node;
 }
 
-static struct xp_conn *connect(struct xp_node *node, const struct xp_node *peer, uint64_t session,
-                               bool initiator)
+static struct xp_conn *link_nodes(struct xp_node *node, const struct xp_node *peer,
+                                  uint64_t session, bool initiator)
 {
     static const struct xp_handlers handlers = {.message = on_message};
     struct xp_conn_config config = {
@@ -174,7 +199,7 @@ static void test_many_peers(void)
     const struct fab_clock *clock = fab_clock_real();
     uint64_t limit_ns = fab_clock_now_ns(clock) + UINT64_C(50000000000);
     uint32_t answered = 0;
-    size_t threads, descriptors;
+    size_t threads, sockets, others;
     struct rlimit files;
 
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
@@ -188,11 +213,12 @@ static void test_many_peers(void)
             return;
     }
     threads = count_entries("/proc/self/task");
-    descriptors = count_entries("/proc/self/fd");
+    sockets = count_descriptors(/* sockets */ true);
+    others = count_descriptors(/* sockets */ false);
     for (int i = 0; i < PEERS; i++) {
         calls[i] = (struct xp_call){.done = call_done, .user = &answered};
-        conns[i] = connect(hub, peers[i], (uint64_t)i + 1, true);
-        if (!CHECK(connect(peers[i], hub, (uint64_t)i + 1, false) && conns[i]))
+        conns[i] = link_nodes(hub, peers[i], (uint64_t)i + 1, true);
+        if (!CHECK(link_nodes(peers[i], hub, (uint64_t)i + 1, false) && conns[i]))
             return;
         CHECK_EQ(xp_call_start(conns[i], 5, NULL, 0, &calls[i]), FAB_OK);
     }
@@ -205,11 +231,79 @@ static void test_many_peers(void)
     CHECK_EQ(answered, PEERS);
     CHECK_EQ(bulk_rails_up(conns), PEERS);
     CHECK_EQ(count_entries("/proc/self/task"), threads);
-    CHECK_CASE("%zu descriptors, then %zu", descriptors, count_entries("/proc/self/fd"));
-    CHECK(count_entries("/proc/self/fd") <= descriptors + (size_t)PEERS * SOCKETS_A_PEER);
+    CHECK_EQ(count_descriptors(/* sockets */ false), others);
+    CHECK(count_descriptors(/* sockets */ true) <= sockets + (size_t)PEERS * SOCKETS_A_PEER);
     xp_node_destroy(hub);
     for (int i = 0; i < PEERS; i++)
         xp_node_destroy(peers[i]);
+}
+
+/* ---------------------------------------------------------------- strangers */
+
+/* Somebody of another address than any peer connects to a wire of the node and says what it likes,
+ * if it gets through. */
+static int intrude(const struct xp_node *node, bool bulk, const uint8_t *bytes, size_t size_bytes)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET}, from = {.sin_family = AF_INET};
+    struct xp_address address;
+    const struct xp_wire_address *wire = bulk ? &address.rails[0].bulk : &address.rails[0].control;
+    size_t address_bytes;
+    const uint8_t *packed = xp_node_address(node, &address_bytes);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (fd < 0 || xp_address_decode(packed, address_bytes, &address) != FAB_OK ||
+        wire->size_bytes < sizeof(to.sin_addr) + sizeof(to.sin_port))
+        return fd;
+    memcpy(&to.sin_addr, wire->bytes, sizeof(to.sin_addr));
+    memcpy(&to.sin_port, wire->bytes + sizeof(to.sin_addr), sizeof(to.sin_port));
+    from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);
+    if (bind(fd, (const struct sockaddr *)&from, sizeof(from)) == 0 &&
+        (connect(fd, (const struct sockaddr *)&to, sizeof(to)) == 0 || errno == EINPROGRESS) &&
+        size_bytes)
+        (void)!send(fd, bytes, size_bytes, MSG_NOSIGNAL);
+    return fd;
+}
+
+static void test_intruders(void)
+{
+    enum { INTRUDERS = 200, BYTES_MAX = 256 };
+    static int fds[INTRUDERS];
+    struct xp_node *one = make_node(1), *other = make_node(2);
+    const struct fab_clock *clock = fab_clock_real();
+    uint64_t limit_ns = fab_clock_now_ns(clock) + UINT64_C(20000000000), seed = 1;
+    uint32_t answered = 0;
+    struct xp_call call = {.done = call_done, .user = &answered};
+    struct xp_conn *conn;
+
+    if (!CHECK(one && other))
+        return;
+    for (int i = 0; i < INTRUDERS; i++) {
+        uint8_t bytes[BYTES_MAX];
+
+        for (size_t b = 0; b < sizeof(bytes); b++) {
+            seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407u;
+            bytes[b] = i % 3 == 2 ? 0 : (uint8_t)(seed >> 56);
+        }
+        fds[i] = intrude(other, i % 2, bytes, i % 4 ? (size_t)i % sizeof(bytes) : 0);
+        for (int turn = 0; turn < 20; turn++)
+            (void)xp_node_poll(other);
+        if (i % 5 == 0)
+            (void)close(fds[i]);
+    }
+    conn = link_nodes(one, other, 1, true);
+    CHECK(link_nodes(other, one, 1, false) != NULL);
+    CHECK_EQ(xp_call_start(conn, 5, NULL, 0, &call), FAB_OK);
+    while (answered == 0 && fab_clock_now_ns(clock) < limit_ns) {
+        (void)xp_node_poll(one);
+        (void)xp_node_poll(other);
+    }
+    CHECK_EQ(answered, 1);
+    for (int i = 0; i < INTRUDERS; i++) {
+        if (i % 5 != 0)
+            (void)close(fds[i]);
+    }
+    xp_node_destroy(one);
+    xp_node_destroy(other);
 }
 
 int main(void)
@@ -218,6 +312,7 @@ int main(void)
         CHECK_TEST(test_guest),
         CHECK_TEST(test_refused),
         CHECK_TEST(test_many_peers),
+        CHECK_TEST(test_intruders),
     };
     const char *reason = ucx_why_not();
 
