@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * cuda-client/copy.h - copies and sets as work of a stream, whatever memory is on either side.
+ */
+#ifndef CUDA_CLIENT_COPY_H
+#define CUDA_CLIENT_COPY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cuda-client/stream.h"
+#include "cuda-client/transfer_int.h"
+#include "cuda-common/copy_shape.h"
+
+enum cudac_wait {
+    CUDAC_WAIT_NEVER,  /* returns when it is enqueued */
+    CUDAC_WAIT_DONE,   /* returns when it is done */
+    CUDAC_WAIT_SOURCE, /* returns when the source has been read (pageable memory) */
+};
+
+/* Rows of `width` bytes; `height` rows a layer, `depth` layers. */
+struct cudac_copy {
+    uint64_t dst, src;
+    uint64_t width, height, depth;
+    uint64_t dst_pitch, dst_layer;
+    uint64_t src_pitch, src_layer;
+};
+
+/* Does what the copy says, in stream order. Addresses were checked. */
+CUresult cudac_copy_submit(struct cudac_stream *stream, const struct cudac_copy *copy,
+                           enum cudac_wait wait);
+
+/* Checks `bytes` bytes at the address. CUDA_ERROR_INVALID_VALUE when they are not that. */
+CUresult cudac_side_check(struct cudac_context *context, enum cuc_side side, uint64_t address,
+                          uint64_t bytes, bool write);
+/* Whether it is memory that the driver does not know: read or written before a call returns. */
+bool cudac_is_pageable(uint64_t address);
+/* How long a copy between two places waits, as CUDA documents it. */
+enum cudac_wait cudac_copy_wait(enum cuc_side dst_side, uint64_t dst, enum cuc_side src_side,
+                                uint64_t src, bool is_async);
+
+/* ---- one side (copy_end.c) ------------------------------------------------------------------ */
+
+struct cudac_end {
+    bool is_device;          /* the bytes are at `worker`, at `address`; else in this process */
+    struct cudac_vgpu *vgpu; /* whose memory; may be NULL: the stream's */
+    struct cudac_worker *worker;
+    uint64_t address;
+    bool is_pinned;                    /* host memory that is read and written in stream order */
+    uint64_t window_id, window_offset; /* in a registration that a worker on this host can map */
+    const void *xp_mem;
+};
+/* Where the bytes are for a copy in a stream at `worker`. */
+void cudac_end_find(struct cudac_worker *worker, uint64_t address, uint64_t bytes,
+                    struct cudac_end *end_out);
+
+/* ---- how the bytes go (copy_plan.c) --------------------------------------------------------- */
+
+struct cudac_copy_facts {
+    bool to_device;
+    bool has_window; /* and the worker can map it */
+    bool may_change; /* host memory may be written by host functions, or by other copies */
+    uint64_t bytes;
+    enum cudac_wait wait;
+};
+struct cudac_copy_plan {
+    uint32_t flags;    /* WIRE_COPY_* */
+    bool is_call;      /* the _wait form */
+    bool waits_source; /* then waits until the source has been read */
+};
+struct cudac_copy_plan cudac_copy_plan(const struct cudac_copy_facts *facts);
+
+/* ---- inside this process (copy_host.c) ------------------------------------------------------ */
+
+CUresult cudac_copy_host(struct cudac_stream *stream, const struct cudac_rows *dst,
+                         const struct cudac_rows *src, enum cudac_wait wait);
+CUresult cudac_set_host(struct cudac_stream *stream, const struct cudac_rows *dst, uint32_t value,
+                        uint8_t value_bytes, enum cudac_wait wait);
+
+/* ---- with another worker than the stream's (copy_peer.c) ------------------------------------ */
+
+struct wire_box;
+
+/* Between this process and a device of another worker. */
+CUresult cudac_copy_elsewhere(struct cudac_stream *stream, const struct cudac_end *device,
+                              const struct wire_box *box, const struct cudac_rows *rows,
+                              bool to_device);
+/* Between devices, at least one of which is not of the stream's worker. */
+CUresult cudac_copy_between(struct cudac_stream *stream, const struct cudac_end *dst,
+                            const struct wire_box *dst_box, const struct cudac_end *src,
+                            const struct wire_box *src_box, enum cudac_wait wait);
+/* A set in another worker's memory. */
+CUresult cudac_set_elsewhere(struct cudac_stream *stream, const struct cudac_end *device,
+                             const struct wire_box *box, uint32_t value, uint8_t value_bytes);
+
+#endif /* CUDA_CLIENT_COPY_H */
