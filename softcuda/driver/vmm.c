@@ -14,6 +14,7 @@
 
 #include "base/alloc.h"
 #include "cuda-common/object.h"
+#include "cuda-common/vmm.h"
 #include "generated/cuda-api/softcuda_impl.h"
 #include "softcuda/driver/context.h"
 #include "softcuda/driver/device.h"
@@ -31,11 +32,6 @@ struct vmm_handle {
 /* Reservations of cuMemAddressReserve, and all handles. mem_lock. */
 static struct cuc_ranges reserved;
 static struct vmm_handle *handles;
-
-static bool aligned(uint64_t value)
-{
-    return value % MEM_GRANULE == 0;
-}
 
 /* ---- address ranges
  * ------------------------------------------------------------------------------ */
@@ -57,7 +53,8 @@ CUresult soft_cuMemAddressReserve(CUdeviceptr *ptr, size_t size, size_t alignmen
 {
     uint64_t align = alignment > MEM_GRANULE ? alignment : MEM_GRANULE, address;
 
-    if (!ptr || size == 0 || !aligned(size) || flags != 0 || (alignment & (alignment - 1)) != 0)
+    if (!ptr || size == 0 || !cuc_vmm_is_aligned(size) || flags != 0 ||
+        (alignment & (alignment - 1)) != 0)
         return CUDA_ERROR_INVALID_VALUE;
     (void)pthread_mutex_lock(&mem_lock);
     bool done = reserve(addr, size, align, &address);
@@ -152,51 +149,18 @@ static CUresult handle_release(struct vmm_handle *handle)
     return CUDA_SUCCESS;
 }
 
-/* Which device (NULL: the host) the properties ask for. */
-static CUresult check_properties(const CUmemAllocationProp *prop, struct soft_device **device_out)
-{
-    struct soft_device *device = NULL;
-
-    if (!prop || prop->type != CU_MEM_ALLOCATION_TYPE_PINNED || prop->win32HandleMetaData)
-        return CUDA_ERROR_INVALID_VALUE;
-    if (prop->requestedHandleTypes & ~(unsigned)CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR)
-        return CUDA_ERROR_NOT_SUPPORTED;
-    if (prop->allocFlags.usage != 0)
-        return CUDA_ERROR_NOT_SUPPORTED; /* tile pools are for sparse arrays */
-    switch (prop->location.type) {
-    case CU_MEM_LOCATION_TYPE_DEVICE:
-        device = soft_device_at(prop->location.id);
-        if (!device)
-            return CUDA_ERROR_INVALID_DEVICE;
-        break;
-    case CU_MEM_LOCATION_TYPE_HOST:
-        if (prop->requestedHandleTypes != 0)
-            return CUDA_ERROR_INVALID_VALUE;
-        break;
-    case CU_MEM_LOCATION_TYPE_HOST_NUMA:
-        if (prop->location.id < 0)
-            return CUDA_ERROR_INVALID_VALUE;
-        break;
-    case CU_MEM_LOCATION_TYPE_HOST_NUMA_CURRENT:
-    case CU_MEM_LOCATION_TYPE_INVALID:
-    case CU_MEM_LOCATION_TYPE_MAX:
-    default:
-        return CUDA_ERROR_INVALID_VALUE;
-    }
-    *device_out = device;
-    return CUDA_SUCCESS;
-}
-
 CUresult soft_cuMemCreate(CUmemGenericAllocationHandle *handle, size_t size,
                           const CUmemAllocationProp *prop, unsigned long long flags)
 {
     struct soft_device *device;
     struct mem_phys *phys;
-    CUresult result = check_properties(prop, &device);
+    int ordinal;
+    CUresult result = cuc_vmm_check(prop, soft_device_count(), &ordinal);
 
     if (result != CUDA_SUCCESS)
         return result;
-    if (!handle || size == 0 || !aligned(size) || flags != 0)
+    device = soft_device_at(ordinal); /* NULL: the host */
+    if (!handle || size == 0 || !cuc_vmm_is_aligned(size) || flags != 0)
         return CUDA_ERROR_INVALID_VALUE;
     if (!device && !mem_host_fits(size))
         return CUDA_ERROR_OUT_OF_MEMORY;
@@ -270,16 +234,7 @@ CUresult soft_cuMemGetAllocationPropertiesFromHandle(CUmemAllocationProp *prop,
 CUresult soft_cuMemGetAllocationGranularity(size_t *granularity, const CUmemAllocationProp *prop,
                                             CUmemAllocationGranularity_flags option)
 {
-    struct soft_device *device;
-    CUresult result = check_properties(prop, &device);
-
-    if (result != CUDA_SUCCESS)
-        return result;
-    if (!granularity || (option != CU_MEM_ALLOC_GRANULARITY_MINIMUM &&
-                         option != CU_MEM_ALLOC_GRANULARITY_RECOMMENDED))
-        return CUDA_ERROR_INVALID_VALUE;
-    *granularity = MEM_GRANULE;
-    return CUDA_SUCCESS;
+    return cuc_vmm_granularity(prop, option, soft_device_count(), granularity);
 }
 
 /* ---- other processes
@@ -366,8 +321,8 @@ static CUresult map(uint64_t address, uint64_t bytes, struct mem_phys *phys)
 CUresult soft_cuMemMap(CUdeviceptr ptr, size_t size, size_t offset,
                        CUmemGenericAllocationHandle handle, unsigned long long flags)
 {
-    if (!aligned(ptr) || size == 0 || !aligned(size) || offset != 0 || flags != 0 ||
-        ptr + size < ptr)
+    if (!cuc_vmm_is_aligned(ptr) || size == 0 || !cuc_vmm_is_aligned(size) || offset != 0 ||
+        flags != 0 || ptr + size < ptr)
         return CUDA_ERROR_INVALID_VALUE;
     struct vmm_handle *found = handle_get(handle);
 
@@ -424,26 +379,22 @@ CUresult soft_cuMemUnmap(CUdeviceptr ptr, size_t size)
 /* ---- access
  * ------------------------------------------------------------------------------------------ */
 
+static bool can_peer(int from, int to)
+{
+    return soft_device_can_peer(soft_device_at(from), soft_device_at(to));
+}
+
 /* Works one description into the masks of an extent's access. */
 static CUresult apply_access(const struct mem_extent *extent, const CUmemAccessDesc *desc,
                              uint64_t *read_mask, uint64_t *write_mask)
 {
-    uint64_t bit = 0;
+    int owner = extent->device ? soft_device_ordinal(extent->device) : CUC_VMM_HOST, device;
+    CUresult result = cuc_vmm_access(desc, owner, soft_device_count(), can_peer, &device);
 
-    if (desc->flags != CU_MEM_ACCESS_FLAGS_PROT_NONE &&
-        desc->flags != CU_MEM_ACCESS_FLAGS_PROT_READ &&
-        desc->flags != CU_MEM_ACCESS_FLAGS_PROT_READWRITE)
-        return CUDA_ERROR_INVALID_VALUE;
-    if (desc->location.type == CU_MEM_LOCATION_TYPE_DEVICE) {
-        struct soft_device *device = soft_device_at(desc->location.id);
+    if (result != CUDA_SUCCESS || device == CUC_VMM_HOST)
+        return result;
+    uint64_t bit = mem_device_bit(device);
 
-        if (!device || (extent->device && device != extent->device &&
-                        !soft_device_can_peer(device, extent->device)))
-            return CUDA_ERROR_INVALID_DEVICE;
-        bit = mem_device_bit(desc->location.id);
-    } else if (desc->location.type == CU_MEM_LOCATION_TYPE_INVALID || extent->device) {
-        return CUDA_ERROR_INVALID_VALUE; /* the host reaches host memory only */
-    }
     *read_mask &= ~bit;
     *write_mask &= ~bit;
     if (desc->flags & CU_MEM_ACCESS_FLAGS_PROT_READ)
