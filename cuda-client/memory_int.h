@@ -169,6 +169,10 @@ void cudac_pools_context_close(struct cudac_context *context);
 extern pthread_mutex_t cudac_memory_lock;
 /* managed.c: frees one managed allocation; memory_lock. */
 void cudac_managed_free(struct cudac_alloc *alloc);
+/* A __managed__ variable that the worker's driver placed. Without locks. */
+CUresult cudac_managed_add_variable(struct cudac_context *context, uint64_t address, uint64_t bytes,
+                                    const void *owner);
+void cudac_managed_remove_variable(struct cudac_alloc *alloc); /* memory_lock */
 /* host.c: frees host and managed allocations of a context. */
 void cudac_host_context_close(struct cudac_context *context);
 

@@ -51,6 +51,8 @@ CUresult cudac_shared_reserve(enum cudac_shared_area area, uint64_t bytes, uint6
 CUresult cudac_shared_map(enum cudac_shared_area area, uint64_t bytes, uint64_t align,
                           uint64_t *address_out);
 CUresult cudac_shared_map_at(uint64_t address, uint64_t bytes);
+/* Whether the page of that address has memory of ours. */
+bool cudac_shared_has(uint64_t address);
 /* Gives any of these back. */
 void cudac_shared_release(uint64_t address, uint64_t bytes);
 /* Registers memory of cudac_shared_map() with the transport, so that workers on this host map it

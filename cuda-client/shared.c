@@ -151,6 +151,13 @@ CUresult cudac_shared_map_at(uint64_t address, uint64_t bytes)
     return CUDA_ERROR_OUT_OF_MEMORY;
 }
 
+bool cudac_shared_has(uint64_t address)
+{
+    int area = area_of(address);
+
+    return area >= 0 && cuc_ranges_find(&areas[area].taken, address) != NULL;
+}
+
 void cudac_shared_release(uint64_t address, uint64_t bytes)
 {
     int area = area_of(address);
