@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * perf/native-vs-remote.c - copies, programs and attach: native, same host, one rail, two rails.
+ *
+ *     native-vs-remote [--quick] [--json]
+ *
+ * Every remote row stands beside the native figure of the same pair. Copies are rates (higher is
+ * better), programs and attach are times. Rails are the loopback device here; rate-limited ones are
+ * xp-bench's. Exit status: 0 measured, 1 failed, 2 misused.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/compiler.h"
+#include "perf/cuda-bench-side.h"
+#include "perf/xp-bench-row.h"
+
+enum { MIB = 1 << 20, PAIRS = 31, PAIRS_QUICK = 5, ROWS_MAX = 96 };
+
+static const struct {
+    const char *name, *ask;
+    unsigned size, times;
+    bool is_rate;
+    double budget[SIDE_COUNT]; /* of the ratio to native (rates: to memcpy); 0: reported */
+} asked[] = {
+    {"copy 8 B in, pageable", "in-pageable", 8, 200, false, {0}},
+    {"copy 64 KiB in, pinned", "in-pinned", 65536, 50, true, {0}},
+    {"copy 1 MiB in, pinned", "in-pinned", MIB, 10, true, {0}},
+    {"copy 64 MiB in, pinned", "in-pinned", 64 * MIB, 1, true, {0, 0.85, 0, 0}},
+    {"copy 64 MiB out, pinned", "out-pinned", 64 * MIB, 1, true, {0, 0.85, 0, 0}},
+    {"copy 64 MiB in, pageable", "in-pageable", 64 * MIB, 1, true, {0}},
+    {"copy 64 MiB out, pageable", "out-pageable", 64 * MIB, 1, true, {0}},
+    {"copy 256 MiB in, pinned", "in-pinned", 256 * MIB, 1, true, {0}},
+    {"20 matrix products", "matmul", 20, 1, false, {0, 1.1, 1.1, 1.1}},
+    {"100 launches and a sync, 20 times", "launches", 100, 20, false, {0, 1.5, 1.5, 1.5}},
+};
+
+static struct bench_row rows[ROWS_MAX];
+static char names[ROWS_MAX][96];
+static size_t row_count;
+
+static struct bench_row *row_of(size_t index, const char *name, const char *side, const char *unit)
+{
+    struct bench_row *row = &rows[index];
+
+    if (!row->name) {
+        (void)snprintf(names[index], sizeof(names[index]), "%s, %s", name, side);
+        row->name = names[index];
+        row->unit = unit;
+        if (index >= row_count)
+            row_count = index + 1;
+    }
+    return row;
+}
+
+/* MB/s for rates. */
+static double value(struct bench_side *side, size_t i, const char *ask)
+{
+    double us = bench_side_ask(side, ask, asked[i].size, asked[i].times);
+
+    return asked[i].is_rate && us > 0 ? asked[i].size / us : us;
+}
+
+static void measure_pair(struct bench_side *side)
+{
+    for (size_t i = 0; i < FAB_ARRAY_LEN(asked); i++) {
+        /* A copy's limit is the machine's memory; a program's is itself, natively. */
+        double limit = value(&side[SIDE_NATIVE], i, asked[i].is_rate ? "memcpy" : asked[i].ask);
+
+        for (size_t kind = 0; kind < SIDE_COUNT; kind++) {
+            struct bench_row *row = row_of(i * SIDE_COUNT + kind, asked[i].name, side[kind].name,
+                                           asked[i].is_rate ? "MB/s" : "us");
+
+            row->budget = asked[i].budget[kind];
+            row->at_least = asked[i].is_rate;
+            bench_row_add(row, value(&side[kind], i, asked[i].ask), limit);
+        }
+    }
+}
+
+/* A program's start, until it has a context, and its end: over native. */
+static void measure_attach(unsigned nodes, unsigned devices, double budget_ms, size_t index)
+{
+    double native = bench_side_attach_ms(SIDE_NATIVE, 1, 1);
+    double remote = bench_side_attach_ms(SIDE_RAIL, nodes, devices);
+    char name[64];
+
+    (void)snprintf(name, sizeof(name), "attach %u GPUs on %u nodes over native, %g ms",
+                   nodes * devices, nodes, budget_ms);
+    struct bench_row *row = row_of(index, name, "one rail", "ms");
+
+    row->budget = 1;
+    bench_row_add(row, remote > 0 && native > 0 ? remote - native : 0, budget_ms);
+}
+
+int main(int argc, char **argv)
+{
+    struct bench_side side[SIDE_COUNT] = {0};
+    bool json = false, quick = false;
+    size_t attach = FAB_ARRAY_LEN(asked) * SIDE_COUNT;
+
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--json") == 0) {
+            json = true;
+        } else if (strcmp(argv[i], "--quick") == 0) {
+            quick = true;
+        } else {
+            fprintf(stderr, "usage: native-vs-remote [--quick] [--json]\n");
+            return 2;
+        }
+    }
+    for (int kind = 0; kind < SIDE_COUNT; kind++) {
+        if (!bench_side_open(&side[kind], (enum bench_side_kind)kind, 1))
+            return 1;
+    }
+    for (unsigned pair = 0; pair < (quick ? PAIRS_QUICK : PAIRS); pair++)
+        measure_pair(side);
+    for (int kind = 0; kind < SIDE_COUNT; kind++)
+        bench_side_close(&side[kind]);
+    for (unsigned pair = 0; pair < (quick ? PAIRS_QUICK : PAIRS); pair++) {
+        measure_attach(1, 1, 150, attach);
+        measure_attach(4, 4, 150, attach + 1);
+        measure_attach(16, 4, 300, attach + 2);
+    }
+    if (json)
+        (void)printf("[\n");
+    for (size_t i = 0; i < row_count; i++)
+        bench_row_print(&rows[i], json, i + 1 == row_count);
+    if (json)
+        (void)printf("]\n");
+    return 0;
+}
