@@ -70,7 +70,7 @@ static enum fab_status add_locked(struct xp_conn *conn, enum xp_wire_message kin
     if (tx->open->count >= conn->limits.batch_calls) {
         xp_lane_tx_close_batch(tx);
         conn->batch_due_ns = UINT64_MAX;
-    } else if (tx->open->count == 1) {
+    } else if (tx->open->count == 1 && kind == XP_WIRE_POST) { /* a call is flushed */
         conn->batch_due_ns =
             fab_deadline_ns(fab_clock_now_ns(conn->node->clock), conn->limits.batch_ns);
         xp_engine_timer(&conn->node->engines[0], conn->batch_due_ns);
@@ -221,13 +221,16 @@ enum fab_status xp_signal(struct xp_conn *conn, uint32_t op, const struct iovec 
 
 /* ---------------------------------------------------------------- waiting */
 
+/* A call's thread spins, then sleeps on conn->changed; who has the reply wakes it only then. */
+enum { CALL_SPINS, CALL_SLEEPS, CALL_DONE };
+
 struct waiting_call {
     struct xp_call call;
     struct xp_conn *conn;
     void *reply_bytes;
     size_t capacity_bytes;
     struct xp_reply *reply_out;
-    atomic_bool is_done;
+    atomic_int state;
 };
 
 static void waiting_done(struct xp_call *call, const struct xp_reply *reply)
@@ -241,15 +244,16 @@ static void waiting_done(struct xp_call *call, const struct xp_reply *reply)
         waiting->reply_out->carried = FAB_ERR_RANGE;
     else if (reply->carried == FAB_OK && reply->size_bytes)
         memcpy(waiting->reply_bytes, reply->bytes, reply->size_bytes);
+    if (atomic_exchange(&waiting->state, CALL_DONE) == CALL_SPINS)
+        return; /* and `waiting` may be gone */
     fab_mutex_lock(&conn->lock);
-    atomic_store_explicit(&waiting->is_done, true, memory_order_release);
     (void)pthread_cond_broadcast(&conn->changed);
     fab_mutex_unlock(&conn->lock);
 }
 
 /* Spins for the node's time. Now and then for longer, if that was not enough: on a machine that
  * takes its time to wake a thread, two ends that sleep would keep each other asleep for good. */
-static void help_until_done(struct xp_engine *engine, atomic_bool *is_done)
+static bool help_until_done(struct xp_engine *engine, atomic_int *state)
 {
     enum { LONG_EVERY = 8, LONG_FACTOR = 8 };
     uint32_t missed = atomic_load_explicit(&engine->missed, memory_order_relaxed);
@@ -257,10 +261,12 @@ static void help_until_done(struct xp_engine *engine, atomic_bool *is_done)
     uint64_t now_ns = xp_engine_help(engine), until_ns = fab_deadline_ns(now_ns, spin_ns);
     bool done;
 
-    while (!(done = atomic_load_explicit(is_done, memory_order_acquire)) && now_ns < until_ns)
+    while (!(done = atomic_load_explicit(state, memory_order_acquire) == CALL_DONE) &&
+           now_ns < until_ns)
         now_ns = xp_engine_help(engine);
     if (!done || missed)
         atomic_store_explicit(&engine->missed, done ? 0 : missed + 1, memory_order_relaxed);
+    return done;
 }
 
 enum fab_status xp_call(struct xp_conn *conn, uint32_t op, const struct iovec *parts,
@@ -275,6 +281,8 @@ enum fab_status xp_call(struct xp_conn *conn, uint32_t op, const struct iovec *p
     const struct xp_node *node = conn->node;
     struct xp_engine *control = &conn->node->engines[0];
     enum fab_status status;
+    bool done = false;
+    int spins = CALL_SPINS;
 
     if (xp_node_is_foreign(node))
         return FAB_ERR_STALE;
@@ -282,18 +290,18 @@ enum fab_status xp_call(struct xp_conn *conn, uint32_t op, const struct iovec *p
         xp_engine_help_start(control);
     status = xp_call_start(conn, op, parts, part_count, &waiting.call);
     if (status == FAB_OK && node->spin_ns)
-        help_until_done(control, &waiting.is_done);
+        done = help_until_done(control, &waiting.state);
     if (node->spin_ns)
         xp_engine_help_stop(control);
     if (status != FAB_OK)
         return status;
-    if (atomic_load_explicit(&waiting.is_done, memory_order_acquire))
-        return reply_out->carried;
-    xp_conn_work(conn); /* the engine's thread takes over at once */
-    fab_mutex_lock(&conn->lock);
-    while (!atomic_load_explicit(&waiting.is_done, memory_order_acquire))
-        fab_mutex_wait(&conn->lock, &conn->changed);
-    fab_mutex_unlock(&conn->lock);
+    if (!done && atomic_compare_exchange_strong(&waiting.state, &spins, CALL_SLEEPS)) {
+        xp_conn_work(conn); /* the engine's thread takes over at once */
+        fab_mutex_lock(&conn->lock);
+        while (atomic_load_explicit(&waiting.state, memory_order_acquire) != CALL_DONE)
+            fab_mutex_wait(&conn->lock, &conn->changed);
+        fab_mutex_unlock(&conn->lock);
+    }
     return reply_out->carried;
 }
 

@@ -184,8 +184,11 @@ enum fab_status xp_data_progress_locked(struct xp_conn *conn,
 
 static void ack_soon_locked(struct xp_conn *conn, uint64_t delay_ns)
 {
-    uint64_t due_ns = fab_deadline_ns(clock_ns(conn), delay_ns);
+    uint64_t due_ns;
 
+    if (delay_ns > 0 && conn->ack_due_ns != UINT64_MAX)
+        return; /* it is due before that */
+    due_ns = fab_deadline_ns(clock_ns(conn), delay_ns);
     if (due_ns < conn->ack_due_ns)
         conn->ack_due_ns = due_ns;
     if (delay_ns == 0 && conn->active)
@@ -415,13 +418,14 @@ void xp_data_take(struct xp_life *life, const uint8_t *header_bytes, size_t head
     struct xp_conn *conn = life->leg->conn;
     struct xp_data_header header;
     enum fab_status status = xp_frame_decode_data(header_bytes, header_size, &header);
-    bool due = false;
+    bool due = false, finished;
 
     fab_mutex_lock(&conn->lock);
     if (status != FAB_OK || header.body_bytes != body_bytes)
         xp_conn_lose_locked(conn, FAB_ERR_PROTOCOL, "a malformed data frame");
     else if (conn->state != XP_CONN_CLOSED)
         due = judge_locked(conn, &header);
+    finished = !fab_list_is_empty(&conn->finished);
     fab_mutex_unlock(&conn->lock);
     if (due) {
         status = take_messages(conn, &header, body);
@@ -431,7 +435,9 @@ void xp_data_take(struct xp_life *life, const uint8_t *header_bytes, size_t head
         if (status != FAB_OK)
             xp_conn_lose_locked(conn, status == FAB_ERR_NOMEM ? status : FAB_ERR_PROTOCOL,
                                 "a message that cannot be");
+        finished = !fab_list_is_empty(&conn->finished);
         fab_mutex_unlock(&conn->lock);
     }
-    xp_bulk_run_finished(conn);
+    if (finished)
+        xp_bulk_run_finished(conn);
 }

@@ -82,18 +82,6 @@ void xp_conn_work(struct xp_conn *conn)
 
 /* ---------------------------------------------------------------- the turn */
 
-static struct xp_leg *next_ready(struct xp_slot *slot, struct fab_list *taken)
-{
-    struct fab_list *node;
-
-    fab_mutex_lock(&slot->ready_lock);
-    node = fab_list_take(taken);
-    if (node)
-        fab_list_object(node, struct xp_leg, ready_link)->ready = false;
-    fab_mutex_unlock(&slot->ready_lock);
-    return node ? fab_list_object(node, struct xp_leg, ready_link) : NULL;
-}
-
 /* Moves one list to the end of another. */
 static void splice(struct fab_list *to, struct fab_list *from)
 {
@@ -110,6 +98,8 @@ static bool detach(struct xp_leg *leg)
     struct xp_slot *slot = leg->slot;
     bool over;
 
+    if (!atomic_load_explicit(&conn->muted, memory_order_acquire))
+        return false; /* far from it: no lock for that */
     fab_mutex_lock(&conn->lock);
     over = conn->state == XP_CONN_CLOSED && fab_list_is_empty(&leg->lives);
     if (over) {
@@ -124,7 +114,18 @@ static bool detach(struct xp_leg *leg)
     return over;
 }
 
-/* Legs that were kicked. */
+/* The next leg that was kicked, of those that were when this began: `taken`. Called and left with
+ * ready_lock held. */
+static struct xp_leg *next_taken(struct fab_list *taken)
+{
+    struct fab_list *node = fab_list_take(taken);
+    struct xp_leg *leg = node ? fab_list_object(node, struct xp_leg, ready_link) : NULL;
+
+    if (leg)
+        leg->ready = false;
+    return leg;
+}
+
 static bool pump_ready(struct xp_slot *slot)
 {
     struct fab_list taken;
@@ -139,12 +140,18 @@ static bool pump_ready(struct xp_slot *slot)
         xp_engine_timer(slot->engine, slot->engine->now_ns);
     splice(&slot->legs, &slot->fresh);
     splice(&taken, &slot->ready);
-    fab_mutex_unlock(&slot->ready_lock);
-    while ((leg = next_ready(slot, &taken)) != NULL) {
+    while ((leg = next_taken(&taken)) != NULL) {
+        bool last = fab_list_is_empty(&taken);
+
+        fab_mutex_unlock(&slot->ready_lock);
         did = true;
         xp_leg_pump(leg);
         (void)detach(leg);
+        if (last)
+            return did;
+        fab_mutex_lock(&slot->ready_lock);
     }
+    fab_mutex_unlock(&slot->ready_lock);
     return did;
 }
 
