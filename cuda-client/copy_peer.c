@@ -6,6 +6,7 @@
  * other device's own streams are not disturbed.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "cuda-client/code_int.h"
@@ -88,6 +89,31 @@ static CUresult context_at(struct cudac_vgpu *vgpu, struct cudac_context **conte
 
 /* ---- one direction, waiting ----------------------------------------------------------------- */
 
+enum { INLINE_BYTES_MAX = 64 << 10 };
+
+static bool goes_inline(const struct cudac_rows *rows)
+{
+    return cudac_rows_are_dense(rows) && cudac_rows_bytes(rows) <= INLINE_BYTES_MAX;
+}
+
+static void *rows_memory(const struct cudac_rows *rows)
+{
+    return (void *)(uintptr_t)rows->address; // NOLINT(performance-no-int-to-ptr)
+}
+
+/* The end of a copy with a transfer, whose call answered `result`. */
+static CUresult transfer_end(struct cudac_context *context, uint64_t transfer, CUresult result)
+{
+    struct cudac_worker *worker = cudac_context_worker(context);
+    CUresult moved = CUDA_SUCCESS;
+
+    if (result != CUDA_SUCCESS && transfer)
+        cudac_transfer_cancel(worker, transfer);
+    if (transfer)
+        moved = cudac_transfers_wait(worker, &transfer, 1);
+    return cudac_context_result(context, result == CUDA_SUCCESS ? moved : result);
+}
+
 static CUresult in_now(struct cudac_context *context, const struct wire_box *box,
                        const struct cudac_rows *rows)
 {
@@ -99,18 +125,18 @@ static CUresult in_now(struct cudac_context *context, const struct wire_box *box
     struct wire_parts parts;
     CUresult result = cudac_side_stream(context, &message.stream);
 
-    if (result == CUDA_SUCCESS)
+    if (result == CUDA_SUCCESS && goes_inline(rows)) {
+        message.flags = WIRE_COPY_INLINE;
+        message.data = rows_memory(rows);
+        message.data_count = (uint32_t)cudac_rows_bytes(rows);
+    } else if (result == CUDA_SUCCESS) {
         result = cudac_transfer_start(&request, &message.transfer);
+    }
     if (result != CUDA_SUCCESS)
         return result;
     wire_put_copy_in_wait(&message, &parts);
     result = cudac_call(worker, WIRE_COPY_IN_WAIT, &parts, /* reply */ NULL);
-    if (result != CUDA_SUCCESS)
-        cudac_transfer_cancel(worker, message.transfer);
-    if (cudac_transfers_wait(worker, &message.transfer, 1) != CUDA_SUCCESS &&
-        result == CUDA_SUCCESS)
-        result = CUDA_ERROR_UNKNOWN;
-    return cudac_context_result(context, result);
+    return transfer_end(context, message.transfer, result);
 }
 
 static CUresult out_now(struct cudac_context *context, const struct wire_box *box,
@@ -121,21 +147,28 @@ static CUresult out_now(struct cudac_context *context, const struct wire_box *bo
         .kind = CUDAC_TRANSFER_RECEIVE, .worker = worker, .ctx = context->id, .rows = *rows};
     struct wire_copy_out_wait message = {
         .ctx = context->id, .from = *box, .flags = WIRE_COPY_TRANSFER};
+    struct wire_copy_out_wait_reply answer;
+    struct cudac_reply reply;
     struct wire_parts parts;
     CUresult result = cudac_side_stream(context, &message.stream);
 
-    if (result == CUDA_SUCCESS)
+    if (result == CUDA_SUCCESS && goes_inline(rows))
+        message.flags = WIRE_COPY_INLINE;
+    else if (result == CUDA_SUCCESS)
         result = cudac_transfer_start(&request, &message.transfer);
     if (result != CUDA_SUCCESS)
         return result;
     wire_put_copy_out_wait(&message, &parts);
-    result = cudac_call(worker, WIRE_COPY_OUT_WAIT, &parts, /* reply */ NULL);
-    if (result != CUDA_SUCCESS)
-        cudac_transfer_cancel(worker, message.transfer);
-    if (cudac_transfers_wait(worker, &message.transfer, 1) != CUDA_SUCCESS &&
-        result == CUDA_SUCCESS)
-        result = CUDA_ERROR_UNKNOWN;
-    return cudac_context_result(context, result);
+    result = cudac_call(worker, WIRE_COPY_OUT_WAIT, &parts, &reply);
+    if (result == CUDA_SUCCESS && message.flags == WIRE_COPY_INLINE) {
+        if (wire_get_copy_out_wait_reply(reply.bytes, reply.size_bytes, &answer) &&
+            answer.data_count == cudac_rows_bytes(rows))
+            memcpy(rows_memory(rows), answer.data, answer.data_count);
+        else
+            result = cudac_worker_broken(worker, "a copy's reply lacks its bytes");
+    }
+    cudac_reply_free(&reply);
+    return transfer_end(context, message.transfer, result);
 }
 
 static struct wire_box line_box(uint64_t address, uint64_t bytes)

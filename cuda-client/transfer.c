@@ -158,7 +158,8 @@ static CUresult result_of(enum fab_status status)
         return CUDA_SUCCESS;
     case FAB_ERR_NOMEM:
         return CUDA_ERROR_OUT_OF_MEMORY;
-    case FAB_ERR_CANCELLED: /* its stream failed: the context says how */
+    case FAB_ERR_CANCELLED:
+    case FAB_ERR_DEVICE: /* its stream failed: the context says how */
         return CUDA_ERROR_UNKNOWN;
     default:
         return CUDA_ERROR_DEVICE_UNAVAILABLE;
