@@ -80,9 +80,11 @@ static bool is_port(const char *device)
     return strchr(device, ':') != NULL; /* "mlx5_0:1" is a port, "eth0" an interface */
 }
 
-static enum fab_status read_config(const struct xp_ucx_lib *lib, const char *device, bool bulk,
-                                   ucp_config_t **config_out, struct fab_err *err)
+static enum fab_status read_config(struct xp_wire *wire, ucp_config_t **config_out,
+                                   struct fab_err *err)
 {
+    const struct xp_ucx_lib *lib = wire->lib;
+    const char *device = wire->config.device;
     ucp_config_t *config;
     ucs_status_t result = lib->ucp_config_read("FABRIC", NULL, &config);
 
@@ -91,8 +93,9 @@ static enum fab_status read_config(const struct xp_ucx_lib *lib, const char *dev
     for (size_t i = 0; i < FAB_ARRAY_LEN(settings); i++)
         (void)lib->ucp_config_modify(config, settings[i].name, settings[i].value);
     set_for_ib(lib, config);
+    xp_ucx_lock_settle(wire, config, is_port(device));
     if (!is_port(device))
-        set_for_tcp(lib, config, bulk);
+        set_for_tcp(lib, config, wire->config.bulk);
     result = lib->ucp_config_modify(config, "NET_DEVICES", device);
     if (result == UCS_OK)
         result = lib->ucp_config_modify(config, "TLS", is_port(device) ? "rc,ud" : "tcp");
@@ -117,8 +120,7 @@ static enum fab_status open_context(struct xp_wire *wire, struct fab_err *err)
     ucp_context_attr_t attributes = {.field_mask = UCP_ATTR_FIELD_MEMORY_TYPES};
     ucp_config_t *config = NULL;
     ucs_status_t result;
-    enum fab_status status =
-        read_config(wire->lib, wire->config.device, wire->config.bulk, &config, err);
+    enum fab_status status = read_config(wire, &config, err);
 
     if (status != FAB_OK)
         return status;
@@ -319,6 +321,8 @@ static enum fab_status mem_register(struct xp_wire *wire, const struct xp_mem_co
         return fab_err_set(err, FAB_ERR_UNSUPPORTED, "this wire registers no such memory");
     if (fab_fault("ucp_mem_map"))
         return fab_err_set(err, FAB_ERR_LIMIT, "as the test wished");
+    if (wire->stages)
+        return fab_err_set(err, FAB_ERR_LIMIT, "too little memory may be locked");
     result = wire->lib->ucp_mem_map(wire->context, &params, &memory);
     if (result != UCS_OK)
         return xp_ucx_check(wire->lib, result, err, "registering memory");

@@ -50,8 +50,14 @@ void xp_ucx_on_error(void *argument, ucp_ep_h ucp, ucs_status_t result)
 
 static enum fab_status choose_id(struct xp_ep *ep, struct fab_err *err)
 {
-    if (xp_random(&ep->id, sizeof(ep->id)) != FAB_OK || ep->id == 0 ||
-        fab_map_find(&ep->wire->ids, ep->id))
+    if (xp_random(&ep->id, sizeof(ep->id)) != FAB_OK)
+        return fab_err_set(err, FAB_ERR_IO, "no random numbers");
+    ep->id &= ~XP_UCX_ID_STAGES;
+    if (ep->id == 0)
+        ep->id = 1;
+    if (ep->wire->stages)
+        ep->id |= XP_UCX_ID_STAGES;
+    if (fab_map_find(&ep->wire->ids, ep->id))
         return fab_err_set(err, FAB_ERR_IO, "no random numbers");
     if (fab_map_put(&ep->wire->ids, ep->id, ep) != FAB_OK)
         return fab_err_set(err, FAB_ERR_NOMEM, "endpoint");
@@ -218,6 +224,11 @@ static unsigned message_id(const struct xp_ep *ep, const struct xp_send *send)
     return ep->peer_id ? XP_UCX_AM_FRAME : XP_UCX_AM_FIRST;
 }
 
+static bool is_staged(const struct xp_ep *ep)
+{
+    return ((ep->id | ep->peer_id) & XP_UCX_ID_STAGES) != 0;
+}
+
 enum fab_status xp_ucx_send(struct xp_ep *ep, struct xp_send *send)
 {
     struct xp_wire *wire = ep->wire;
@@ -226,7 +237,7 @@ enum fab_status xp_ucx_send(struct xp_ep *ep, struct xp_send *send)
     ucp_request_param_t param = {
         .op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA |
                         UCP_OP_ATTR_FIELD_FLAGS | UCP_OP_ATTR_FIELD_MEMORY_TYPE,
-        .flags = send->chunk ? UCP_AM_SEND_FLAG_RNDV : UCP_AM_SEND_FLAG_EAGER,
+        .flags = send->chunk && !is_staged(ep) ? UCP_AM_SEND_FLAG_RNDV : UCP_AM_SEND_FLAG_EAGER,
         .memory_type = memory_type(send->body.memory),
         .cb.send = on_sent};
 
@@ -357,7 +368,8 @@ ucs_status_t xp_ucx_on_chunk(void *argument, const void *header, size_t header_b
     const uint8_t *bytes = header;
     struct xp_offer offer = {.descriptor = body};
 
-    if (!is_sound(header_bytes) || !(param->recv_attr & UCP_AM_RECV_ATTR_FLAG_RNDV))
+    if (!is_sound(header_bytes) ||
+        !(param->recv_attr & (UCP_AM_RECV_ATTR_FLAG_RNDV | UCP_AM_RECV_ATTR_FLAG_DATA)))
         return UCS_OK;
     offer.ep = find_ep(wire, bytes);
     if (offer.ep) {

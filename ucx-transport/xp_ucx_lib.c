@@ -274,6 +274,7 @@ static enum fab_status load_locked(struct fab_err *err)
     if (lib.info.major != UCP_API_MAJOR || lib.info.minor < UCP_API_MINOR)
         return fab_err_set(err, FAB_ERR_VERSION, "UCX %u.%u is there, %u.%u or newer is needed",
                            lib.info.major, lib.info.minor, UCP_API_MAJOR, UCP_API_MINOR);
+    lib.allows_cuda = is_cuda_allowed;
     keep_quiet(library, &lib);
     loaded = lib;
     is_loaded = true;

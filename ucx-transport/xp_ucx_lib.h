@@ -42,6 +42,7 @@ struct xp_ucx_lib {
     XP_UCX_FUNCTIONS(XP_UCX_MEMBER)
 #undef XP_UCX_MEMBER
     struct xp_ucx_info info;
+    bool allows_cuda; /* xp_ucx_allow_cuda(): a server */
 };
 
 /* Static; stays loaded until the process ends. As xp_ucx_load(). */

@@ -198,6 +198,38 @@ static void test_staged(void)
     (void)close(log.fd);
 }
 
+/* What a wire to an InfiniBand device does where little may be locked, over tcp: chunks go through
+ * UCX's own buffers, both ways. */
+static void test_staging_wire(void)
+{
+    enum { EACH = 2, BULK_WIRE = 2 /* the second that asks */ };
+    struct ucx_place place = loopback;
+    struct fab_log log = {.program = "test", .fd = memfd_create("log", MFD_CLOEXEC)};
+    struct fab_fault_plan plan = {.site = "ucx locks", .fail_at = BULK_WIRE};
+    struct ucx_peer peer;
+    struct ucx_link link;
+    struct fab_err err = {0};
+    uint64_t id = 0;
+
+    CHECK_CASE("a staging wire");
+    atomic_store(&log.level, FAB_LOG_DEBUG);
+    place.log = &log;
+    if (!CHECK(ucx_peer_start(&peer, &loopback)))
+        return;
+    fab_fault_arm(&plan);
+    if (CHECK(ucx_link_open(&link, &peer, &place, &err))) {
+        CHECK_EQ(lines_with(log.fd, "a ucx wire stages"), 1);
+        use_memory(&link, EACH, &id);
+        CHECK_EQ(refused(&link), EACH);
+        CHECK_EQ(lines_with(log.fd, "memory is staged"), 1);
+        CHECK_EQ(link.rail_downs, 0);
+    }
+    fab_fault_arm(NULL);
+    ucx_link_close(&link);
+    CHECK_EQ(ucx_peer_stop(&peer), 0);
+    (void)close(log.fd);
+}
+
 /* A client's rails of both kinds, all its memory registered, under a limit of nothing. */
 static void test_no_locked_memory(void)
 {
@@ -230,7 +262,7 @@ static void test_no_locked_memory(void)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CHECK_TEST(test_staged),
+        CHECK_TEST(test_staged), CHECK_TEST(test_staging_wire),
         CHECK_TEST(test_no_locked_memory), /* last: it gives up a privilege */
     };
     const char *reason = ucx_why_not();
