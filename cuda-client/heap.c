@@ -173,7 +173,8 @@ CUresult cudac_heap_alloc(struct cudac_heap *heap, uint64_t bytes, struct cudac_
                                  .vgpu = heap->vgpu,
                                  .context = heap->context,
                                  .context_id = heap->context ? heap->context->id : 0,
-                                 .pool = heap->pool};
+                                 .pool = heap->pool,
+                                 .pool_handle = heap->pool_handle};
     CUresult result = cuc_heap_alloc(&heap->common, bytes, CUC_UNIT, &values.part);
 
     if (result != CUDA_SUCCESS)
@@ -356,6 +357,7 @@ void cudac_memory_context_close(struct cudac_context *context)
     struct cudac_place *place = cudac_place_of(context->vgpu);
     struct cudac_memory_context **at = &contexts, *entry;
 
+    cudac_fixed_context_close(context);
     cudac_host_context_close(context);
     cudac_pools_context_close(context);
     (void)pthread_mutex_lock(&place->lock);

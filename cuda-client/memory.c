@@ -93,6 +93,8 @@ void cudac_extent_access(uint64_t lo, uint64_t hi, uint64_t read_mask, uint64_t 
 bool cudac_extent_find(uint64_t address, struct cudac_extent *extent_out, uint64_t *lo_out,
                        uint64_t *hi_out)
 {
+    uint32_t owners;
+
     cudac_table_read();
     const struct cuc_range *range = cuc_ranges_find(&extents, address);
 
@@ -104,13 +106,16 @@ bool cudac_extent_find(uint64_t address, struct cudac_extent *extent_out, uint64
         if (hi_out)
             *hi_out = range->hi;
     }
+    const struct cudac_alloc *fixed = range ? NULL : cudac_fixed_find(address, &owners);
+
+    if (fixed)
+        cudac_fixed_extent(fixed, extent_out, lo_out, hi_out);
     cudac_table_unlock();
-    return range != NULL;
+    return range || fixed;
 }
 
-/* Inside cudac_table_read. */
-static bool allows(const struct cudac_context *reader, const struct cudac_extent *extent,
-                   bool write)
+bool cudac_extent_allows_locked(const struct cudac_context *reader,
+                                const struct cudac_extent *extent, bool write)
 {
     uint64_t mask = write ? extent->write_mask : extent->read_mask;
 
@@ -129,7 +134,7 @@ bool cudac_extent_allows(const struct cudac_context *reader, const struct cudac_
                          bool write)
 {
     cudac_table_read();
-    bool is_allowed = allows(reader, extent, write);
+    bool is_allowed = cudac_extent_allows_locked(reader, extent, write);
 
     cudac_table_unlock();
     return is_allowed;
@@ -178,15 +183,28 @@ void cudac_alloc_renew(struct cudac_alloc *alloc, uint64_t bytes, struct cudac_c
     cudac_table_unlock();
 }
 
-bool cudac_alloc_find(uint64_t address, struct cudac_alloc *alloc_out)
+/* Inside cudac_table_read. */
+static const struct cudac_alloc *find_alloc(uint64_t address, uint32_t *owners_out)
 {
-    cudac_table_read();
     const struct cuc_range *range = cuc_ranges_find(&allocs, address);
 
-    if (range)
-        *alloc_out = *(const struct cudac_alloc *)range->item;
+    *owners_out = 1;
+    return range ? range->item : cudac_fixed_find(address, owners_out);
+}
+
+bool cudac_alloc_find(uint64_t address, struct cudac_alloc *alloc_out)
+{
+    uint32_t owners;
+
+    cudac_table_read();
+    const struct cudac_alloc *alloc = find_alloc(address, &owners);
+
+    if (alloc)
+        *alloc_out = *alloc;
     cudac_table_unlock();
-    return range != NULL;
+    if (alloc && owners > 1)
+        cudac_fixed_complain(address);
+    return alloc && owners == 1;
 }
 
 struct cudac_alloc *cudac_alloc_at(uint64_t address)
@@ -248,14 +266,15 @@ static void fill_of_alloc(const struct cudac_alloc *alloc, uint64_t address,
 
 bool cudac_memory_find(uint64_t address, struct cudac_memory_info *info_out)
 {
+    uint32_t owners;
     bool found = true;
 
     cudac_table_read();
-    const struct cuc_range *alloc = cuc_ranges_find(&allocs, address);
+    const struct cudac_alloc *alloc = find_alloc(address, &owners);
     const struct cuc_range *extent = cuc_ranges_find(&extents, address);
 
     if (alloc) {
-        fill_of_alloc(alloc->item, address, info_out);
+        fill_of_alloc(alloc, address, info_out);
     } else if (extent) { /* freed, in a block that is still there */
         const struct cudac_extent *item = extent->item;
 
@@ -268,9 +287,13 @@ bool cudac_memory_find(uint64_t address, struct cudac_memory_info *info_out)
         found = false;
     }
     if (found)
-        info_out->extent_end = mapped_end(address);
+        info_out->extent_end = info_out->kind == CUDAC_MEMORY_FIXED
+                                   ? cudac_fixed_end(/* context */ NULL, address)
+                                   : mapped_end(address);
     cudac_table_unlock();
-    return found;
+    if (owners > 1)
+        cudac_fixed_complain(address);
+    return found && owners == 1;
 }
 
 /* Inside cudac_table_read. */
@@ -279,11 +302,14 @@ static CUresult check(const struct cudac_context *context, uint64_t address, uin
 {
     uint64_t end = address + bytes;
 
-    for (size_t i = cuc_ranges_after(&extents, address); address < end; i++) {
-        if (i == extents.count || extents.at[i].lo > address ||
-            !allows(context, extents.at[i].item, write))
+    while (address < end) {
+        const struct cuc_range *range = cuc_ranges_find(&extents, address);
+
+        if (range && !cudac_extent_allows_locked(context, range->item, write))
             return CUDA_ERROR_INVALID_VALUE;
-        address = extents.at[i].hi;
+        address = range ? range->hi : cudac_fixed_end(context, address);
+        if (address == 0)
+            return CUDA_ERROR_INVALID_VALUE;
     }
     return CUDA_SUCCESS;
 }

@@ -6,8 +6,8 @@
  * slice: what is taken of it, and its lock. A *region* (region.h) is host memory that kernels can
  * see.
  *
- * Locks, in this order: a place's lock (that GPU's heaps and pools) or memory_lock (host memory,
- * reservations, regions), both held over calls to workers; then the tables' reader-writer lock,
+ * Locks, in this order: memory_lock (host memory, reservations, regions), then a place's lock (that
+ * GPU's heaps and pools), both held over calls to workers; then the tables' reader-writer lock,
  * held for a moment. Look-ups take only the last.
  */
 #ifndef CUDA_CLIENT_MEMORY_INT_H
@@ -44,7 +44,9 @@ struct cudac_extent {
     struct cudac_vgpu *vgpu;        /* owner; NULL: host memory */
     uint64_t read_mask, write_mask; /* bit k: contexts of the vgpu with index k */
     bool by_peer;                   /* also contexts that enabled peer access to the owner */
-    struct cudac_phys *phys;        /* VIRTUAL: what is mapped */
+    struct cudac_phys *phys;        /* of cuMemMap: what is mapped; memory_lock */
+    uint64_t block_id;              /* of it, for queries */
+    uint32_t handle_types;
 };
 
 /* Thread: fields change under the lock of what made it and the tables' write lock. */
@@ -59,10 +61,11 @@ struct cudac_alloc {
     uint32_t host_flags;           /* CU_MEMHOSTALLOC_*, CU_MEMHOSTREGISTER_* */
     uint32_t attach_flags;         /* MANAGED: CU_MEM_ATTACH_* */
     bool sync_memops;
-    bool is_alias;               /* REGISTERED: by the address that kernels use */
-    bool is_freed;               /* stream-ordered, and its free is pending */
-    struct cuc_heap_part part;   /* from a heap */
-    struct cudac_pool *pool;     /* stream-ordered */
+    bool is_alias;             /* REGISTERED: by the address that kernels use */
+    bool is_freed;             /* stream-ordered, and its free is pending */
+    struct cuc_heap_part part; /* from a heap */
+    struct cudac_pool *pool;   /* stream-ordered; the place's lock */
+    uint64_t pool_handle;
     struct cudac_region *region; /* host memory that kernels see */
     struct cuc_advice *advice;   /* MANAGED */
     const void *owner;           /* FIXED: whose it is */
@@ -80,6 +83,12 @@ bool cudac_extent_find(uint64_t address, struct cudac_extent *extent_out, uint64
 bool cudac_extent_allows(const struct cudac_context *reader, const struct cudac_extent *extent,
                          bool write);
 
+/* The same inside cudac_table_read. */
+bool cudac_extent_allows_locked(const struct cudac_context *reader,
+                                const struct cudac_extent *extent, bool write);
+
+/* For records in tables of their own. */
+uint64_t cudac_alloc_id(void);
 /* Copies what is given, adds an id, and enters it. */
 CUresult cudac_alloc_add(const struct cudac_alloc *values, struct cudac_alloc **alloc_out);
 void cudac_alloc_remove(struct cudac_alloc *alloc); /* frees the record, and its advice */
@@ -91,6 +100,19 @@ bool cudac_alloc_find(uint64_t address, struct cudac_alloc *alloc_out);
 struct cudac_alloc *cudac_alloc_at(uint64_t address);
 /* The next record at or above an address, or NULL. */
 struct cudac_alloc *cudac_alloc_next(uint64_t address);
+
+/* Inside cudac_table_read (memory_fixed.c): the module variable there, preferably of the current
+ * context's device. `owners_out`: how many devices have one, the current one counting alone. */
+const struct cudac_alloc *cudac_fixed_find(uint64_t address, uint32_t *owners_out);
+/* Where the memory around a module variable that the context may access (NULL: anybody) ends; 0:
+ * the address is in none. */
+uint64_t cudac_fixed_end(const struct cudac_context *context, uint64_t address);
+/* The memory around a module variable, as its extent. */
+void cudac_fixed_extent(const struct cudac_alloc *alloc, struct cudac_extent *extent_out,
+                        uint64_t *lo_out, uint64_t *hi_out);
+/* One line on stderr, once a process. Without locks. */
+void cudac_fixed_complain(uint64_t address);
+void cudac_fixed_context_close(const struct cudac_context *context);
 
 /* Brackets of short changes of records. */
 void cudac_table_read(void);
@@ -111,6 +133,7 @@ struct cudac_heap {
     struct cudac_vgpu *vgpu;
     struct cudac_context *context; /* that its allocations belong to; NULL for pools */
     struct cudac_pool *pool;
+    uint64_t pool_handle;
     uint64_t read_mask, write_mask; /* by index of vgpus */
     bool by_peer;
 };
@@ -162,6 +185,9 @@ void cudac_pools_settle(struct cudac_vgpu *vgpu);
 void cudac_pools_settle_all(const struct cudac_worker *worker);
 /* Frees what the context allocated; its work is done. Without locks. */
 void cudac_pools_context_close(struct cudac_context *context);
+
+/* The reservation of cuMemAddressReserve that holds an address (vmm.c; without memory_lock). */
+bool cudac_memory_reserved(uint64_t address, uint64_t *lo_out, uint64_t *hi_out);
 
 /* ---- host memory ------------------------------------------------------------------------------
  */

@@ -85,6 +85,7 @@ CUresult cudac_pool_create(struct cudac_vgpu *vgpu, uint64_t max_bytes,
         free(pool);
         return result;
     }
+    pool->heap.pool_handle = pool->object.handle;
     pool->next = pools_of(vgpu)->all;
     pools_of(vgpu)->all = pool;
     *pool_out = pool;

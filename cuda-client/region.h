@@ -55,6 +55,9 @@ CUresult cudac_shared_map_at(uint64_t address, uint64_t bytes);
 bool cudac_shared_has(uint64_t address);
 /* Gives any of these back. */
 void cudac_shared_release(uint64_t address, uint64_t bytes);
+/* The same bytes at another address too, inside a reservation of the program's; and no longer. */
+bool cudac_shared_alias(uint64_t base, uint64_t address, uint64_t bytes);
+void cudac_shared_unalias(uint64_t address, uint64_t bytes);
 /* Registers memory of cudac_shared_map() with the transport, so that workers on this host map it
  * and rails send from it. NULL: it works without. */
 struct xp_mem *cudac_shared_register(uint64_t address, uint64_t bytes);

@@ -172,6 +172,28 @@ void cudac_shared_release(uint64_t address, uint64_t bytes)
     (void)cuc_ranges_remove(&areas[area].taken, address);
 }
 
+bool cudac_shared_alias(uint64_t base, uint64_t address, uint64_t bytes)
+{
+    int area = area_of(base);
+    void *got = MAP_FAILED;
+
+    if (area >= 0 && areas[area].fd && !fab_fault("mmap"))
+        got = mmap(memory_pointer(address), bytes, PROT_READ | PROT_WRITE,
+                   MAP_SHARED | MAP_NORESERVE | MAP_FIXED, areas[area].fd - 1,
+                   (off_t)(base - span_of((enum cudac_shared_area)area).base));
+    if (got == MAP_FAILED)
+        return false;
+    (void)madvise(got, bytes, MADV_DONTDUMP);
+    (void)madvise(got, bytes, MADV_DONTFORK);
+    return true;
+}
+
+void cudac_shared_unalias(uint64_t address, uint64_t bytes)
+{
+    (void)mmap(memory_pointer(address), bytes, PROT_NONE,
+               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+}
+
 struct xp_mem *cudac_shared_register(uint64_t address, uint64_t bytes)
 {
     int area = area_of(address);
