@@ -143,6 +143,15 @@ bool cudac_extent_allows(const struct cudac_context *reader, const struct cudac_
 /* ---- allocations ------------------------------------------------------------------------------
  */
 
+uint64_t cudac_alloc_id(void)
+{
+    cudac_table_write();
+    uint64_t id = ++last_id;
+
+    cudac_table_unlock();
+    return id;
+}
+
 CUresult cudac_alloc_add(const struct cudac_alloc *values, struct cudac_alloc **alloc_out)
 {
     struct cudac_alloc *alloc = fab_alloc(sizeof(*alloc));
