@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "perf/xp-peer.h"
 #include "tests/support/check.h"
+#include "tests/support/memlock.h"
 
 enum { RAILS = 2, MIB = 1 << 20, NS_PER_S = 1000000000, LIMIT_S = 60, PORT = 7077 };
 
@@ -455,6 +456,59 @@ static void test_unplug_between_transfers(void)
     free(bytes);
 }
 
+/* ---------------------------------------------------------------- little locked memory */
+
+/* The most that is locked while a transfer moves. */
+static long watch_flight(struct ucx_flight *flight)
+{
+    long most_kib = 0;
+    int halves = 0;
+
+    while (sem_getvalue(&flight->done, &halves) == 0 && halves < 2) {
+        long held_kib = memlock_held_kib();
+
+        most_kib = held_kib > most_kib ? held_kib : most_kib;
+        (void)sched_yield();
+    }
+    return most_kib;
+}
+
+/* A client of the usual kind: it may lock what the rails need and no more (design D8). */
+static void test_little_locked_memory(void)
+{
+    enum { SIZE = 8 * MIB, LIMIT_KIB = 4096 };
+    uint8_t *bytes = malloc(SIZE);
+    struct xp_mem_config config = {.address = bytes, .size_bytes = SIZE, .fd = -1};
+    struct xp_mem *mem = NULL;
+    struct xp_conn_stats stats;
+    struct ucx_peer peer;
+    struct ucx_link link;
+
+    CHECK(memlock_limit(LIMIT_KIB));
+    if (!CHECK(bytes) || !open_pair(&peer, &link, &both))
+        return;
+    for (unsigned to_peer = 0; to_peer < 2; to_peer++) {
+        struct ucx_flight flight;
+        long most_kib;
+
+        CHECK_CASE(to_peer ? "out" : "in");
+        ucx_bulk_start(&flight, &link, to_peer, bytes,
+                       &(struct ucx_bulk_args){1 + to_peer, SIZE, 51 + to_peer});
+        most_kib = watch_flight(&flight);
+        CHECK(ucx_bulk_wait(&flight));
+        (void)printf("%s: locked at most %ld KiB\n", to_peer ? "out" : "in", most_kib);
+        CHECK(most_kib > 0 && most_kib <= LIMIT_KIB);
+    }
+    CHECK_CASE("what cannot be registered");
+    CHECK_EQ(xp_mem_register(link.node, &config, &mem, NULL), FAB_OK);
+    stats = stats_of(&link);
+    for (unsigned rail = 0; rail < RAILS; rail++)
+        CHECK_EQ(stats.rails[rail].refused_registrations, 1);
+    xp_mem_unregister(mem);
+    close_pair(&peer, &link);
+    free(bytes);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest carry[] = {
@@ -462,6 +516,7 @@ int main(int argc, char **argv)
         CHECK_TEST(test_unplug_between_transfers),
     };
     const struct CMUnitTest cut[] = {CHECK_TEST(test_cut_in_the_middle)};
+    const struct CMUnitTest locked[] = {CHECK_TEST(test_little_locked_memory)};
     const struct CMUnitTest dead[] = {CHECK_TEST(test_dead_for_long)};
     const char *what = argc > 1 ? argv[1] : "";
 
@@ -474,6 +529,8 @@ int main(int argc, char **argv)
         return check_run(cut);
     if (strcmp(what, "dead") == 0)
         return check_run(dead);
-    (void)fputs("start me by tests/vm/vm.sh run PROGRAM carry|cut|dead\n", stderr);
+    if (strcmp(what, "locked") == 0)
+        return check_run(locked);
+    (void)fputs("start me by tests/vm/vm.sh run PROGRAM carry|cut|dead|locked\n", stderr);
     return 2;
 }

@@ -2,14 +2,9 @@
  * Locked memory: a process that may lock none still has its rails and moves what it cannot
  * register; and what rails of a client lock at all.
  */
-#include <errno.h>
-#include <linux/capability.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -17,52 +12,12 @@
 #include "base/log.h"
 #include "perf/xp-peer.h"
 #include "tests/support/check.h"
+#include "tests/support/memlock.h"
 #include "ucx-transport/xp_backend.h"
 
 enum { MIB = 1 << 20, SIZE = 9 * MIB + 5, LOCKED_MAX_KIB = 4096 };
 
 static const struct ucx_place loopback = {.devices = {"lo"}, .spin_us = 20};
-
-/* ---------------------------------------------------------------- the limit */
-
-/* Root may lock whatever it likes, so that goes, too. */
-static bool forbid_locking(void)
-{
-    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct data[2] = {0};
-    struct rlimit none = {0, 0};
-    void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    bool locks;
-
-    if (page == MAP_FAILED || syscall(SYS_capget, &header, data) != 0)
-        return false;
-    data[0].effective &= ~(1u << CAP_IPC_LOCK);
-    data[0].permitted &= ~(1u << CAP_IPC_LOCK);
-    if (syscall(SYS_capset, &header, data) != 0 || setrlimit(RLIMIT_MEMLOCK, &none) != 0)
-        return false;
-    locks = syscall(SYS_mlock, page, 4096UL) == 0; /* a sanitizer's mlock() does nothing */
-    (void)munmap(page, 4096);
-    return !locks;
-}
-
-/* VmLck and VmPin: what mlock() and what drivers hold. */
-static long locked_kib(void)
-{
-    FILE *file = fopen("/proc/self/status", "re");
-    char line[256];
-    long sum = 0;
-    int found = 0;
-
-    while (file && fgets(line, sizeof(line), file)) {
-        if (strncmp(line, "VmLck:", 6) == 0 || strncmp(line, "VmPin:", 6) == 0) {
-            sum += strtol(line + 6, NULL, 10);
-            found++;
-        }
-    }
-    if (file)
-        (void)fclose(file);
-    return found == 2 ? sum : -1;
-}
 
 /* ---------------------------------------------------------------- a transfer of registered memory
  */
@@ -132,7 +87,7 @@ static void use_memory(struct ucx_link *link, unsigned memories, uint64_t *id)
         CHECK_EQ(xp_mem_register(link->node, &config, &mem, NULL), FAB_OK);
         for (int to_peer = 0; to_peer < 2; to_peer++)
             CHECK(move(link, to_peer, bytes, mem, ++*id));
-        CHECK(locked_kib() >= 0 && locked_kib() <= LOCKED_MAX_KIB);
+        CHECK(memlock_held_kib() >= 0 && memlock_held_kib() <= LOCKED_MAX_KIB);
         xp_mem_unregister(mem);
     }
     CHECK(bytes);
@@ -245,13 +200,13 @@ static void test_no_locked_memory(void)
     if (!CHECK(ucx_peer_start(&peer, &loopback)) || !CHECK(mkdtemp(folder)))
         return;
     shm.device = folder;
-    CHECK(forbid_locking());
+    CHECK(memlock_limit(0));
     if (CHECK(ucx_link_open(&link, &peer, &loopback, &err)) &&
         CHECK_EQ(xp_node_create(&config, &node, &err), FAB_OK)) {
         use_memory(&link, 2, &id);
         CHECK_EQ(refused(&link), 0); /* over tcp nothing is locked */
-        CHECK_CASE("locked %ld KiB", locked_kib());
-        CHECK(locked_kib() >= 0 && locked_kib() <= LOCKED_MAX_KIB);
+        CHECK_CASE("locked %ld KiB", memlock_held_kib());
+        CHECK(memlock_held_kib() >= 0 && memlock_held_kib() <= LOCKED_MAX_KIB);
     }
     xp_node_destroy(node);
     ucx_link_close(&link);
