@@ -76,7 +76,7 @@ CUresult cudac_copy_host(struct cudac_stream *stream, const struct cudac_rows *d
 CUresult cudac_set_host(struct cudac_stream *stream, const struct cudac_rows *dst, uint32_t value,
                         uint8_t value_bytes, enum cudac_wait wait);
 
-/* ---- with another worker than the stream's (copy_peer.c) ------------------------------------ */
+/* ---- with another worker than the stream's (copy_peer.c, copy_link.c, copy_side.c) ---------- */
 
 struct wire_box;
 
@@ -91,5 +91,17 @@ CUresult cudac_copy_between(struct cudac_stream *stream, const struct cudac_end 
 /* A set in another worker's memory. */
 CUresult cudac_set_elsewhere(struct cudac_stream *stream, const struct cudac_end *device,
                              const struct wire_box *box, uint32_t value, uint8_t value_bytes);
+/* Between two workers through memory of this process; waits. */
+CUresult cudac_copy_bounce(struct cudac_context *dst, const struct wire_box *dst_box,
+                           struct cudac_context *src, const struct wire_box *src_box);
+
+/* Some context of the device, with one more reference: where memory is, one was made. */
+CUresult cudac_context_at(struct cudac_vgpu *vgpu, struct cudac_context **context_out);
+
+/* A non-blocking stream of the context's own, for data that come between others' work: its id on
+ * the wire. One for each `key`, so that what different streams have to do elsewhere does not wait
+ * for each other. Gone with the context. */
+CUresult cudac_side_stream(struct cudac_context *context, uint64_t key, uint64_t *stream_out);
+void cudac_side_streams_forget(const struct cudac_context *context);
 
 #endif /* CUDA_CLIENT_COPY_H */

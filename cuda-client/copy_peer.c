@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * cuda-client/copy_peer.c - copies and sets with a device that is not of the stream's worker.
+ * cuda-client/copy_peer.c - copies and sets with a device that is not of the stream's worker, for
+ * which this thread waits.
  *
  * A stream knows only its own worker's devices. What is elsewhere is done behind the stream, by a
  * stream of its own at the other worker, and this thread waits: the order is the stream's, and the
@@ -11,60 +12,6 @@
 #include "base/alloc.h"
 #include "cuda-client/code_int.h"
 #include "cuda-client/copy.h"
-
-/* ---- a stream for data at each context ------------------------------------------------------ */
-
-struct side_stream {
-    struct side_stream *next;
-    const struct cudac_context *context;
-    uint64_t id;
-};
-
-static pthread_mutex_t side_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct side_stream *side_streams;
-
-CUresult cudac_side_stream(struct cudac_context *context, uint64_t *stream_out)
-{
-    const struct wire_stream_create message = {
-        .stream = cudac_id_new(), .ctx = context->id, .flags = CU_STREAM_NON_BLOCKING};
-    struct side_stream *side;
-    struct wire_parts parts;
-    CUresult result = CUDA_SUCCESS;
-
-    pthread_mutex_lock(&side_lock);
-    for (side = side_streams; side && side->context != context;)
-        side = side->next;
-    if (!side) {
-        side = fab_alloc(sizeof(*side));
-        wire_put_stream_create(&message, &parts);
-        result = side ? cudac_post(cudac_context_worker(context), WIRE_STREAM_CREATE, &parts, NULL)
-                      : CUDA_ERROR_OUT_OF_MEMORY;
-        if (result == CUDA_SUCCESS) {
-            *side = (struct side_stream){side_streams, context, message.stream};
-            side_streams = side;
-        } else {
-            free(side);
-        }
-    }
-    if (result == CUDA_SUCCESS)
-        *stream_out = side->id;
-    pthread_mutex_unlock(&side_lock);
-    return result;
-}
-
-void cudac_side_stream_forget(const struct cudac_context *context)
-{
-    struct side_stream **at, *gone = NULL;
-
-    pthread_mutex_lock(&side_lock);
-    for (at = &side_streams; *at && (*at)->context != context;)
-        at = &(*at)->next;
-    gone = *at;
-    if (gone)
-        *at = gone->next;
-    pthread_mutex_unlock(&side_lock);
-    free(gone);
-}
 
 /* ---- whose context -------------------------------------------------------------------------- */
 
@@ -78,8 +25,7 @@ static void take_context(struct cudac_context *context, void *arg)
     }
 }
 
-/* Some context of the device, with one more reference: memory is there, so one was made. */
-static CUresult context_at(struct cudac_vgpu *vgpu, struct cudac_context **context_out)
+CUresult cudac_context_at(struct cudac_vgpu *vgpu, struct cudac_context **context_out)
 {
     *context_out = NULL;
     if (vgpu)
@@ -123,7 +69,7 @@ static CUresult in_now(struct cudac_context *context, const struct wire_box *box
     struct wire_copy_in_wait message = {
         .ctx = context->id, .to = *box, .flags = WIRE_COPY_TRANSFER};
     struct wire_parts parts;
-    CUresult result = cudac_side_stream(context, &message.stream);
+    CUresult result = cudac_side_stream(context, /* key */ 0, &message.stream);
 
     if (result == CUDA_SUCCESS && goes_inline(rows)) {
         message.flags = WIRE_COPY_INLINE;
@@ -150,7 +96,7 @@ static CUresult out_now(struct cudac_context *context, const struct wire_box *bo
     struct wire_copy_out_wait_reply answer;
     struct cudac_reply reply;
     struct wire_parts parts;
-    CUresult result = cudac_side_stream(context, &message.stream);
+    CUresult result = cudac_side_stream(context, /* key */ 0, &message.stream);
 
     if (result == CUDA_SUCCESS && goes_inline(rows))
         message.flags = WIRE_COPY_INLINE;
@@ -219,7 +165,7 @@ CUresult cudac_copy_elsewhere(struct cudac_stream *stream, const struct cudac_en
     CUresult result = cudac_stream_wait(stream);
 
     if (result == CUDA_SUCCESS)
-        result = context_at(device->vgpu, &context);
+        result = cudac_context_at(device->vgpu, &context);
     if (result != CUDA_SUCCESS)
         return result;
     result = to_device ? in_now(context, box, rows) : out_now(context, box, rows);
@@ -227,9 +173,9 @@ CUresult cudac_copy_elsewhere(struct cudac_stream *stream, const struct cudac_en
     return result;
 }
 
-/* Through memory of this process. */
-static CUresult bounce(struct cudac_context *dst, const struct wire_box *dst_box,
-                       struct cudac_context *src, const struct wire_box *src_box)
+/* Through memory of this process: for workers that cannot reach each other. */
+CUresult cudac_copy_bounce(struct cudac_context *dst, const struct wire_box *dst_box,
+                           struct cudac_context *src, const struct wire_box *src_box)
 {
     const uint64_t row_bytes = dst_box->width, rows = dst_box->height * dst_box->depth;
     void *memory = fab_alloc_zeroed(rows, row_bytes);
@@ -246,30 +192,6 @@ static CUresult bounce(struct cudac_context *dst, const struct wire_box *dst_box
     return result;
 }
 
-CUresult cudac_copy_between(struct cudac_stream *stream, const struct cudac_end *dst,
-                            const struct wire_box *dst_box, const struct cudac_end *src,
-                            const struct wire_box *src_box, enum cudac_wait wait)
-{
-    struct cudac_worker *worker = cudac_context_worker(stream->context);
-    struct cudac_context *dst_context = NULL, *src_context = NULL;
-    CUresult result = cudac_stream_wait(stream);
-
-    (void)wait;
-    if (result == CUDA_SUCCESS)
-        result =
-            context_at(dst->worker == worker ? stream->context->vgpu : dst->vgpu, &dst_context);
-    if (result == CUDA_SUCCESS)
-        result =
-            context_at(src->worker == worker ? stream->context->vgpu : src->vgpu, &src_context);
-    if (result == CUDA_SUCCESS)
-        result = bounce(dst_context, dst_box, src_context, src_box);
-    if (dst_context)
-        cuc_object_put(&dst_context->object);
-    if (src_context)
-        cuc_object_put(&src_context->object);
-    return result;
-}
-
 CUresult cudac_set_elsewhere(struct cudac_stream *stream, const struct cudac_end *device,
                              const struct wire_box *box, uint32_t value, uint8_t value_bytes)
 {
@@ -279,11 +201,11 @@ CUresult cudac_set_elsewhere(struct cudac_stream *stream, const struct cudac_end
     CUresult result = cudac_stream_wait(stream);
 
     if (result == CUDA_SUCCESS)
-        result = context_at(device->vgpu, &context);
+        result = cudac_context_at(device->vgpu, &context);
     if (result != CUDA_SUCCESS)
         return result;
     message.ctx = context->id;
-    result = cudac_side_stream(context, &message.stream);
+    result = cudac_side_stream(context, /* key */ 0, &message.stream);
     if (result == CUDA_SUCCESS) {
         wire_put_set_wait(&message, &parts);
         result = cudac_context_result(context, cudac_call(cudac_context_worker(context),

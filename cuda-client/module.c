@@ -6,8 +6,8 @@
 
 #include "base/alloc.h"
 #include "cuda-client/code_int.h"
+#include "cuda-client/copy.h"
 #include "cuda-client/memory.h"
-#include "cuda-client/transfer_int.h"
 #include "generated/cuda-api/client_impl.h"
 
 /* ---- life ----------------------------------------------------------------------------------- */
@@ -153,7 +153,7 @@ void cudac_module_forget(struct cudac_module *module)
 /* The worker drops a context together with its modules and streams. */
 void cudac_code_context_close(struct cudac_context *context)
 {
-    cudac_side_stream_forget(context);
+    cudac_side_streams_forget(context);
     cudac_transfers_context_close(context);
     for (;;) {
         struct cudac_module *module;

@@ -49,9 +49,4 @@ void cudac_rows_gather(const struct cudac_rows *rows, uint64_t offset, uint64_t 
 void cudac_rows_scatter(const struct cudac_rows *rows, uint64_t offset, uint64_t bytes,
                         const uint8_t *packed);
 
-/* A non-blocking stream of the context's own for data that come between others' work: its id on
- * the wire. Gone with the context (cudac_code_context_close). */
-CUresult cudac_side_stream(struct cudac_context *context, uint64_t *stream_out);
-void cudac_side_stream_forget(const struct cudac_context *context);
-
 #endif /* CUDA_CLIENT_TRANSFER_INT_H */
