@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * cuda-server/main.c - gpu-worker: one process for one client process on one node.
+ *
+ * A broker starts it with a socket (session/ses.h), tells it which GPUs and rails it has, and
+ * passes the client's address. It serves until the client or the lease is gone, and holds nothing
+ * that outlives it. Thread: main waits for the broker; all else is the transport's and queue.c's.
+ */
+#include <argp.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "cuda-server/pinned.h"
+#include "cuda-server/worker.h"
+#include "session/ses.h"
+#include "ucx-transport/xp_backend.h"
+
+enum { SPIN_CPUS = 4, SPIN_US = 30 }; /* with fewer cores than that, waiting awake takes one away */
+
+static struct {
+    const char *driver;
+} arguments;
+
+static error_t parse(int key, char *text, struct argp_state *state)
+{
+    (void)state;
+    if (key != 'd')
+        return ARGP_ERR_UNKNOWN;
+    arguments.driver = text;
+    return 0;
+}
+
+static const struct argp_option options[] = {
+    {"driver", 'd', "PATH", 0, "CUDA driver library to load (libcuda.so.1 as the loader finds it)",
+     0},
+    {0}};
+static const struct argp parser = {
+    .options = options,
+    .parser = parse,
+    .doc = "Executes CUDA driver calls of one remote client process. Started by fabricd."};
+
+/* ---- set-up ---------------------------------------------------------------------------------- */
+
+static uint32_t spin_us(void)
+{
+    return sysconf(_SC_NPROCESSORS_ONLN) > SPIN_CPUS ? SPIN_US : 0;
+}
+
+/* Ends with its parent, and nobody else of its user may look into it. */
+static void guard_process(void)
+{
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() == 1)
+        exit(EXIT_FAILURE); /* the parent was gone before */
+    (void)prctl(PR_SET_DUMPABLE, 0);
+    (void)signal(SIGPIPE, SIG_IGN); /* a lost peer is a status, not an end */
+}
+
+static enum fab_status create_worker(const struct ses_prepare *prepare, const struct fab_log *log,
+                                     struct cudas_worker **worker_out, struct fab_err *err)
+{
+    struct cudas_vgpu vgpus[SES_VGPUS_MAX];
+    const struct cudas_config config = {.driver = arguments.driver,
+                                        .clock = fab_clock_real(),
+                                        .log = log,
+                                        .vgpus = vgpus,
+                                        .vgpu_count = prepare->vgpu_count,
+                                        .spin_ns = spin_us() * 1000,
+                                        .image_folder = getenv("FABRIC_IMAGE_FOLDER"),
+                                        .capture_text = true};
+
+    for (uint32_t i = 0; i < prepare->vgpu_count; i++)
+        vgpus[i] = (struct cudas_vgpu){.index = prepare->vgpu_index[i],
+                                       .device = (CUdevice)prepare->vgpus[i].device,
+                                       .role = prepare->vgpus[i].role,
+                                       .epoch = prepare->vgpus[i].epoch,
+                                       .fence = prepare->vgpus[i].fence};
+    return cudas_worker_create(&config, worker_out, err);
+}
+
+static enum fab_status open_node(const struct ses_node *described, const struct fab_log *log,
+                                 struct xp_node **node_out, struct fab_err *err)
+{
+    struct xp_rail_config rails[SES_RAILS_MAX];
+    struct xp_node_config config = {.rails = rails,
+                                    .rail_count = described->rail_count,
+                                    .clock = fab_clock_real(),
+                                    .log = log,
+                                    .spin_us = spin_us()};
+
+    memcpy(config.node_id, described->id, sizeof(config.node_id));
+    for (uint32_t i = 0; i < described->rail_count; i++) {
+        const struct ses_rail *rail = &described->rails[i];
+
+        rails[i] = (struct xp_rail_config){.backend = rail->wire == SES_WIRE_SHM ? &xp_backend_shm
+                                                                                 : &xp_backend_ucx,
+                                           .device = rail->device[0] ? rail->device : NULL,
+                                           .numa_node = rail->numa_node,
+                                           .trusted = rail->trusted};
+    }
+    return xp_node_create(&config, node_out, err);
+}
+
+static enum fab_status open_connection(struct cudas_worker *worker, struct xp_node *node,
+                                       const struct ses_accept *accept,
+                                       const struct ses_settings *settings,
+                                       struct xp_conn **conn_out, struct fab_err *err)
+{
+    const struct ses_link *link = &accept->link;
+    struct xp_rail_pair pairs[SES_RAILS_MAX * SES_RAILS_MAX];
+    struct xp_conn_config config = {
+        .session_id = link->session_id,
+        .peer_address = link->address,
+        .peer_address_bytes = link->address_bytes,
+        .pairs = pairs,
+        .pair_count = link->pair_count,
+        .manual_executed = true,
+        .limits = {.chunk_bytes = CUDAS_SLOT_BYTES, .grace_ns = settings->grace_ns},
+        .handlers = &cudas_client_handlers,
+        .user = worker};
+
+    memcpy(config.key, link->key, sizeof(config.key));
+    for (uint32_t i = 0; i < link->pair_count; i++)
+        pairs[i] = (struct xp_rail_pair){link->pairs[i].local, link->pairs[i].peer};
+    return xp_conn_open(node, &config, conn_out, err);
+}
+
+/* ---- serving --------------------------------------------------------------------------------- */
+
+static void on_end(void *user)
+{
+    (void)eventfd_write(*(const int *)user, 1);
+}
+
+/* Until the session or the lease is over. */
+static void serve(struct ses_worker *session, int end_fd, const struct fab_log *log)
+{
+    struct pollfd fds[] = {{.fd = end_fd, .events = POLLIN},
+                           {.fd = ses_worker_fd(session), .events = POLLIN}};
+    bool is_over = false;
+
+    while (!is_over) {
+        struct ses_event event = {.kind = SES_EVENT_NONE};
+
+        if (poll(fds, 2, -1) < 0 && errno != EINTR)
+            return;
+        is_over = fds[0].revents != 0;
+        if (fds[1].revents == 0)
+            continue;
+        ses_worker_event(session, &event);
+        if (event.kind == SES_EVENT_REVOKED || event.kind == SES_EVENT_BROKER_GONE) {
+            fab_log_debug(log, "the session is over", "why %s", event.text);
+            is_over = true;
+        }
+    }
+}
+
+static enum fab_status run(struct ses_worker *session, const struct fab_log *log,
+                           struct fab_err *err)
+{
+    const struct ses_prepare *prepare = ses_worker_prepare(session);
+    struct cudas_worker *worker;
+    struct ses_accept accept;
+    struct xp_conn *conn;
+    struct xp_node *node;
+    static int end_fd;
+    const uint8_t *address;
+    size_t address_bytes;
+    enum fab_status status = create_worker(prepare, log, &worker, err);
+
+    if (status != FAB_OK)
+        return status;
+    status = open_node(&prepare->node, log, &node, err);
+    if (status != FAB_OK)
+        return status;
+    end_fd = eventfd(0, EFD_CLOEXEC);
+    if (end_fd < 0)
+        return fab_err_errno(err, errno, "an event descriptor");
+    cudas_worker_on_end(worker, on_end, &end_fd);
+    address = xp_node_address(node, &address_bytes);
+    status =
+        ses_worker_offer(session, address, address_bytes, cudas_worker_rows(worker), &accept, err);
+    if (status == FAB_OK)
+        status = cudas_worker_start(worker, accept.row, node, err);
+    if (status == FAB_OK)
+        status = open_connection(worker, node, &accept, &prepare->settings, &conn, err);
+    if (status == FAB_OK)
+        serve(session, end_fd, log);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    static struct fab_log log;
+    struct ses_worker *session;
+    struct fab_err err = {.status = FAB_OK};
+    enum fab_status status;
+    int log_fd;
+
+    guard_process();
+    log_fd = dup(STDERR_FILENO); /* the worker's own words are not the kernels' */
+    if (fab_log_init(&log, "gpu-worker", log_fd < 0 ? STDERR_FILENO : log_fd, &err) != FAB_OK)
+        fab_log_warn(&log, "setting ignored", "%s", err.text);
+    if (argp_parse(&parser, argc, argv, 0, NULL, NULL) != 0)
+        return EXIT_FAILURE;
+    status = ses_worker_open(&session, &err);
+    if (status == FAB_OK) {
+        status = run(session, &log, &err);
+        if (status != FAB_OK && status != FAB_ERR_CANCELLED)
+            ses_worker_refuse(session, &err);
+        ses_worker_close(session);
+    }
+    if (status != FAB_OK && status != FAB_ERR_CANCELLED)
+        fab_log_error(&log, "cannot serve", "why %s", err.text);
+    /* Nothing is worth an orderly end: everything that the worker has is the kernel's to take back,
+     * and a device that hangs must not keep it. */
+    fflush(NULL);
+    _exit(status == FAB_OK || status == FAB_ERR_CANCELLED ? EXIT_SUCCESS : EXIT_FAILURE);
+}

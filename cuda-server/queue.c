@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * cuda-server/queue.c - see queue.h.
+ *
+ * The ring has one producer (the control engine) and one consumer (the leader). It is larger than
+ * the credit that the transport gives, so it never fills up. The leader waits awake for a moment,
+ * then on a condition.
+ */
+#include "cuda-server/queue.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/alloc.h"
+#include "base/vec.h"
+#include "cuda-server/dispatch.h"
+
+enum {
+    RING_BYTES = 8 << 20, /* the credit: 4 MiB of arguments, 65536 commands; and one gap */
+    ALIGN = 8,
+    ACK_COMMANDS = 64, /* credit is given at least so often */
+    SPIN_CHECK = 32,   /* pauses between looks at the clock */
+    THREADS_MAX = 1024,
+};
+
+/* In front of each command in the ring. */
+struct record {
+    uint64_t number;
+    uint32_t op; /* 0: skip to the ring's begin */
+    uint32_t args_bytes;
+    uint64_t is_call;
+};
+
+struct cudas_queue {
+    struct cudas_worker *worker;
+    uint8_t *ring;
+    _Atomic uint64_t head, tail; /* bytes put in, taken out */
+    _Atomic bool has_leader, is_sleeping;
+    uint64_t pushed, hold_at; /* the producer's: the last number; where a hold comes, 0: none */
+    uint64_t executed, told;  /* the leader's: commands, for credit */
+
+    pthread_mutex_t lock; /* guards what follows */
+    pthread_cond_t news;  /* for a leader that sleeps */
+    pthread_cond_t lead;  /* for followers */
+    pthread_t threads[THREADS_MAX];
+    uint32_t thread_count, idle_count;
+    bool is_ending;
+};
+
+static uint64_t padded(uint64_t bytes)
+{
+    return (bytes + ALIGN - 1) & ~(uint64_t)(ALIGN - 1);
+}
+
+/* ---- the producer ---------------------------------------------------------------------------- */
+
+static struct record *record_at(const struct cudas_queue *queue, uint64_t position)
+{
+    return (struct record *)(void *)(queue->ring + position % RING_BYTES);
+}
+
+static void *follower_main(void *arg);
+
+/* With the lock. Without memory for another thread the commands wait for one that is there. */
+static void start_thread_locked(struct cudas_queue *queue)
+{
+    sigset_t all, before;
+
+    if (queue->thread_count == THREADS_MAX)
+        return;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    if (pthread_create(&queue->threads[queue->thread_count], NULL, follower_main, queue) == 0)
+        queue->thread_count++;
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+/* Commands wait and nobody leads. */
+static void call_follower(struct cudas_queue *queue)
+{
+    (void)pthread_mutex_lock(&queue->lock);
+    if (!atomic_load(&queue->has_leader) && !queue->is_ending) {
+        if (queue->idle_count > 0)
+            (void)pthread_cond_signal(&queue->lead);
+        else
+            start_thread_locked(queue);
+    }
+    (void)pthread_mutex_unlock(&queue->lock);
+}
+
+static bool push(struct cudas_queue *queue, const struct xp_message *message)
+{
+    const uint64_t bytes = sizeof(struct record) + padded(message->args_bytes);
+    uint64_t head = atomic_load_explicit(&queue->head, memory_order_relaxed);
+    const uint64_t to_end = RING_BYTES - head % RING_BYTES;
+    const uint64_t gap = to_end < bytes ? to_end : 0;
+    struct record *record;
+
+    if (head + gap + bytes - atomic_load_explicit(&queue->tail, memory_order_acquire) > RING_BYTES)
+        return false;
+    if (gap > 0) {
+        if (gap >= sizeof(*record)) /* a shorter one explains itself */
+            record_at(queue, head)->op = 0;
+        head += gap;
+    }
+    record = record_at(queue, head);
+    *record = (struct record){.number = message->number,
+                              .op = message->op,
+                              .args_bytes = (uint32_t)message->args_bytes,
+                              .is_call = message->kind == XP_CALL};
+    memcpy(record + 1, message->args, message->args_bytes);
+    atomic_store(&queue->head, head + bytes);
+    if (atomic_load(&queue->is_sleeping)) {
+        (void)pthread_mutex_lock(&queue->lock);
+        (void)pthread_cond_signal(&queue->news);
+        (void)pthread_mutex_unlock(&queue->lock);
+    } else if (!atomic_load(&queue->has_leader)) {
+        call_follower(queue);
+    }
+    return true;
+}
+
+/* A hold that is due goes in behind the last command that it lets through. */
+static void push_hold(struct cudas_queue *queue)
+{
+    const struct xp_message hold = {
+        .kind = XP_POST, .op = WIRE_HOLD, .number = queue->pushed, .args = ""};
+
+    if (queue->hold_at != 0 && queue->pushed + 1 >= queue->hold_at) {
+        queue->hold_at = 0;
+        (void)push(queue, &hold); /* there is room: it is smaller than the ring's reserve */
+    }
+}
+
+bool cudas_queue_push(struct cudas_queue *queue, const struct xp_message *message)
+{
+    if (message->op == WIRE_HOLD || !push(queue, message))
+        return false; /* a hold is a signal */
+    queue->pushed = message->number;
+    push_hold(queue);
+    return true;
+}
+
+void cudas_queue_hold(struct cudas_queue *queue, uint64_t number)
+{
+    queue->hold_at = number > 0 ? number : 1;
+    push_hold(queue);
+}
+
+/* ---- the leader ------------------------------------------------------------------------------ */
+
+static bool is_empty(struct cudas_queue *queue)
+{
+    return atomic_load(&queue->head) == atomic_load_explicit(&queue->tail, memory_order_relaxed);
+}
+
+static void give_credit(struct cudas_queue *queue)
+{
+    if (queue->executed == queue->told)
+        return;
+    queue->told = queue->executed;
+    xp_executed(atomic_load_explicit(&queue->worker->conn, memory_order_relaxed), queue->told);
+}
+
+static void spin(struct cudas_queue *queue)
+{
+    const struct fab_clock *clock = queue->worker->clock;
+    const uint64_t until_ns = fab_clock_now_ns(clock) + queue->worker->spin_ns;
+
+    while (queue->worker->spin_ns > 0 && fab_clock_now_ns(clock) < until_ns) {
+        for (int i = 0; i < SPIN_CHECK; i++) {
+            if (!is_empty(queue))
+                return;
+            __builtin_ia32_pause();
+        }
+    }
+}
+
+/* False: the queue is ending. */
+static bool wait_for_command(struct cudas_queue *queue)
+{
+    bool is_ending;
+
+    if (!is_empty(queue))
+        return true;
+    give_credit(queue);
+    spin(queue);
+    if (!is_empty(queue))
+        return true;
+    (void)pthread_mutex_lock(&queue->lock);
+    atomic_store(&queue->is_sleeping, true);
+    while (is_empty(queue) && !queue->is_ending)
+        (void)pthread_cond_wait(&queue->news, &queue->lock);
+    atomic_store(&queue->is_sleeping, false);
+    is_ending = queue->is_ending;
+    (void)pthread_mutex_unlock(&queue->lock);
+    return !is_ending;
+}
+
+/* The next command; its end in *next_out. */
+static const struct record *take(struct cudas_queue *queue, uint64_t *next_out)
+{
+    uint64_t tail = atomic_load_explicit(&queue->tail, memory_order_relaxed);
+    const uint64_t to_end = RING_BYTES - tail % RING_BYTES;
+    const struct record *record = record_at(queue, tail);
+
+    if (to_end < sizeof(*record) || record->op == 0) {
+        tail += to_end;
+        record = record_at(queue, tail);
+    }
+    *next_out = tail + sizeof(*record) + padded(record->args_bytes);
+    return record;
+}
+
+static void done_with(struct cudas_queue *queue, const struct record *record, uint64_t next)
+{
+    queue->executed = record->number;
+    atomic_store_explicit(&queue->tail, next, memory_order_release);
+    if (queue->executed - queue->told >= ACK_COMMANDS)
+        give_credit(queue);
+}
+
+static void count_parked(struct cudas_stats *stats)
+{
+    const uint64_t now = atomic_fetch_add_explicit(&stats->parked, 1, memory_order_relaxed) + 1;
+    uint64_t most = atomic_load_explicit(&stats->parked_max, memory_order_relaxed);
+
+    while (now > most && !atomic_compare_exchange_weak(&stats->parked_max, &most, now))
+        ;
+}
+
+/* Gives the lead up and executes a call that may take its time. `buffer` is the thread's. */
+static void park(struct cudas_queue *queue, const struct record *record, uint64_t next,
+                 struct fab_vec *buffer)
+{
+    struct cudas_command command = {.number = record->number,
+                                    .op = record->op,
+                                    .is_call = true,
+                                    .size_bytes = record->args_bytes};
+    struct cudas_stats *stats = &queue->worker->stats;
+
+    if (fab_vec_reserve(buffer, record->args_bytes) != FAB_OK) {
+        cudas_reply(queue->worker, &command, CUDA_ERROR_OUT_OF_MEMORY, NULL);
+        done_with(queue, record, next);
+        return;
+    }
+    if (record->args_bytes > 0)
+        memcpy(buffer->items, record + 1, record->args_bytes);
+    command.bytes = buffer->items;
+    done_with(queue, record, next);
+    if (is_empty(queue))
+        give_credit(queue);
+    count_parked(stats);
+    atomic_store(&queue->has_leader, false);
+    if (!is_empty(queue))
+        call_follower(queue);
+    cudas_dispatch(queue->worker, &command);
+    (void)atomic_fetch_sub_explicit(&stats->parked, 1, memory_order_relaxed);
+}
+
+/* Executes commands until the lead is given up or the queue ends. */
+static void lead(struct cudas_queue *queue, struct fab_vec *buffer)
+{
+    while (wait_for_command(queue)) {
+        uint64_t next;
+        const struct record *record = take(queue, &next);
+
+        atomic_fetch_add_explicit(&queue->worker->stats.commands, 1, memory_order_relaxed);
+        if (record->is_call && cudas_is_parked(record->op)) {
+            park(queue, record, next, buffer);
+            if (atomic_exchange(&queue->has_leader, true))
+                return; /* somebody else leads now */
+            continue;
+        }
+        cudas_dispatch(queue->worker, &(struct cudas_command){.number = record->number,
+                                                              .op = record->op,
+                                                              .is_call = record->is_call != 0,
+                                                              .bytes = record + 1,
+                                                              .size_bytes = record->args_bytes});
+        done_with(queue, record, next);
+    }
+    atomic_store(&queue->has_leader, false);
+}
+
+static void *follower_main(void *arg)
+{
+    struct cudas_queue *queue = arg;
+    struct fab_vec buffer = FAB_VEC(char); /* from memory that is aligned for anything */
+
+    (void)pthread_mutex_lock(&queue->lock);
+    while (!queue->is_ending) {
+        if (!atomic_exchange(&queue->has_leader, true)) {
+            (void)pthread_mutex_unlock(&queue->lock);
+            lead(queue, &buffer);
+            (void)pthread_mutex_lock(&queue->lock);
+            continue;
+        }
+        queue->idle_count++;
+        (void)pthread_cond_wait(&queue->lead, &queue->lock);
+        queue->idle_count--;
+    }
+    (void)pthread_mutex_unlock(&queue->lock);
+    fab_vec_fini(&buffer);
+    return NULL;
+}
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+enum fab_status cudas_queue_create(struct cudas_worker *worker, struct cudas_queue **queue_out,
+                                   struct fab_err *err)
+{
+    struct cudas_queue *queue = fab_alloc_zeroed(1, sizeof(*queue));
+
+    if (!queue)
+        return fab_err_set(err, FAB_ERR_NOMEM, "command queue");
+    queue->worker = worker;
+    queue->ring =
+        mmap(NULL, RING_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (queue->ring == MAP_FAILED) {
+        free(queue);
+        return fab_err_set(err, FAB_ERR_NOMEM, "ring of the command queue");
+    }
+    (void)pthread_mutex_init(&queue->lock, NULL);
+    (void)pthread_cond_init(&queue->news, NULL);
+    (void)pthread_cond_init(&queue->lead, NULL);
+    (void)pthread_mutex_lock(&queue->lock);
+    start_thread_locked(queue);
+    (void)pthread_mutex_unlock(&queue->lock);
+    *queue_out = queue;
+    return FAB_OK;
+}
+
+void cudas_queue_destroy(struct cudas_queue *queue)
+{
+    if (!queue)
+        return;
+    (void)pthread_mutex_lock(&queue->lock);
+    queue->is_ending = true;
+    (void)pthread_cond_broadcast(&queue->news);
+    (void)pthread_cond_broadcast(&queue->lead);
+    (void)pthread_mutex_unlock(&queue->lock);
+    for (uint32_t i = 0; i < queue->thread_count; i++)
+        (void)pthread_join(queue->threads[i], NULL);
+    (void)munmap(queue->ring, RING_BYTES);
+    (void)pthread_cond_destroy(&queue->lead);
+    (void)pthread_cond_destroy(&queue->news);
+    (void)pthread_mutex_destroy(&queue->lock);
+    free(queue);
+}
