@@ -46,8 +46,17 @@ CUresult cudac_worker_state(const struct cudac_worker *worker)
     return (CUresult)atomic_load_explicit(&worker->state, memory_order_acquire);
 }
 
+/* From now on everything of that worker fails, and its contexts say why. Who learns it first, a
+ * failed command or the event, does it. */
+static void mark_lost(struct cudac_worker *worker)
+{
+    if (atomic_exchange_explicit(&worker->state, CUDA_ERROR_DEVICE_UNAVAILABLE,
+                                 memory_order_acq_rel) == CUDA_SUCCESS)
+        cudac_contexts_lost(worker);
+}
+
 /* What a command's failure means; FAB_OK has been dealt with. */
-static CUresult result_of(enum fab_status status)
+static CUresult result_of(struct cudac_worker *worker, enum fab_status status)
 {
     switch ((int)status) {
     case FAB_ERR_RANGE:
@@ -57,6 +66,7 @@ static CUresult result_of(enum fab_status status)
     case FAB_ERR_STALE:
         return CUDA_ERROR_NOT_INITIALIZED; /* a forked child */
     default:
+        mark_lost(worker);
         return CUDA_ERROR_DEVICE_UNAVAILABLE;
     }
 }
@@ -121,7 +131,7 @@ CUresult cudac_post(struct cudac_worker *worker, uint32_t op, const struct wire_
             break;
     }
     if (status != FAB_OK)
-        return result_of(status);
+        return result_of(worker, status);
     atomic_fetch_add_explicit(&worker->count.posts, 1, memory_order_relaxed);
     return FAB_UNLIKELY(sync_wanted) ? post_wait(worker) : CUDA_SUCCESS;
 }
@@ -194,7 +204,7 @@ CUresult cudac_call(struct cudac_worker *worker, uint32_t op, const struct wire_
                               memory_order_relaxed);
     if (cudac_trace_on())
         cudac_trace_span(wire_row_find(op)->name, worker->index, start_ns);
-    state = status == FAB_OK ? (CUresult)carried.result : result_of(status);
+    state = status == FAB_OK ? (CUresult)carried.result : result_of(worker, status);
     if (!reply) {
         reply_room_free(room);
         return state;
@@ -211,6 +221,7 @@ CUresult cudac_call(struct cudac_worker *worker, uint32_t op, const struct wire_
 
 struct pending_call {
     struct xp_call call; /* first */
+    struct cudac_worker *worker;
     struct cudac_waiter waiter;
     enum fab_status carried;
     CUresult result;
@@ -249,6 +260,7 @@ CUresult cudac_call_start(struct cudac_worker *worker, uint32_t op, const struct
     if (!call)
         return CUDA_ERROR_OUT_OF_MEMORY;
     call->call.done = pending_done;
+    call->worker = worker;
     for (;;) {
         status = xp_call_start(worker->conn, op, parts->part, parts->count, &call->call);
         if (status != FAB_ERR_AGAIN)
@@ -259,7 +271,7 @@ CUresult cudac_call_start(struct cudac_worker *worker, uint32_t op, const struct
     }
     if (status != FAB_OK) {
         free(call);
-        return result_of(status);
+        return result_of(worker, status);
     }
     atomic_fetch_add_explicit(&worker->count.calls, 1, memory_order_relaxed);
     pending->internal = call;
@@ -276,7 +288,7 @@ CUresult cudac_call_finish(struct cudac_pending *pending, struct cudac_reply *re
     if (!call)
         return CUDA_ERROR_DEVICE_UNAVAILABLE;
     cudac_waiter_wait(&call->waiter);
-    result = call->carried == FAB_OK ? call->result : result_of(call->carried);
+    result = call->carried == FAB_OK ? call->result : result_of(call->worker, call->carried);
     if (reply)
         *reply = (struct cudac_reply){.result = result,
                                       .bytes = call->bytes,
@@ -305,7 +317,7 @@ CUresult cudac_signal(struct cudac_worker *worker, uint32_t op, const struct wir
         pause_briefly(); /* only acknowledgements make room, and nobody tells of them */
     }
     if (status != FAB_OK)
-        return result_of(status);
+        return result_of(worker, status);
     atomic_fetch_add_explicit(&worker->count.signals, 1, memory_order_relaxed);
     return CUDA_SUCCESS;
 }
@@ -322,11 +334,13 @@ static const struct {
     {WIRE_HELD, cudac_on_held},         {WIRE_FLAG, cudac_on_flag},
 };
 
-static cudac_lost_fn *const lost[] = {cudac_contexts_lost, cudac_transfers_lost,
-                                      cudac_host_calls_lost, cudac_flags_lost};
+/* Beside cudac_contexts_lost: these may wait until the transport has let go of everything. */
+static cudac_lost_fn *const lost[] = {cudac_transfers_lost, cudac_host_calls_lost,
+                                      cudac_flags_lost};
 
 CUresult cudac_worker_broken(struct cudac_worker *worker, const char *what)
 {
+    mark_lost(worker);
     xp_conn_condemn(worker->conn, FAB_ERR_PROTOCOL, what);
     return CUDA_ERROR_UNKNOWN;
 }
@@ -347,9 +361,7 @@ static void on_message(void *user, struct xp_conn *conn, const struct xp_message
 
 static void worker_lost(struct cudac_worker *worker, const struct xp_event *event)
 {
-    if (atomic_exchange_explicit(&worker->state, CUDA_ERROR_DEVICE_UNAVAILABLE,
-                                 memory_order_acq_rel) != CUDA_SUCCESS)
-        return;
+    mark_lost(worker);
     atomic_store_explicit(&worker->silent_since, 0, memory_order_relaxed);
     cudac_tell("fabric: the GPUs of %s are lost: %s", worker->node,
                event->text && event->text[0] ? event->text : fab_status_text(event->status));

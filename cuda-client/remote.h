@@ -108,8 +108,9 @@ typedef void cudac_down_fn(struct cudac_worker *worker, const void *bytes, size_
 cudac_down_fn cudac_on_text, cudac_on_context_error, cudac_on_reached, cudac_on_host_run,
     cudac_on_out_data, cudac_on_pull, cudac_on_held, cudac_on_flag;
 
-/* Everything of a lost worker fails: called once, on the control engine, by remote.c. Each file
- * that keeps something per worker has such a function, listed in remote.c. */
+/* Everything of a lost worker fails: called once by remote.c, on the control engine
+ * (cudac_contexts_lost: on any thread, earlier). Each file that keeps something per worker has such
+ * a function, listed in remote.c. */
 typedef void cudac_lost_fn(struct cudac_worker *worker);
 cudac_lost_fn cudac_contexts_lost, cudac_transfers_lost, cudac_host_calls_lost;
 

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * tests/unit/cuda-client/test_remote.c - the client library on two scripted workers.
+ *
+ * Runs under remote-run, which starts this program itself as the workers. The order of the tests
+ * matters: the last ones lose workers.
+ */
+#include "tests/support/check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cuda.h>
+
+#include "fake_worker.h"
+#include "generated/cuda-api/wire.h"
+
+static CUcontext contexts[4];
+
+/* Makes the context of a device current; the worker of devices 2 d, 2 d + 1 is number d. */
+static void on(int device)
+{
+    if (!contexts[device])
+        CHECK_EQ(cuDevicePrimaryCtxRetain(&contexts[device], device), CUDA_SUCCESS);
+    CHECK_EQ(cuCtxSetCurrent(contexts[device]), CUDA_SUCCESS);
+}
+
+static size_t tell(int device, size_t order)
+{
+    size_t value = 0;
+
+    on(device);
+    CHECK_EQ(cuCtxSetLimit(CU_LIMIT_STACK_SIZE, order), CUDA_SUCCESS);
+    CHECK_EQ(cuCtxGetLimit(&value, CU_LIMIT_STACK_SIZE), CUDA_SUCCESS);
+    return value;
+}
+
+static size_t count_of(int device, uint32_t op)
+{
+    return tell(device, FAKE_COUNT_OF + op);
+}
+
+/* Messages on the urgent lane come in order behind the reply to the order that caused them. */
+static void settle(int device)
+{
+    (void)count_of(device, 0);
+}
+
+static void test_devices(void)
+{
+    char bus_ids[4][32], text[64];
+    CUuuid uuids[4];
+    int count = 0, value = 0;
+
+    CHECK_EQ(cuDeviceGetCount(&count), CUDA_ERROR_NOT_INITIALIZED);
+    CHECK_EQ(cuInit(1), CUDA_ERROR_INVALID_VALUE);
+    if (!CHECK_EQ(cuInit(0), CUDA_SUCCESS))
+        exit(1);
+    CHECK_EQ(cuDeviceGetCount(&count), CUDA_SUCCESS);
+    CHECK_EQ(count, 4);
+    for (int i = 0; i < 4; i++) {
+        CHECK_CASE("device %d", i);
+        CHECK_EQ(cuDeviceGetName(text, sizeof(text), i), CUDA_SUCCESS);
+        CHECK_STR(text, i % 2 ? "Fake GPU 1" : "Fake GPU 0");
+        CHECK_EQ(cuDeviceGetPCIBusId(bus_ids[i], sizeof(bus_ids[i]), i), CUDA_SUCCESS);
+        CHECK_EQ(cuDeviceGetUuid(&uuids[i], i), CUDA_SUCCESS);
+        CHECK_EQ(cuDeviceGetByPCIBusId(&value, bus_ids[i]), CUDA_SUCCESS);
+        CHECK_EQ(value, i);
+        CHECK_EQ(cuDeviceGetAttribute(&value, CU_DEVICE_ATTRIBUTE_MULTI_GPU_BOARD_GROUP_ID, i),
+                 CUDA_SUCCESS);
+        CHECK_EQ(value, i);
+        CHECK_EQ(cuDeviceGetAttribute(&value, CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS, i),
+                 CUDA_SUCCESS);
+        CHECK_EQ(value, 0); /* the program's own memory is out of a remote GPU's reach */
+        CHECK_EQ(cuDeviceGetAttribute(&value, CU_DEVICE_ATTRIBUTE_WARP_SIZE, i),
+                 CUDA_ERROR_INVALID_VALUE); /* the worker's driver did not know it */
+    }
+    CHECK_CASE("unique");
+    CHECK_STR(bus_ids[0], "0000:01:00.0");
+    CHECK_STR(bus_ids[2], "0001:01:00.0");
+    CHECK(memcmp(&uuids[0], &uuids[2], sizeof(uuids[0])) != 0);
+    CHECK(memcmp(&uuids[1], &uuids[3], sizeof(uuids[0])) != 0);
+    CHECK_EQ(cuDeviceCanAccessPeer(&value, 0, 2), CUDA_SUCCESS);
+    CHECK_EQ(value, 0);
+}
+
+static void test_contexts(void)
+{
+    CUcontext own = NULL, current = NULL;
+    int device = -1;
+
+    CHECK_EQ(cuCtxGetDevice(&device), CUDA_ERROR_INVALID_CONTEXT);
+    CHECK_EQ(cuCtxCreate(&own, NULL, CU_CTX_SCHED_AUTO, 3), CUDA_SUCCESS);
+    CHECK_EQ(cuCtxGetDevice(&device), CUDA_SUCCESS);
+    CHECK_EQ(device, 3);
+    CHECK_EQ(cuCtxSynchronize(), CUDA_SUCCESS);
+    CHECK_EQ(cuCtxDestroy(own), CUDA_SUCCESS);
+    CHECK_EQ(cuCtxGetCurrent(&current), CUDA_SUCCESS);
+    CHECK(current == NULL);
+    CHECK_EQ(cuCtxSetCurrent(own), CUDA_ERROR_INVALID_CONTEXT);
+    on(3);
+    CHECK_EQ(count_of(3, WIRE_CTX_CREATE), 2);
+    CHECK_EQ(count_of(3, WIRE_CTX_DESTROY), 1);
+    CHECK_EQ(count_of(3, WIRE_CTX_SYNC), 0); /* there was nothing to wait for */
+}
+
+/* Asked once a position; then `reached` answers. */
+static void test_queries(void)
+{
+    CUstream stream;
+    CUevent event, other;
+
+    on(0);
+    CHECK_EQ(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING), CUDA_SUCCESS);
+    CHECK_EQ(cuEventCreate(&event, 0), CUDA_SUCCESS);
+    CHECK_EQ(cuEventCreate(&other, 0), CUDA_SUCCESS);
+    CHECK_CASE("nothing to do");
+    CHECK_EQ(cuStreamQuery(stream), CUDA_SUCCESS);
+    CHECK_EQ(cuEventQuery(event), CUDA_SUCCESS);
+    CHECK_EQ(cuStreamSynchronize(stream), CUDA_SUCCESS);
+    CHECK_EQ(count_of(0, WIRE_STREAM_WATCH) + count_of(0, WIRE_EVENT_WATCH), 0);
+    CHECK_CASE("busy");
+    (void)tell(0, FAKE_BUSY);
+    CHECK_EQ(cuEventRecord(event, stream), CUDA_SUCCESS);
+    for (int i = 0; i < 3; i++) {
+        CHECK_EQ(cuStreamQuery(stream), CUDA_ERROR_NOT_READY);
+        CHECK_EQ(cuEventQuery(event), CUDA_ERROR_NOT_READY);
+    }
+    CHECK_EQ(count_of(0, WIRE_STREAM_WATCH), 1);
+    CHECK_EQ(count_of(0, WIRE_EVENT_WATCH), 1);
+    CHECK_CASE("recorded again: the first generation is not enough");
+    CHECK_EQ(cuEventRecord(event, stream), CUDA_SUCCESS);
+    (void)tell(0, FAKE_REACH);
+    (void)tell(0, FAKE_BUSY);
+    CHECK_EQ(cuStreamQuery(stream), CUDA_ERROR_NOT_READY);
+    CHECK_EQ(cuEventQuery(event), CUDA_ERROR_NOT_READY);
+    CHECK_EQ(count_of(0, WIRE_EVENT_WATCH), 2);
+    (void)tell(0, FAKE_REACH);
+    settle(0);
+    CHECK_EQ(cuStreamQuery(stream), CUDA_SUCCESS);
+    CHECK_EQ(cuEventQuery(event), CUDA_SUCCESS);
+    CHECK_EQ(count_of(0, WIRE_STREAM_WATCH), 2);
+    CHECK_CASE("an event tells of its stream");
+    CHECK_EQ(cuEventRecord(other, stream), CUDA_SUCCESS);
+    CHECK_EQ(cuEventQuery(other), CUDA_SUCCESS); /* not busy: the call says so */
+    CHECK_EQ(cuStreamQuery(stream), CUDA_SUCCESS);
+    CHECK_EQ(count_of(0, WIRE_STREAM_WATCH), 2);
+    CHECK_CASE("the default stream stands for the blocking ones");
+    CHECK_EQ(cuEventRecord(other, stream), CUDA_SUCCESS);
+    CHECK_EQ(cuStreamQuery(CU_STREAM_LEGACY), CUDA_SUCCESS); /* non-blocking: not one of them */
+    CHECK_EQ(count_of(0, WIRE_STREAM_WATCH), 2);
+    CHECK_EQ(cuEventDestroy(event), CUDA_SUCCESS);
+    CHECK_EQ(cuEventQuery(event), CUDA_ERROR_INVALID_HANDLE);
+    CHECK_EQ(cuStreamDestroy(stream), CUDA_SUCCESS);
+    CHECK_EQ(cuStreamQuery(stream), CUDA_ERROR_INVALID_HANDLE);
+}
+
+static int host_state;
+static void host_function(void *arg)
+{
+    int count;
+
+    *(int *)arg = cuDeviceGetCount(&count) == CUDA_ERROR_NOT_PERMITTED ? 1 : 2;
+}
+
+static CUresult callback_result;
+static void callback(CUstream stream, CUresult status, void *arg)
+{
+    (void)stream;
+    callback_result = status;
+    *(int *)arg = 3;
+}
+
+/* host_done comes after the function: the count is waited for. */
+static void test_host_functions(void)
+{
+    on(0);
+    CHECK_EQ(cuLaunchHostFunc(NULL, host_function, &host_state), CUDA_SUCCESS);
+    settle(0);
+    CHECK_EQ(host_state, 0);
+    (void)tell(0, FAKE_RUN_HOST);
+    while (count_of(0, WIRE_HOST_DONE) < 1)
+        ;
+    CHECK_EQ(host_state, 1);
+    callback_result = CUDA_ERROR_UNKNOWN;
+    CHECK_EQ(cuStreamAddCallback(NULL, callback, &host_state, 0), CUDA_SUCCESS);
+    (void)tell(0, FAKE_RUN_HOST);
+    while (count_of(0, WIRE_HOST_DONE) < 2)
+        ;
+    CHECK_EQ(host_state, 3);
+    CHECK_EQ(callback_result, CUDA_SUCCESS);
+}
+
+/* What a kernel printed appears at the next synchronisation, between the program's own lines. */
+static void test_text(void)
+{
+    char got[256] = "";
+    int pipe_fd[2], saved = dup(1);
+    CUstream stream;
+    ssize_t count;
+
+    on(0);
+    CHECK_EQ(cuStreamCreate(&stream, 0), CUDA_SUCCESS);
+    CHECK(pipe(pipe_fd) == 0);
+    (void)fflush(stdout);
+    CHECK(dup2(pipe_fd[1], 1) == 1);
+    (void)tell(0, FAKE_PRINT);
+    settle(0);
+    (void)printf("before\n");
+    CHECK_EQ(cuStreamSynchronize(stream), CUDA_SUCCESS);
+    (void)printf("after\n");
+    (void)fflush(stdout);
+    (void)dup2(saved, 1);
+    (void)close(saved);
+    (void)close(pipe_fd[1]);
+    count = read(pipe_fd[0], got, sizeof(got) - 1);
+    (void)close(pipe_fd[0]);
+    CHECK(count > 0);
+    CHECK_STR(got, "before\ndevice text\nafter\n");
+    CHECK_EQ(cuStreamDestroy(stream), CUDA_SUCCESS);
+}
+
+/* The recorder's worker is asked to tell, the waiter's waits for a flag; the client passes it on.
+ */
+static void test_event_across_workers(void)
+{
+    CUevent event;
+    size_t flag, waiting;
+
+    on(0);
+    CHECK_EQ(cuEventCreate(&event, CU_EVENT_DISABLE_TIMING), CUDA_SUCCESS);
+    on(2);
+    CHECK_EQ(cuStreamWaitEvent(NULL, event, 0), CUDA_SUCCESS);
+    CHECK_EQ(count_of(2, WIRE_FLAG_WAIT), 0); /* never recorded */
+    on(0);
+    CHECK_EQ(cuEventRecord(event, NULL), CUDA_SUCCESS);
+    on(2);
+    CHECK_EQ(cuEventRecord(event, NULL), CUDA_ERROR_INVALID_HANDLE);
+    CHECK_EQ(cuStreamWaitEvent(NULL, event, 0), CUDA_SUCCESS);
+    waiting = tell(2, FAKE_LAST_FLAG);
+    flag = tell(0, FAKE_LAST_FLAG);
+    CHECK(flag != 0);
+    CHECK_EQ(flag, waiting);
+    CHECK_EQ(count_of(0, WIRE_EVENT_NOTIFY), 1);
+    CHECK_EQ(count_of(2, WIRE_FLAG), 0);
+    (void)tell(0, FAKE_SET_FLAG);
+    while (count_of(2, WIRE_FLAG) < 1)
+        ;
+    CHECK_EQ(tell(2, FAKE_LAST_FLAG), flag);
+    on(0);
+    CHECK_EQ(cuEventDestroy(event), CUDA_SUCCESS);
+}
+
+/* In the child nothing works, and nothing hangs; the parent goes on. */
+static void test_fork(void)
+{
+    pid_t child = fork();
+    int status = 0, count;
+
+    if (child == 0)
+        _exit(cuDeviceGetCount(&count) == CUDA_ERROR_NOT_INITIALIZED &&
+                      cuInit(0) == CUDA_ERROR_NOT_INITIALIZED &&
+                      cuCtxSynchronize() == CUDA_ERROR_NOT_INITIALIZED
+                  ? 0
+                  : 1);
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    on(0);
+    CHECK_EQ(cuCtxSynchronize(), CUDA_SUCCESS);
+}
+
+/* Sticky in its context, and only there. */
+static void test_fault(void)
+{
+    CUcontext own;
+    CUstream stream;
+
+    CHECK_EQ(cuCtxCreate(&own, NULL, 0, 1), CUDA_SUCCESS);
+    CHECK_EQ(cuStreamCreate(&stream, 0), CUDA_SUCCESS);
+    CHECK_EQ(cuCtxSetLimit(CU_LIMIT_STACK_SIZE, FAKE_FAULT), CUDA_SUCCESS);
+    while (cuCtxSynchronize() == CUDA_SUCCESS)
+        ;
+    CHECK_EQ(cuCtxSynchronize(), CUDA_ERROR_ILLEGAL_ADDRESS);
+    CHECK_EQ(cuStreamQuery(stream), CUDA_ERROR_ILLEGAL_ADDRESS);
+    CHECK_EQ(cuCtxDestroy(own), CUDA_SUCCESS);
+    on(1);
+    CHECK_EQ(cuCtxSynchronize(), CUDA_SUCCESS);
+}
+
+static void test_lost_worker(void)
+{
+    CUresult result;
+
+    on(2);
+    callback_result = CUDA_SUCCESS;
+    host_state = 0;
+    CHECK_EQ(cuStreamAddCallback(NULL, callback, &host_state, 0), CUDA_SUCCESS);
+    result = cuCtxSetLimit(CU_LIMIT_STACK_SIZE, FAKE_DIE);
+    CHECK_EQ(result, CUDA_ERROR_DEVICE_UNAVAILABLE);
+    CHECK_EQ(cuCtxSynchronize(), CUDA_ERROR_DEVICE_UNAVAILABLE);
+    CHECK_EQ(cuCtxSetCurrent(contexts[3]), CUDA_SUCCESS);
+    CHECK_EQ(cuCtxSynchronize(), CUDA_ERROR_DEVICE_UNAVAILABLE);
+    while (__atomic_load_n(&host_state, __ATOMIC_ACQUIRE) != 3)
+        ;
+    CHECK_EQ(callback_result, CUDA_ERROR_DEVICE_UNAVAILABLE);
+    CHECK_CASE("the other worker's");
+    on(0);
+    CHECK_EQ(cuCtxSynchronize(), CUDA_SUCCESS);
+    CHECK_EQ(count_of(1, WIRE_HELLO), 1);
+}
+
+static void test_late_error(void)
+{
+    (void)tell(0, FAKE_LATE); /* one line on stderr, and counted; nothing fails */
+    settle(0);
+    CHECK_EQ(cuCtxSynchronize(), CUDA_SUCCESS);
+}
+
+static void test_broken_worker(void)
+{
+    on(0);
+    CHECK_EQ(cuCtxSetLimit(CU_LIMIT_STACK_SIZE, FAKE_NONSENSE), CUDA_ERROR_UNKNOWN);
+    CHECK_EQ(cuCtxSynchronize(), CUDA_ERROR_DEVICE_UNAVAILABLE);
+}
+
+int main(void)
+{
+    if (getenv("FABRIC_WORKER_FD"))
+        return fake_worker_main();
+    const struct CMUnitTest tests[] = {
+        CHECK_TEST(test_devices),       CHECK_TEST(test_contexts),
+        CHECK_TEST(test_queries),       CHECK_TEST(test_host_functions),
+        CHECK_TEST(test_text),          CHECK_TEST(test_event_across_workers),
+        CHECK_TEST(test_fork),          CHECK_TEST(test_fault),
+        CHECK_TEST(test_lost_worker),   CHECK_TEST(test_late_error),
+        CHECK_TEST(test_broken_worker),
+    };
+
+    return check_run(tests);
+}
