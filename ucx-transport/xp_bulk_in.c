@@ -128,12 +128,15 @@ static void consumed_locked(struct xp_transfer *t, uint32_t index, enum fab_stat
 void xp_bulk_consumed(struct xp_transfer *t, uint32_t chunk_index, enum fab_status status)
 {
     struct xp_conn *conn = t->conn;
+    bool push;
 
     if (xp_node_is_foreign(conn->node))
         return;
     fab_mutex_lock(&conn->lock);
+    push = xp_conn_push_begin_locked(conn);
     consumed_locked(t, chunk_index, status);
     fab_mutex_unlock(&conn->lock);
+    xp_conn_push_end(conn, push);
 }
 
 /* ---------------------------------------------------------------- landing */
@@ -150,11 +153,12 @@ static void on_landed(struct xp_landing *landing, enum fab_status status)
     struct xp_chunk chunk = {.index = arrival->index,
                              .address = landing->place.address,
                              .memory = landing->place.memory};
-    bool tell = false;
+    bool tell = false, push;
 
     xp_plan_chunk(&t->plan, chunk.index, &chunk.offset, &chunk.size_bytes);
     memcpy(chunk.digest, arrival->digest, XP_DIGEST_BYTES);
     fab_mutex_lock(&conn->lock);
+    push = xp_conn_push_begin_locked(conn);
     arrival->transfer = NULL;
     life->arrival_count--;
     life->heard_ns = now_ns;
@@ -176,6 +180,7 @@ static void on_landed(struct xp_landing *landing, enum fab_status status)
         xp_transfer_ready_locked(t);
     xp_transfer_settle_locked(t);
     fab_mutex_unlock(&conn->lock);
+    xp_conn_push_end(conn, push);
     if (tell) {
         t->bulk.ops->moved(t->bulk.user, &chunk);
         xp_transfer_unpin(t);

@@ -31,23 +31,21 @@ static void copy_parts(uint8_t *to, const struct iovec *parts, size_t part_count
 /* ---------------------------------------------------------------- sending in passing
  *
  * On a quick wire the calling thread sends what it has made ready, and the engine's thread sleeps
- * on. Ready while it counts as a helper, so that nobody is woken; sent with no lock held. */
+ * on. */
 
-static bool push_begin_locked(struct xp_conn *conn)
+bool xp_conn_push_begin_locked(struct xp_conn *conn)
 {
     bool quick = conn->active && conn->active->slot->caps.quick;
 
     if (quick)
-        xp_engine_help_start(&conn->node->engines[0]);
+        xp_engine_push_begin(&conn->node->engines[0]);
     return quick;
 }
 
-static void push_end(struct xp_conn *conn, bool begun)
+void xp_conn_push_end(struct xp_conn *conn, bool begun)
 {
-    if (!begun)
-        return;
-    xp_engine_push(&conn->node->engines[0]);
-    xp_engine_help_stop(&conn->node->engines[0]);
+    if (begun)
+        xp_engine_push_end(&conn->node->engines[0]);
 }
 
 /* ---------------------------------------------------------------- ordered lane */
@@ -77,7 +75,7 @@ static enum fab_status add_locked(struct xp_conn *conn, enum xp_wire_message kin
     }
     if (conn->active && xp_lane_tx_has_more(tx)) {
         if (!*push)
-            *push = push_begin_locked(conn);
+            *push = xp_conn_push_begin_locked(conn);
         xp_leg_kick(conn->active);
     }
     return FAB_OK;
@@ -101,7 +99,7 @@ enum fab_status xp_post(struct xp_conn *conn, uint32_t op, const struct iovec *p
             *number_out = conn->tx[XP_LANE_ORDERED].last;
     }
     fab_mutex_unlock(&conn->lock);
-    push_end(conn, push);
+    xp_conn_push_end(conn, push);
     return status;
 }
 
@@ -130,7 +128,7 @@ enum fab_status xp_call_start(struct xp_conn *conn, uint32_t op, const struct io
         status = fab_map_put(&conn->calls, number, call);
     if (status == FAB_OK) {
         call->number = number;
-        push = push_begin_locked(conn);
+        push = xp_conn_push_begin_locked(conn);
         status = add_locked(conn, XP_WIRE_CALL, op, parts, part_count, &push);
         if (status != FAB_OK)
             (void)fab_map_remove(&conn->calls, number);
@@ -140,7 +138,7 @@ enum fab_status xp_call_start(struct xp_conn *conn, uint32_t op, const struct io
         flush_locked(conn);
     }
     fab_mutex_unlock(&conn->lock);
-    push_end(conn, push);
+    xp_conn_push_end(conn, push);
     return status;
 }
 
@@ -152,11 +150,11 @@ void xp_flush(struct xp_conn *conn)
         return;
     fab_mutex_lock(&conn->lock);
     if (conn->tx[XP_LANE_ORDERED].open) {
-        push = push_begin_locked(conn);
+        push = xp_conn_push_begin_locked(conn);
         flush_locked(conn);
     }
     fab_mutex_unlock(&conn->lock);
-    push_end(conn, push);
+    xp_conn_push_end(conn, push);
 }
 
 /* ---------------------------------------------------------------- urgent lane */
@@ -184,13 +182,13 @@ enum fab_status xp_reply(struct xp_conn *conn, uint64_t number, int32_t result,
     if (status == FAB_OK && !fab_map_find(&conn->parked, number))
         status = FAB_ERR_STALE;
     if (status == FAB_OK) {
-        push = push_begin_locked(conn);
+        push = xp_conn_push_begin_locked(conn);
         status = xp_urgent_add_locked(conn, XP_WIRE_REPLY, /* op */ 0, result, all, 1 + part_count);
     }
     if (status == FAB_OK)
         (void)fab_map_remove(&conn->parked, number);
     fab_mutex_unlock(&conn->lock);
-    push_end(conn, push);
+    xp_conn_push_end(conn, push);
     return status;
 }
 
@@ -209,13 +207,13 @@ enum fab_status xp_signal(struct xp_conn *conn, uint32_t op, const struct iovec 
     if (status == FAB_OK && conn->tx[XP_LANE_URGENT].log_bytes > conn->limits.urgent_bytes)
         status = FAB_ERR_AGAIN;
     if (status == FAB_OK) {
-        push = push_begin_locked(conn);
+        push = xp_conn_push_begin_locked(conn);
         status = xp_urgent_add_locked(conn, XP_WIRE_SIGNAL, op, /* result */ 0, parts, part_count);
     }
     if (status == FAB_OK)
         conn->stats.signals++;
     fab_mutex_unlock(&conn->lock);
-    push_end(conn, push);
+    xp_conn_push_end(conn, push);
     return status;
 }
 

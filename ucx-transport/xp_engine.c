@@ -36,11 +36,12 @@ void xp_engine_wake(struct xp_engine *engine)
 {
     uint64_t one = 1;
 
-    /* Pairs with the fences in sleep_until_event() and xp_engine_help_stop(): either the sleeper or
-     * helper sees the work, or we see it asleep or gone. */
+    /* Pairs with the fences in sleep_until_event() and leave(): either the sleeper or helper sees
+     * the work, or we see it asleep or gone. */
     atomic_thread_fence(memory_order_seq_cst);
     if (engine->wake_fd >= 0 && atomic_load_explicit(&engine->asleep, memory_order_relaxed) &&
-        atomic_load_explicit(&engine->helpers, memory_order_relaxed) == 0)
+        atomic_load_explicit(&engine->helpers, memory_order_relaxed) == 0 &&
+        atomic_load_explicit(&engine->pushers, memory_order_relaxed) == 0)
         (void)!write(engine->wake_fd, &one, sizeof(one)); /* full: it will wake anyway */
 }
 
@@ -302,12 +303,32 @@ uint64_t xp_engine_help(struct xp_engine *engine)
     return now_ns;
 }
 
-void xp_engine_push(struct xp_engine *engine)
+/* One helper or pusher less. What came meanwhile has woken nobody. */
+static void leave(struct xp_engine *engine, _Atomic uint32_t *counter)
+{
+    (void)atomic_fetch_sub(counter, 1);
+    atomic_thread_fence(memory_order_seq_cst);
+    if (has_work(engine))
+        xp_engine_wake(engine);
+}
+
+void xp_engine_help_stop(struct xp_engine *engine)
+{
+    leave(engine, &engine->helpers);
+}
+
+void xp_engine_push_begin(struct xp_engine *engine)
+{
+    (void)atomic_fetch_add(&engine->pushers, 1);
+}
+
+/* Sends what is ready on quick wires. Who turns the engine now does so, too. */
+static void push(struct xp_engine *engine)
 {
     bool stalled = false;
 
     if (pthread_mutex_trylock(&engine->run.raw) != 0)
-        return; /* who turns it sends it, too */
+        return;
     engine->now_ns = fab_clock_now_ns(engine->node->clock);
     for (uint32_t i = 0; i < engine->slot_count; i++) {
         struct xp_slot *slot = engine->slots[i];
@@ -322,12 +343,10 @@ void xp_engine_push(struct xp_engine *engine)
         atomic_store(&engine->work, true);
 }
 
-void xp_engine_help_stop(struct xp_engine *engine)
+void xp_engine_push_end(struct xp_engine *engine)
 {
-    (void)atomic_fetch_sub(&engine->helpers, 1);
-    atomic_thread_fence(memory_order_seq_cst);
-    if (has_work(engine)) /* it woke nobody as long as we were there */
-        xp_engine_wake(engine);
+    push(engine);
+    leave(engine, &engine->pushers);
 }
 
 /* ---------------------------------------------------------------- the thread */
@@ -369,12 +388,13 @@ static void sleep_until_event(struct xp_engine *engine, bool stands_by)
     struct timespec limit, *wait = NULL;
     nfds_t count = 1;
     uint64_t drained, wait_ns = STAND_BY_NS;
-    bool helped;
+    bool helped, is_done; /* who helps or pushes looks for work before it leaves */
 
     atomic_store(&engine->asleep, true);
     atomic_thread_fence(memory_order_seq_cst);
-    helped = atomic_load(&engine->helpers) > 0; /* who looks for work before it leaves */
-    if (helped || (!has_work(engine) && (stands_by || arm(engine, fds, &count)))) {
+    helped = atomic_load(&engine->helpers) > 0;
+    is_done = atomic_load(&engine->pushers) > 0 || !has_work(engine);
+    if (helped || (is_done && (stands_by || arm(engine, fds, &count)))) {
         if (!helped && !stands_by)
             wait_ns = until_timer_ns(engine);
         if (wait_ns != UINT64_MAX) {

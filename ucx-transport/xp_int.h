@@ -76,7 +76,8 @@ struct xp_engine {
     _Atomic uint64_t timer_ns;
     atomic_bool asleep, stop, work; /* work: connections want their turn (control) */
     _Atomic uint32_t helpers;       /* application threads that turn it while they wait */
-    _Atomic uint64_t helped;        /* their turns, counted */
+    _Atomic uint32_t pushers;       /* threads that send in passing and look for work after it */
+    _Atomic uint64_t helped;        /* the helpers' turns, counted */
     _Atomic uint32_t missed;        /* so many calls in a row took longer than helpers spin */
     int wake_fd;                    /* -1 on polled nodes */
     int numa_node;                  /* -1: anywhere */
@@ -325,8 +326,10 @@ void xp_engine_timer(struct xp_engine *engine, uint64_t at); /* any: a turn is d
 void xp_engine_help_start(struct xp_engine *engine);
 uint64_t xp_engine_help(struct xp_engine *engine);
 void xp_engine_help_stop(struct xp_engine *engine);
-/* The same for a thread in passing: sends what is ready on quick wires and runs no handler. */
-void xp_engine_push(struct xp_engine *engine);
+/* For a thread in passing: between the two nobody is woken for what it makes ready on quick wires;
+ * the second sends that, if nobody else turns the engine, and runs no handler. */
+void xp_engine_push_begin(struct xp_engine *engine);
+void xp_engine_push_end(struct xp_engine *engine);
 void xp_leg_kick(struct xp_leg *leg);    /* any: pump it */
 void xp_conn_work(struct xp_conn *conn); /* any: xp_conn_turn is due */
 /* With all signals blocked: they are the business of the program that we live in. An errno value.
@@ -373,6 +376,10 @@ FAB_NODISCARD enum fab_status xp_urgent_add_locked(struct xp_conn *conn, enum xp
                                                    const struct iovec *parts, size_t part_count);
 void xp_note_send_locked(struct xp_conn *conn, enum xp_wire_message kind, int32_t result,
                          const struct xp_note *note);
+
+/* xp_command.c: the same for the connection's control engine; false: its wire is not quick. */
+bool xp_conn_push_begin_locked(struct xp_conn *conn);
+void xp_conn_push_end(struct xp_conn *conn, bool begun);
 
 /* xp_conn.c */
 enum fab_status xp_conn_status_locked(const struct xp_conn *conn); /* why it takes nothing more */

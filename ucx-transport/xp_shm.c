@@ -281,6 +281,8 @@ static void landed(struct xp_ep *ep)
     struct xp_landing *landing = ep->landing;
 
     ep->landing = NULL;
+    if (ep->borrowed) /* before the acknowledgement, which has the peer take it back */
+        ep->wake_due = xp_ring_release(&ep->in) || ep->wake_due;
     ep->borrowed = false;
     if (landing)
         landing->done(landing, FAB_OK);
@@ -453,6 +455,10 @@ static bool receive(struct xp_ep *ep)
         if (!ep->borrowed && xp_ring_release(&ep->in))
             shm_wake_peer(ep);
     }
+    if (ep->wake_due && !ep->borrowed && xp_ring_available(&ep->in) == 0) {
+        ep->wake_due = false;
+        shm_wake_peer(ep);
+    }
     return did;
 }
 
@@ -510,7 +516,8 @@ static const uint8_t *wire_address(const struct xp_wire *wire, size_t *size_byte
 static void wire_caps(const struct xp_wire *wire, struct xp_wire_caps *caps_out)
 {
     (void)wire;
-    *caps_out = (struct xp_wire_caps){.direct = 1u << XP_MEMORY_HOST, .same_host_only = true, .quick = true};
+    *caps_out = (struct xp_wire_caps){
+        .direct = 1u << XP_MEMORY_HOST, .same_host_only = true, .quick = true};
 }
 
 /* What an endpoint has to do; true if anything was done. */

@@ -90,6 +90,7 @@ struct xp_ep {
     struct fab_list lent;         /* chunks whose bytes the peer still has to copy, oldest first */
     uint64_t body_left, pad_left; /* of the incoming chunk */
     struct xp_landing *landing;   /* where it goes; NULL: nowhere */
+    bool wake_due;                /* the peer waits for what it lent; it can until we have all */
     bool borrowed;                /* it lies in memory of the peer: */
     uint64_t loan_id, loan_offset;
     /* wire->lock: */
