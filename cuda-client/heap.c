@@ -44,6 +44,19 @@ static struct cudac_heap *heap_of(struct cuc_heap *common)
     return (struct cudac_heap *)((char *)common - offsetof(struct cudac_heap, common));
 }
 
+struct peers {
+    const struct cudac_vgpu *owner;
+    uint64_t mask;
+};
+
+static void see_peer(struct cudac_context *context, void *arg)
+{
+    struct peers *peers = arg;
+
+    if (context->vgpu != peers->owner && cudac_context_can_access(context, peers->owner))
+        peers->mask |= memory_bit(context->vgpu);
+}
+
 /* Who else may access a heap's memory: entries for the wire. Returns how many. */
 static uint32_t access_of(const struct cudac_heap *heap,
                           struct wire_access access[MEMORY_VGPUS_MAX])
@@ -53,10 +66,11 @@ static uint32_t access_of(const struct cudac_heap *heap,
     uint32_t count = 0;
 
     if (heap->by_peer) {
-        uint64_t peers = cudac_memory_peers_of(heap->vgpu);
+        struct peers peers = {.owner = heap->vgpu};
 
-        write_mask |= peers;
-        read_mask |= peers;
+        cudac_context_each(NULL, see_peer, &peers);
+        write_mask |= peers.mask;
+        read_mask |= peers.mask;
     }
     for (uint32_t i = 0; i < MEMORY_VGPUS_MAX; i++) {
         uint64_t bit = UINT64_C(1) << i;
@@ -290,66 +304,6 @@ struct cudac_memory_context *cudac_memory_context(struct cudac_context *context)
     cudac_table_unlock();
     free(made);
     return entry;
-}
-
-uint64_t cudac_memory_peers_of(const struct cudac_vgpu *owner)
-{
-    uint64_t peers = 0;
-
-    cudac_table_read();
-    for (const struct cudac_memory_context *at = contexts; at; at = at->next) {
-        if (at->peer_mask & memory_bit(owner))
-            peers |= memory_bit(at->context->vgpu);
-    }
-    cudac_table_unlock();
-    return peers;
-}
-
-bool cudac_memory_has_peer(struct cudac_context *context, const struct cudac_vgpu *owner)
-{
-    cudac_table_read();
-    const struct cudac_memory_context *entry = cudac_memory_context_find(context);
-    bool has = entry && (entry->peer_mask & memory_bit(owner)) != 0;
-
-    cudac_table_unlock();
-    return has;
-}
-
-/* The next entry of a vgpu's contexts; they go only under its place's lock. */
-static struct cudac_memory_context *next_at(const struct cudac_vgpu *vgpu,
-                                            const struct cudac_memory_context *after)
-{
-    cudac_table_read();
-    struct cudac_memory_context *at = after ? after->next : contexts;
-
-    while (at && at->heap.vgpu != vgpu)
-        at = at->next;
-    cudac_table_unlock();
-    return at;
-}
-
-/* The worker is told of blocks that are there; later ones carry the access with them. */
-CUresult cudac_memory_set_peer(struct cudac_context *context, struct cudac_vgpu *owner, bool enable)
-{
-    struct cudac_memory_context *entry = cudac_memory_context(context);
-    struct cudac_place *place = cudac_place_of(owner);
-    uint64_t bit = memory_bit(owner);
-    CUresult result = CUDA_SUCCESS;
-
-    if (!entry)
-        return CUDA_ERROR_OUT_OF_MEMORY;
-    (void)pthread_mutex_lock(&place->lock);
-    cudac_table_write();
-    entry->peer_mask = enable ? entry->peer_mask | bit : entry->peer_mask & ~bit;
-    cudac_table_unlock();
-    for (struct cudac_memory_context *at = next_at(owner, NULL); at; at = next_at(owner, at)) {
-        CUresult one = cudac_heap_access(&at->heap);
-
-        if (result == CUDA_SUCCESS)
-            result = one;
-    }
-    (void)pthread_mutex_unlock(&place->lock);
-    return result;
 }
 
 void cudac_memory_context_close(struct cudac_context *context)

@@ -508,7 +508,8 @@ bool cudac_memory_is_away(struct cudac_worker *worker, uint64_t address, uint64_
     (void)bytes; /* a range lies in one allocation */
     (void)pthread_mutex_lock(&cudac_memory_lock);
     while (again) {
-        struct cudac_region *region = cudac_region_find(address);
+        const struct cudac_alloc *alloc = cudac_alloc_at(address);
+        struct cudac_region *region = alloc ? alloc->region : NULL;
 
         again = region && bring_home(region, worker);
         is_away = region && !again &&

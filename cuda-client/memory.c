@@ -114,30 +114,28 @@ bool cudac_extent_find(uint64_t address, struct cudac_extent *extent_out, uint64
     return range || fixed;
 }
 
-bool cudac_extent_allows_locked(const struct cudac_context *reader,
-                                const struct cudac_extent *extent, bool write)
+struct cudac_reader cudac_reader_of(struct cudac_context *context)
+{
+    struct cudac_reader reader = {.is_any = context == NULL};
+
+    if (!context)
+        return reader;
+    reader.own = memory_bit(context->vgpu);
+    (void)pthread_mutex_lock(&context->lock);
+    reader.peers = context->peer_mask;
+    (void)pthread_mutex_unlock(&context->lock);
+    return reader;
+}
+
+bool cudac_extent_allows(const struct cudac_reader *reader, const struct cudac_extent *extent,
+                         bool write)
 {
     uint64_t mask = write ? extent->write_mask : extent->read_mask;
 
-    if (!reader)
+    if (reader->is_any)
         return mask != 0;
-    if (mask & memory_bit(reader->vgpu))
-        return true;
-    if (!extent->by_peer)
-        return false;
-    const struct cudac_memory_context *entry = cudac_memory_context_find(reader);
-
-    return entry && (entry->peer_mask & memory_bit(extent->vgpu)) != 0;
-}
-
-bool cudac_extent_allows(const struct cudac_context *reader, const struct cudac_extent *extent,
-                         bool write)
-{
-    cudac_table_read();
-    bool is_allowed = cudac_extent_allows_locked(reader, extent, write);
-
-    cudac_table_unlock();
-    return is_allowed;
+    return (mask & reader->own) ||
+           (extent->by_peer && (reader->peers & memory_bit(extent->vgpu)) != 0);
 }
 
 /* ---- allocations ------------------------------------------------------------------------------
@@ -275,6 +273,7 @@ static void fill_of_alloc(const struct cudac_alloc *alloc, uint64_t address,
 
 bool cudac_memory_find(uint64_t address, struct cudac_memory_info *info_out)
 {
+    const struct cudac_reader anybody = {.is_any = true};
     uint32_t owners;
     bool found = true;
 
@@ -297,7 +296,7 @@ bool cudac_memory_find(uint64_t address, struct cudac_memory_info *info_out)
     }
     if (found)
         info_out->extent_end = info_out->kind == CUDAC_MEMORY_FIXED
-                                   ? cudac_fixed_end(/* context */ NULL, address)
+                                   ? cudac_fixed_end(&anybody, address)
                                    : mapped_end(address);
     cudac_table_unlock();
     if (owners > 1)
@@ -306,7 +305,7 @@ bool cudac_memory_find(uint64_t address, struct cudac_memory_info *info_out)
 }
 
 /* Inside cudac_table_read. */
-static CUresult check(const struct cudac_context *context, uint64_t address, uint64_t bytes,
+static CUresult check(const struct cudac_reader *reader, uint64_t address, uint64_t bytes,
                       bool write)
 {
     uint64_t end = address + bytes;
@@ -314,9 +313,9 @@ static CUresult check(const struct cudac_context *context, uint64_t address, uin
     while (address < end) {
         const struct cuc_range *range = cuc_ranges_find(&extents, address);
 
-        if (range && !cudac_extent_allows_locked(context, range->item, write))
+        if (range && !cudac_extent_allows(reader, range->item, write))
             return CUDA_ERROR_INVALID_VALUE;
-        address = range ? range->hi : cudac_fixed_end(context, address);
+        address = range ? range->hi : cudac_fixed_end(reader, address);
         if (address == 0)
             return CUDA_ERROR_INVALID_VALUE;
     }
@@ -328,8 +327,10 @@ CUresult cudac_memory_check(struct cudac_context *context, uint64_t address, uin
 {
     if (address + bytes < address)
         return CUDA_ERROR_INVALID_VALUE;
+    const struct cudac_reader reader = cudac_reader_of(context);
+
     cudac_table_read();
-    CUresult result = check(context, address, bytes, write);
+    CUresult result = check(&reader, address, bytes, write);
 
     cudac_table_unlock();
     return result;

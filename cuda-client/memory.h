@@ -53,12 +53,6 @@ CUresult cudac_memory_check(struct cudac_context *context, uint64_t address, uin
  * and where cudac_memory_find() knows nothing of it, it may not be touched. */
 bool cudac_memory_is_ours(uint64_t address);
 
-/* cuCtxEnablePeerAccess and its partner, after their checks: the context's kernels and copies may
- * access memory of `owner` that is there, and that comes later. Tells the worker. */
-CUresult cudac_memory_set_peer(struct cudac_context *context, struct cudac_vgpu *owner,
-                               bool enable);
-bool cudac_memory_has_peer(struct cudac_context *context, const struct cudac_vgpu *owner);
-
 /* What a worker answers with CUDA_ERROR_OUT_OF_MEMORY may be tried again if this is true: pools of
  * the device gave back what they did not use. */
 bool cudac_memory_reclaim(struct cudac_vgpu *vgpu);
@@ -85,8 +79,8 @@ CUresult cudac_memory_before_launch(struct cudac_stream *stream, const void *par
  * written comes back. Called by cudac_context_wait, cudac_stream_wait, event waits and blocking
  * copies, before they return. */
 CUresult cudac_memory_after_wait(struct cudac_worker *worker);
-/* Around a copy or set, in a stream at `worker`, one side of which is MANAGED, or HOST or
- * REGISTERED by its device address. True: the bytes live at that worker now, so the copy goes there
+/* Around a copy or set, in a stream at `worker`, one side of which is MANAGED, HOST or
+ * REGISTERED memory. True: the bytes live at that worker now, so the copy goes there
  * (device_address; device to device for the worker). False: use the host's bytes (host_address) as
  * pageable memory. What another worker has is waited for and brought home first. */
 bool cudac_memory_is_away(struct cudac_worker *worker, uint64_t address, uint64_t bytes);

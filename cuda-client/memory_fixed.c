@@ -75,7 +75,7 @@ static uint64_t end_at(uint32_t index, uint64_t address)
     return lo + CUC_GRANULE;
 }
 
-uint64_t cudac_fixed_end(const struct cudac_context *context, uint64_t address)
+uint64_t cudac_fixed_end(const struct cudac_reader *reader, uint64_t address)
 {
     struct cudac_extent extent;
     uint64_t end = 0;
@@ -86,7 +86,7 @@ uint64_t cudac_fixed_end(const struct cudac_context *context, uint64_t address)
         if (tables[index].count == 0)
             continue;
         cudac_fixed_extent(tables[index].at[0].item, &extent, NULL, NULL);
-        if (cudac_extent_allows_locked(context, &extent, true))
+        if (cudac_extent_allows(reader, &extent, true))
             end = end_at(index, address);
     }
     return end;

@@ -79,13 +79,14 @@ void cudac_extent_access(uint64_t lo, uint64_t hi, uint64_t read_mask, uint64_t 
 /* A copy of the extent that holds the address, and its bounds (may be NULL). */
 bool cudac_extent_find(uint64_t address, struct cudac_extent *extent_out, uint64_t *lo_out,
                        uint64_t *hi_out);
-/* Whether contexts of that kind may access an extent. `reader` NULL: any access counts. */
-bool cudac_extent_allows(const struct cudac_context *reader, const struct cudac_extent *extent,
+/* Who asks: what a context may access. */
+struct cudac_reader {
+    bool is_any;         /* any access counts */
+    uint64_t own, peers; /* bits of vgpus: its own, and those whose memory it may access */
+};
+struct cudac_reader cudac_reader_of(struct cudac_context *context); /* NULL: anybody */
+bool cudac_extent_allows(const struct cudac_reader *reader, const struct cudac_extent *extent,
                          bool write);
-
-/* The same inside cudac_table_read. */
-bool cudac_extent_allows_locked(const struct cudac_context *reader,
-                                const struct cudac_extent *extent, bool write);
 
 /* For records in tables of their own. */
 uint64_t cudac_alloc_id(void);
@@ -104,9 +105,9 @@ struct cudac_alloc *cudac_alloc_next(uint64_t address);
 /* Inside cudac_table_read (memory_fixed.c): the module variable there, preferably of the current
  * context's device. `owners_out`: how many devices have one, the current one counting alone. */
 const struct cudac_alloc *cudac_fixed_find(uint64_t address, uint32_t *owners_out);
-/* Where the memory around a module variable that the context may access (NULL: anybody) ends; 0:
+/* Where the memory around a module variable that the reader may access ends; 0:
  * the address is in none. */
-uint64_t cudac_fixed_end(const struct cudac_context *context, uint64_t address);
+uint64_t cudac_fixed_end(const struct cudac_reader *reader, uint64_t address);
 /* The memory around a module variable, as its extent. */
 void cudac_fixed_extent(const struct cudac_alloc *alloc, struct cudac_extent *extent_out,
                         uint64_t *lo_out, uint64_t *hi_out);
@@ -149,7 +150,6 @@ void cudac_heap_clear(struct cudac_heap *heap);
 /* What memory keeps for a context; made on first use. */
 struct cudac_memory_context {
     struct cudac_context *context;
-    uint64_t peer_mask;   /* vgpus whose memory it may access; under the tables' write lock */
     uint64_t move_stream; /* managed_move.c: on the wire; 0: none yet; memory_lock */
     uint64_t free_event, free_generation; /* pool.c: on the wire */
     struct cudac_heap heap;
@@ -158,9 +158,6 @@ struct cudac_memory_context {
 struct cudac_memory_context *cudac_memory_context(struct cudac_context *context);
 /* Inside cudac_table_read, or NULL. */
 struct cudac_memory_context *cudac_memory_context_find(const struct cudac_context *context);
-/* Bit k: contexts of the vgpu with index k have enabled access to `owner`. */
-uint64_t cudac_memory_peers_of(const struct cudac_vgpu *owner);
-
 /* Waits for a device's work as cuMemFree does; sticky errors are told to the context of that id. */
 CUresult cudac_memory_wait(struct cudac_vgpu *vgpu, uint64_t context_id);
 /* The same for every device that has a context: the first error. */

@@ -12,9 +12,10 @@
 /* ---- pointers ---------------------------------------------------------------------------------
  */
 
-static void learn_mapping(uint64_t address, const struct cudac_context *current,
+static void learn_mapping(uint64_t address, struct cudac_context *current,
                           struct cuc_pointer *pointer)
 {
+    const struct cudac_reader reader = cudac_reader_of(current);
     struct cudac_extent extent;
 
     if (!cudac_extent_find(address, &extent, &pointer->map_lo, &pointer->map_hi))
@@ -23,9 +24,9 @@ static void learn_mapping(uint64_t address, const struct cudac_context *current,
         pointer->handle_types = extent.handle_types;
         pointer->block_id = extent.block_id;
     }
-    if (cudac_extent_allows(current, &extent, true))
+    if (cudac_extent_allows(&reader, &extent, true))
         pointer->access = CU_POINTER_ATTRIBUTE_ACCESS_FLAG_READWRITE;
-    else if (cudac_extent_allows(current, &extent, false))
+    else if (cudac_extent_allows(&reader, &extent, false))
         pointer->access = CU_POINTER_ATTRIBUTE_ACCESS_FLAG_READ;
 }
 
@@ -59,7 +60,7 @@ static void learn_alloc(uint64_t address, const struct cudac_alloc *alloc,
         pointer->ordinal = cudac_vgpu_ordinal(vgpu);
 }
 
-static struct cuc_pointer learn(uint64_t address, const struct cudac_context *current)
+static struct cuc_pointer learn(uint64_t address, struct cudac_context *current)
 {
     struct cuc_pointer pointer = {.ordinal = CU_DEVICE_INVALID};
     struct cudac_alloc alloc;

@@ -17,16 +17,6 @@ struct cudac_region *cudac_region_first(void)
     return regions;
 }
 
-struct cudac_region *cudac_region_find(uint64_t device_address)
-{
-    struct cudac_region *region = regions;
-
-    while (region && (device_address < region->device_address ||
-                      device_address - region->device_address >= region->bytes))
-        region = region->next;
-    return region;
-}
-
 CUresult cudac_region_add(const struct cudac_region *values, struct cudac_region **region_out)
 {
     struct cudac_region *region = fab_alloc(sizeof(*region));

@@ -72,8 +72,6 @@ CUresult cudac_region_add(const struct cudac_region *values, struct cudac_region
 /* Takes it out of workers and list; the transport's registration goes too. */
 void cudac_region_remove(struct cudac_region *region);
 struct cudac_region *cudac_region_first(void);
-/* The region that holds an address that kernels use, or NULL. */
-struct cudac_region *cudac_region_find(uint64_t device_address);
 /* Gives it a place in the worker. */
 CUresult cudac_region_place(struct cudac_region *region, struct cudac_worker *worker);
 /* From now on kernels may use it at any time. */
