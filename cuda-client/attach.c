@@ -63,6 +63,17 @@ bool cudac_worker_is_same_host(const struct cudac_worker *worker)
     return worker->is_same_host;
 }
 
+const uint8_t *cudac_worker_address(const struct cudac_worker *worker, size_t *size_bytes_out)
+{
+    *size_bytes_out = worker->address_bytes;
+    return worker->address;
+}
+
+bool cudac_workers_share_host(const struct cudac_worker *one, const struct cudac_worker *other)
+{
+    return one->is_same_host && other->is_same_host;
+}
+
 int cudac_workers_version(void)
 {
     int lowest = 0;
@@ -136,6 +147,8 @@ static enum fab_status worker_open(struct cudac_worker *worker, const struct ses
         pairs[i] = (struct xp_rail_pair){link->pairs[i].local, link->pairs[i].peer};
     memcpy(config.key, link->key, sizeof(config.key));
     worker->is_same_host = link->pair_count == 0;
+    worker->address = link->address;
+    worker->address_bytes = link->address_bytes;
     return xp_conn_open(attached.node, &config, &worker->conn, err);
 }
 

@@ -19,6 +19,8 @@ struct cudac_counters {
 struct cudac_worker {
     uint32_t index;
     struct xp_conn *conn;
+    const uint8_t *address; /* of its transport; the session's */
+    size_t address_bytes;
     char node[SES_NAME_BYTES];
     bool is_same_host;
     int driver_version;
