@@ -65,12 +65,9 @@ static bool open_node(const struct ucx_place *place, uint8_t id, struct xp_node 
     if (place->same_host)
         rails[config.rail_count++] =
             (struct xp_rail_config){.backend = &xp_backend_shm, .numa_node = -1};
-    for (; config.rail_count < XP_RAILS_MAX && place->devices[config.rail_count];
-         config.rail_count++)
-        rails[config.rail_count] =
-            (struct xp_rail_config){.backend = &xp_backend_ucx,
-                                    .device = place->devices[config.rail_count],
-                                    .numa_node = -1};
+    for (size_t i = 0; config.rail_count < XP_RAILS_MAX && place->devices[i]; i++)
+        rails[config.rail_count++] = (struct xp_rail_config){
+            .backend = &xp_backend_ucx, .device = place->devices[i], .numa_node = -1};
     return xp_node_create(&config, node_out, err) == FAB_OK;
 }
 

@@ -16,20 +16,25 @@ enum { MIB = 1 << 20, NS_PER_S = 1000000000, LIMIT_S = 40 };
 static char netns[64];
 static const struct ucx_place here = {.devices = {"rail0", "rail1"}, .spin_us = 20};
 
-static bool open_pair(struct ucx_peer *peer, struct ucx_link *link)
+static bool open_at(const struct ucx_place *place, struct ucx_peer *peer, struct ucx_link *link)
 {
-    struct ucx_place there = here;
+    struct ucx_place there = *place;
     struct fab_err err = {0};
 
     there.netns = netns;
     CHECK_CASE("opening");
     if (!CHECK(ucx_peer_start(peer, &there)))
         return false;
-    if (ucx_link_open(link, peer, &here, &err))
+    if (ucx_link_open(link, peer, place, &err))
         return true;
     CHECK_CASE("%s", err.text);
     CHECK(false);
     return false;
+}
+
+static bool open_pair(struct ucx_peer *peer, struct ucx_link *link)
+{
+    return open_at(&here, peer, link);
 }
 
 /* Waits for an event with a limit that only a defect reaches. */
@@ -211,6 +216,32 @@ static void test_silent_and_back(void)
     CHECK(rack_set_link(0, 2, true));
 }
 
+/* Both ends say that they are on one host, but sockets do not reach from one namespace to the
+ * other: the rails stand by. */
+static void test_host_wire_fails(void)
+{
+    enum { SIZE = 8 * MIB };
+    const struct ucx_place place = {
+        .devices = {"rail0", "rail1"}, .same_host = true, .spin_us = 20};
+    uint8_t *bytes = malloc(SIZE);
+    struct ucx_peer peer;
+    struct ucx_link link;
+    struct xp_conn_stats stats;
+
+    if (!CHECK(bytes) || !open_at(&place, &peer, &link))
+        return;
+    CHECK_CASE("a transfer");
+    CHECK(ucx_bulk(&link, true, bytes, &(struct ucx_bulk_args){1, SIZE, 11}));
+    stats = stats_of(&link);
+    CHECK_EQ(stats.rail_count, 3);
+    CHECK_EQ(stats.rails[0].up, false);
+    CHECK(stats.rails[1].sent_bytes + stats.rails[2].sent_bytes == SIZE);
+    CHECK_EQ(link.losts, 0);
+    ucx_link_close(&link);
+    CHECK_EQ(ucx_peer_stop(&peer), 0);
+    free(bytes);
+}
+
 static void test_killed_peer(void)
 {
     enum { SIZE = 256 * MIB };
@@ -249,6 +280,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         CHECK_TEST(test_both_rails_carry),
         CHECK_TEST(test_silent_and_back),
+        CHECK_TEST(test_host_wire_fails),
         CHECK_TEST(test_killed_peer),
     };
     const struct CMUnitTest cuts[] = {
