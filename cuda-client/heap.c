@@ -11,6 +11,7 @@
 
 #include "base/alloc.h"
 #include "cuda-client/memory_int.h"
+#include "cuda-client/region.h"
 #include "cuda-client/transfer.h"
 
 static struct cudac_place places[MEMORY_VGPUS_MAX]; /* all-zero is an unlocked mutex */
@@ -311,6 +312,7 @@ void cudac_memory_context_close(struct cudac_context *context)
     struct cudac_place *place = cudac_place_of(context->vgpu);
     struct cudac_memory_context **at = &contexts, *entry;
 
+    cudac_move_context_close(context);
     cudac_fixed_context_close(context);
     cudac_host_context_close(context);
     cudac_pools_context_close(context);

@@ -3,13 +3,14 @@
  *
  * Where a worker sees the client's own bytes there is nothing to do but to give a region its place
  * once. Elsewhere the two sides are made equal at the boundaries that CUDA names: before a launch
- * what the host wrote goes to the worker, in the order of the launch's stream; after a
- * synchronisation what kernels wrote comes back, at once, so that system calls on the memory work.
- * What a side wrote is found by comparing it with a copy of the bytes that both last had, and only
- * these bytes travel, so host and kernels may use different bytes of a page at a time. One worker
- * at a time has a region; for another the first is waited for. Distributed unified memory (unimem/)
- * is to take over what is declared under "moving" in region.h and memory.h.
- * Source: facts of the Driver API, Unified Memory, "concurrentManagedAccess is 0".
+ * what the host wrote goes to the worker; after a synchronisation what kernels wrote comes back, at
+ * once, so that system calls on the memory work. What a side wrote is found by comparing it with a
+ * copy of the bytes that both last had, and only these bytes travel, so host and kernels may use
+ * different bytes of a page at a time. All bytes of a worker go through one stream of our own, so
+ * that what comes back has seen what went before; a launch's stream waits for it by an event. One
+ * worker at a time has a region; for another the first is waited for. Distributed unified memory
+ * (unimem/) is to take over what is declared under "moving" in region.h and memory.h.
+ * Source: CUDA C++ Programming Guide, Unified Memory, systems without concurrent managed access.
  */
 #include <stdatomic.h>
 #include <string.h>
@@ -20,9 +21,9 @@
 
 enum {
     WORKERS_MAX = 64,
-    UNIT_BYTES = 64 * 1024,   /* compared, and sent, at a time */
-    FETCH_BYTES = 128 * 1024, /* what a reply can carry */
-    FETCHES = 8,              /* replies under way */
+    UNIT_BYTES = 64 * 1024,  /* compared, and sent, at a time */
+    FETCH_BYTES = 64 * 1024, /* what a worker puts into a reply */
+    FETCHES = 8,             /* replies under way */
 };
 
 /* What the last look at the regions said of launches at a worker. */
@@ -46,7 +47,80 @@ void cudac_move_forget(struct cudac_region *region)
     region->copy = NULL;
 }
 
-/* ---- to the worker ----------------------------------------------------------------------------
+/* ---- the stream of a worker --------------------------------------------------------------------
+ */
+
+/* In one of the worker's contexts; another takes over when that one is closed. memory_lock. */
+static struct mover {
+    uint64_t context_id, stream, event; /* on the wire; 0: none */
+    uint64_t generation;                /* of the event */
+} movers[WORKERS_MAX];
+
+static struct mover *mover_of(const struct cudac_worker *worker)
+{
+    return &movers[cudac_worker_index(worker)];
+}
+
+/* `context`: one of the worker's. */
+static CUresult mover_open(struct cudac_context *context)
+{
+    struct cudac_worker *worker = cudac_context_worker(context);
+    struct mover *mover = mover_of(worker);
+    struct wire_parts parts;
+
+    if (mover->stream)
+        return CUDA_SUCCESS;
+    const struct wire_stream_create stream = {
+        .stream = cudac_id_new(), .ctx = context->id, .flags = CU_STREAM_NON_BLOCKING};
+    const struct wire_event_create event = {
+        .event = cudac_id_new(), .ctx = context->id, .flags = CU_EVENT_DISABLE_TIMING};
+
+    wire_put_stream_create(&stream, &parts);
+    CUresult result = cudac_post(worker, WIRE_STREAM_CREATE, &parts, NULL);
+
+    if (result != CUDA_SUCCESS)
+        return result;
+    wire_put_event_create(&event, &parts);
+    result = cudac_post(worker, WIRE_EVENT_CREATE, &parts, NULL);
+    if (result == CUDA_SUCCESS)
+        *mover = (struct mover){
+            .context_id = context->id, .stream = stream.stream, .event = event.event};
+    return result;
+}
+
+void cudac_move_context_close(const struct cudac_context *context)
+{
+    struct mover *mover = mover_of(cudac_context_worker(context));
+
+    (void)pthread_mutex_lock(&cudac_memory_lock);
+    if (mover->context_id == context->id)
+        *mover = (struct mover){.context_id = 0}; /* its work was done before the context went */
+    (void)pthread_mutex_unlock(&cudac_memory_lock);
+}
+
+/* The stream goes on when everything sent so far is there. */
+static CUresult wait_for_mover(struct cudac_stream *stream)
+{
+    struct cudac_worker *worker = cudac_context_worker(stream->context);
+    struct mover *mover = mover_of(worker);
+    const struct wire_event_record record = {.event = mover->event,
+                                             .ctx = mover->context_id,
+                                             .stream = mover->stream,
+                                             .generation = ++mover->generation};
+    const struct wire_event_wait wait = {
+        .event = mover->event, .ctx = stream->context->id, .stream = stream->id};
+    struct wire_parts parts;
+
+    wire_put_event_record(&record, &parts);
+    CUresult result = cudac_post(worker, WIRE_EVENT_RECORD, &parts, NULL);
+
+    if (result != CUDA_SUCCESS)
+        return result;
+    wire_put_event_wait(&wait, &parts);
+    return cudac_stream_post(stream, WIRE_EVENT_WAIT, &parts, NULL);
+}
+
+/* ---- to the worker -----------------------------------------------------------------------------
  */
 
 static struct wire_box row_of(uint64_t address, uint64_t bytes)
@@ -59,28 +133,38 @@ static struct wire_box row_of(uint64_t address, uint64_t bytes)
                              .layer = bytes};
 }
 
+/* What goes to a worker in one go. */
+struct sending {
+    struct cudac_worker *worker;
+    bool waits;       /* each command is replied when it is done */
+    uint64_t started; /* runs */
+};
+
 /* Sends [offset, offset + bytes) of the region, at most UNIT_BYTES, as the host has it now. */
-static CUresult send_run(struct cudac_region *region, struct cudac_stream *stream, uint64_t offset,
+static CUresult send_run(struct cudac_region *region, struct sending *sending, uint64_t offset,
                          uint64_t bytes)
 {
+    const struct mover *mover = mover_of(sending->worker);
     unsigned char *copy = region->copy + offset;
     struct wire_parts parts;
 
     /* The host may write on: what is sent is what is remembered. */
     memcpy(copy, (const unsigned char *)memory_pointer(region->host_address) + offset, bytes);
-    const struct wire_copy_in message = {.ctx = stream->context->id,
-                                         .stream = stream->id,
+    const struct wire_copy_in message = {.ctx = mover->context_id,
+                                         .stream = mover->stream,
                                          .to = row_of(region->device_address + offset, bytes),
                                          .flags = WIRE_COPY_INLINE,
                                          .data = copy,
                                          .data_count = (uint32_t)bytes};
 
     wire_put_copy_in(&message, &parts);
-    return cudac_stream_post(stream, WIRE_COPY_IN, &parts, NULL);
+    sending->started++;
+    return sending->waits ? cudac_memory_call(sending->worker, WIRE_COPY_IN_WAIT, &parts)
+                          : cudac_post(sending->worker, WIRE_COPY_IN, &parts, NULL);
 }
 
 /* Sends what differs in one unit. `exact`: no byte that the host did not write. */
-static CUresult send_unit(struct cudac_region *region, struct cudac_stream *stream, uint64_t offset,
+static CUresult send_unit(struct cudac_region *region, struct sending *sending, uint64_t offset,
                           uint64_t bytes, bool exact)
 {
     const unsigned char *host =
@@ -99,42 +183,49 @@ static CUresult send_unit(struct cudac_region *region, struct cudac_stream *stre
         while (end < last && host[end] != copy[end])
             end++;
         if (end > at)
-            result = send_run(region, stream, offset + at, end - at);
+            result = send_run(region, sending, offset + at, end - at);
         at = end;
     }
     return result;
 }
 
-static CUresult send_changes(struct cudac_region *region, struct cudac_stream *stream,
-                             struct cudac_worker *worker)
+static bool copy_open(struct cudac_region *region)
+{
+    void *got;
+
+    if (region->copy)
+        return true;
+    got = mmap(NULL, region->bytes, PROT_READ | PROT_WRITE,
+               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (got == MAP_FAILED)
+        return false;
+    (void)madvise(got, region->bytes, MADV_DONTDUMP);
+    region->copy = got;
+    return true;
+}
+
+static CUresult send_changes(struct cudac_region *region, struct sending *sending)
 {
     const unsigned char *host = memory_pointer(region->host_address);
-    bool all = region->copied_to != worker;
+    bool all = region->copied_to != sending->worker;
     CUresult result = CUDA_SUCCESS;
 
-    if (!region->copy) {
-        void *got = mmap(NULL, region->bytes, PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-        if (got == MAP_FAILED)
-            return CUDA_ERROR_OUT_OF_MEMORY;
-        region->copy = got;
-        (void)madvise(got, region->bytes, MADV_DONTDUMP);
-    }
+    if (!copy_open(region))
+        return CUDA_ERROR_OUT_OF_MEMORY;
     for (uint64_t at = 0; at < region->bytes && result == CUDA_SUCCESS; at += UNIT_BYTES) {
         uint64_t left = region->bytes - at, bytes = left < UNIT_BYTES ? left : UNIT_BYTES;
 
         if (all)
-            result = send_run(region, stream, at, bytes);
+            result = send_run(region, sending, at, bytes);
         else if (memcmp(host + at, region->copy + at, bytes) != 0)
-            result = send_unit(region, stream, at, bytes, region->away == worker);
+            result = send_unit(region, sending, at, bytes, region->away == sending->worker);
     }
     if (result == CUDA_SUCCESS)
-        region->copied_to = worker;
+        region->copied_to = sending->worker;
     return result;
 }
 
-/* ---- back to the host -------------------------------------------------------------------------
+/* ---- back to the host --------------------------------------------------------------------------
  */
 
 /* Takes over what the worker changed. */
@@ -159,22 +250,22 @@ static void apply(struct cudac_region *region, uint64_t offset, const unsigned c
     }
 }
 
-static CUresult fetch_start(const struct cudac_region *region, struct cudac_context *context,
-                            uint64_t stream, uint64_t offset, uint64_t bytes,
-                            struct cudac_pending *pending)
+static CUresult fetch_start(const struct cudac_region *region, struct cudac_worker *worker,
+                            uint64_t offset, uint64_t bytes, struct cudac_pending *pending)
 {
-    const struct wire_copy_out_wait message = {.ctx = context->id,
-                                               .stream = stream,
+    const struct mover *mover = mover_of(worker);
+    const struct wire_copy_out_wait message = {.ctx = mover->context_id,
+                                               .stream = mover->stream,
                                                .from =
                                                    row_of(region->device_address + offset, bytes),
                                                .flags = WIRE_COPY_INLINE};
     struct wire_parts parts;
 
     wire_put_copy_out_wait(&message, &parts);
-    return cudac_call_start(cudac_context_worker(context), WIRE_COPY_OUT_WAIT, &parts, pending);
+    return cudac_call_start(worker, WIRE_COPY_OUT_WAIT, &parts, pending);
 }
 
-static CUresult fetch_finish(struct cudac_region *region, struct cudac_context *context,
+static CUresult fetch_finish(struct cudac_region *region, struct cudac_worker *worker,
                              uint64_t offset, uint64_t bytes, struct cudac_pending *pending)
 {
     struct wire_copy_out_wait_reply got;
@@ -184,8 +275,7 @@ static CUresult fetch_finish(struct cudac_region *region, struct cudac_context *
     if (result == CUDA_SUCCESS) {
         if (!wire_get_copy_out_wait_reply(reply.bytes, reply.size_bytes, &got) ||
             got.data_count != bytes)
-            result = cudac_worker_broken(cudac_context_worker(context),
-                                         "a copy's reply does not hold what was asked for");
+            result = cudac_worker_broken(worker, "a copy's reply does not hold what was asked for");
         else
             apply(region, offset, got.data, bytes);
     }
@@ -193,75 +283,50 @@ static CUresult fetch_finish(struct cudac_region *region, struct cudac_context *
     return result;
 }
 
-static CUresult fetch(struct cudac_region *region, struct cudac_context *context, uint64_t stream)
+static uint64_t piece_at(const struct cudac_region *region, uint64_t offset)
+{
+    uint64_t left = region->bytes - offset;
+
+    return left < FETCH_BYTES ? left : FETCH_BYTES;
+}
+
+static CUresult fetch(struct cudac_region *region, struct cudac_worker *worker)
 {
     struct cudac_pending pending[FETCHES];
     uint64_t asked = 0, got = 0;
     CUresult result = CUDA_SUCCESS;
 
     while (got < region->bytes) {
-        uint64_t bytes = region->bytes - asked < FETCH_BYTES ? region->bytes - asked : FETCH_BYTES;
-        bool more = result == CUDA_SUCCESS && bytes > 0 && asked - got < FETCHES * FETCH_BYTES;
-
-        if (more) {
-            result = fetch_start(region, context, stream, asked, bytes,
+        if (result == CUDA_SUCCESS && asked < region->bytes &&
+            asked - got < FETCHES * (uint64_t)FETCH_BYTES) {
+            result = fetch_start(region, worker, asked, piece_at(region, asked),
                                  &pending[asked / FETCH_BYTES % FETCHES]);
             if (result == CUDA_SUCCESS)
-                asked += bytes;
+                asked += piece_at(region, asked);
             continue;
         }
         if (got == asked)
             break;
-        bytes = asked - got < FETCH_BYTES ? asked - got : FETCH_BYTES;
-        CUresult one =
-            fetch_finish(region, context, got, bytes, &pending[got / FETCH_BYTES % FETCHES]);
+        CUresult one = fetch_finish(region, worker, got, piece_at(region, got),
+                                    &pending[got / FETCH_BYTES % FETCHES]);
 
         if (result == CUDA_SUCCESS)
             result = one;
-        got += bytes;
+        got += piece_at(region, got);
     }
     return result;
 }
 
-/* A stream of our own in the context, that waits for nobody's work. 0: out of memory. */
-static uint64_t own_stream(struct cudac_context *context)
-{
-    struct cudac_memory_context *entry = cudac_memory_context(context);
-    struct wire_parts parts;
-
-    if (!entry)
-        return 0;
-    if (entry->move_stream == 0) {
-        const struct wire_stream_create message = {
-            .stream = cudac_id_new(), .ctx = context->id, .flags = CU_STREAM_NON_BLOCKING};
-
-        wire_put_stream_create(&message, &parts);
-        if (cudac_post(cudac_context_worker(context), WIRE_STREAM_CREATE, &parts, NULL) ==
-            CUDA_SUCCESS)
-            entry->move_stream = message.stream;
-    }
-    return entry->move_stream;
-}
-
-static void copy_reserve(struct cudac_region *region)
-{
-    if (!region->copy) {
-        void *got = mmap(NULL, region->bytes, PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-        region->copy = got == MAP_FAILED ? NULL : got;
-    }
-}
-
 CUresult cudac_move_fetch(struct cudac_region *region, struct cudac_context *context)
 {
-    uint64_t stream = own_stream(context);
+    CUresult result = mover_open(context);
 
-    copy_reserve(region);
-    if (!stream || !region->copy)
+    if (result != CUDA_SUCCESS)
+        return result;
+    if (!copy_open(region))
         return CUDA_ERROR_OUT_OF_MEMORY;
     region->copied_to = cudac_context_worker(context);
-    return fetch(region, context, stream);
+    return fetch(region, region->copied_to);
 }
 
 /* ---- which worker has what --------------------------------------------------------------------
@@ -405,6 +470,7 @@ static bool points_into(const void *params, uint32_t params_bytes, uint64_t lo, 
 struct launch {
     struct cudac_stream *stream;
     struct cudac_worker *worker;
+    struct sending sending;
     const void *params;
     uint32_t params_bytes;
     bool is_mixed;
@@ -447,8 +513,11 @@ static CUresult prepare(struct cudac_region *region, struct launch *launch, bool
     *again = bring_home(region, launch->worker);
     if (*again)
         return CUDA_SUCCESS;
-    if (!is_shared)
-        result = send_changes(region, launch->stream, launch->worker);
+    if (!is_shared) {
+        result = mover_open(launch->stream->context);
+        if (result == CUDA_SUCCESS)
+            result = send_changes(region, &launch->sending);
+    }
     if (result == CUDA_SUCCESS)
         region->away = launch->worker;
     return result;
@@ -465,6 +534,8 @@ static CUresult prepare_all(struct launch *launch)
              region && result == CUDA_SUCCESS && !again; region = region->next)
             result = prepare(region, launch, &again);
     } while (again);
+    if (result == CUDA_SUCCESS && launch->sending.started > 0)
+        result = wait_for_mover(launch->stream);
     return result;
 }
 
@@ -483,6 +554,7 @@ CUresult cudac_memory_before_launch(struct cudac_stream *stream, const void *par
         return CUDA_SUCCESS;
     struct launch launch = {.stream = stream,
                             .worker = worker,
+                            .sending = {.worker = worker},
                             .params = params,
                             .params_bytes = params_bytes,
                             .is_mixed = is_mixed()};
@@ -501,6 +573,17 @@ CUresult cudac_memory_before_launch(struct cudac_stream *stream, const void *par
 /* ---- copies -----------------------------------------------------------------------------------
  */
 
+/* What the host wrote since is sent before the copy is: no stream waits for it, so we do. */
+static bool is_up_to_date(struct cudac_region *region, struct cudac_worker *worker)
+{
+    struct sending sending = {.worker = worker, .waits = true};
+
+    if (region->shared & region_bit(worker))
+        return true;
+    return region->away == worker && mover_of(worker)->stream &&
+           send_changes(region, &sending) == CUDA_SUCCESS;
+}
+
 bool cudac_memory_is_away(struct cudac_worker *worker, uint64_t address, uint64_t bytes)
 {
     bool is_away = false, again = true;
@@ -512,8 +595,7 @@ bool cudac_memory_is_away(struct cudac_worker *worker, uint64_t address, uint64_
         struct cudac_region *region = alloc ? alloc->region : NULL;
 
         again = region && bring_home(region, worker);
-        is_away = region && !again &&
-                  (region->away == worker || (region->shared & region_bit(worker)) != 0);
+        is_away = region && !again && is_up_to_date(region, worker);
     }
     (void)pthread_mutex_unlock(&cudac_memory_lock);
     return is_away;

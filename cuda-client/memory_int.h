@@ -150,7 +150,6 @@ void cudac_heap_clear(struct cudac_heap *heap);
 /* What memory keeps for a context; made on first use. */
 struct cudac_memory_context {
     struct cudac_context *context;
-    uint64_t move_stream; /* managed_move.c: on the wire; 0: none yet; memory_lock */
     uint64_t free_event, free_generation; /* pool.c: on the wire */
     struct cudac_heap heap;
     struct cudac_memory_context *next;

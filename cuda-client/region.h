@@ -89,6 +89,8 @@ static inline uint64_t region_bit(const struct cudac_worker *worker)
 void cudac_move_changed(void);
 /* The region is about to go: nothing of it is kept. */
 void cudac_move_forget(struct cudac_region *region);
+/* Without memory_lock. */
+void cudac_move_context_close(const struct cudac_context *context);
 /* Its first bytes are those in the worker: they come here now. */
 CUresult cudac_move_fetch(struct cudac_region *region, struct cudac_context *context);
 
