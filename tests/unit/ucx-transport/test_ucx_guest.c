@@ -240,22 +240,29 @@ static void test_many_peers(void)
 
 /* ---------------------------------------------------------------- strangers */
 
+/* The address of a node's wire, in the node's memory. */
+static struct xp_wire_address wire_of(const struct xp_node *node, bool bulk)
+{
+    struct xp_address address = {0};
+    size_t address_bytes;
+    const uint8_t *packed = xp_node_address(node, &address_bytes);
+
+    CHECK_EQ(xp_address_decode(packed, address_bytes, &address), FAB_OK);
+    return bulk ? address.rails[0].bulk : address.rails[0].control;
+}
+
 /* Somebody of another address than any peer connects to a wire of the node and says what it likes,
  * if it gets through. */
 static int intrude(const struct xp_node *node, bool bulk, const uint8_t *bytes, size_t size_bytes)
 {
     struct sockaddr_in to = {.sin_family = AF_INET}, from = {.sin_family = AF_INET};
-    struct xp_address address;
-    const struct xp_wire_address *wire = bulk ? &address.rails[0].bulk : &address.rails[0].control;
-    size_t address_bytes;
-    const uint8_t *packed = xp_node_address(node, &address_bytes);
+    struct xp_wire_address wire = wire_of(node, bulk);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-    if (fd < 0 || xp_address_decode(packed, address_bytes, &address) != FAB_OK ||
-        wire->size_bytes < sizeof(to.sin_addr) + sizeof(to.sin_port))
+    if (fd < 0 || wire.size_bytes < sizeof(to.sin_addr) + sizeof(to.sin_port))
         return fd;
-    memcpy(&to.sin_addr, wire->bytes, sizeof(to.sin_addr));
-    memcpy(&to.sin_port, wire->bytes + sizeof(to.sin_addr), sizeof(to.sin_port));
+    memcpy(&to.sin_addr, wire.bytes, sizeof(to.sin_addr));
+    memcpy(&to.sin_port, wire.bytes + sizeof(to.sin_addr), sizeof(to.sin_port));
     from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);
     if (bind(fd, (const struct sockaddr *)&from, sizeof(from)) == 0 &&
         (connect(fd, (const struct sockaddr *)&to, sizeof(to)) == 0 || errno == EINPROGRESS) &&
@@ -306,13 +313,81 @@ static void test_intruders(void)
     xp_node_destroy(other);
 }
 
+static void no_frame(void *core, struct xp_ep *ep, const uint8_t *header, size_t header_bytes,
+                     const uint8_t *body, size_t body_bytes)
+{
+    (void)core, (void)ep, (void)header, (void)header_bytes, (void)body, (void)body_bytes;
+}
+
+static void no_offer(void *core, struct xp_ep *ep, const uint8_t *header, size_t header_bytes,
+                     size_t body_bytes, struct xp_offer *offer)
+{
+    (void)core, (void)ep, (void)header, (void)header_bytes, (void)body_bytes;
+    xp_backend_ucx.refuse(offer);
+}
+
+static void count_failed(void *owner, enum fab_status status, const char *text)
+{
+    (void)status, (void)text;
+    ++*(uint32_t *)owner;
+}
+
+static void no_closed(void *owner)
+{
+    (void)owner;
+}
+
+/* A peer's host has others who speak UCX: they connect and never say hello. The last 64 are kept,
+ * and a peer comes through all the same. */
+static void test_silent_strangers(void)
+{
+    enum { STRANGERS = 100, KEPT = 64 };
+    static const struct xp_wire_events events = {
+        .frame = no_frame, .offer = no_offer, .ep_failed = count_failed, .ep_closed = no_closed};
+    const struct xp_wire_config config = {.device = "lo", .numa_node = -1, .events = &events};
+    struct xp_node *one = make_node(1), *other = make_node(2);
+    const struct fab_clock *clock = fab_clock_real();
+    uint64_t limit_ns = fab_clock_now_ns(clock) + UINT64_C(20000000000);
+    uint32_t answered = 0, failed = 0;
+    struct xp_call call = {.done = call_done, .user = &answered};
+    struct xp_wire_address address;
+    struct xp_conn *conn;
+    struct xp_wire *wire;
+    struct xp_ep *ep;
+
+    if (!CHECK(one && other) || !CHECK_EQ(xp_backend_ucx.wire_open(&config, &wire, NULL), FAB_OK))
+        return;
+    CHECK(link_nodes(other, one, 1, false) != NULL); /* so its host may connect */
+    (void)xp_node_poll(other);
+    address = wire_of(other, false);
+    for (int i = 0; i < STRANGERS; i++)
+        CHECK_EQ(
+            xp_backend_ucx.ep_open(wire, address.bytes, address.size_bytes, &failed, &ep, NULL),
+            FAB_OK);
+    while (failed < STRANGERS - KEPT && fab_clock_now_ns(clock) < limit_ns) {
+        (void)xp_backend_ucx.progress(wire);
+        (void)xp_node_poll(other);
+    }
+    CHECK(failed >= STRANGERS - KEPT);
+    conn = link_nodes(one, other, 1, true);
+    CHECK_EQ(xp_call_start(conn, 5, NULL, 0, &call), FAB_OK);
+    while (answered == 0 && fab_clock_now_ns(clock) < limit_ns) {
+        (void)xp_backend_ucx.progress(wire);
+        (void)xp_node_poll(one);
+        (void)xp_node_poll(other);
+    }
+    CHECK_EQ(answered, 1);
+    CHECK(failed < STRANGERS);
+    xp_backend_ucx.wire_close(wire);
+    xp_node_destroy(one);
+    xp_node_destroy(other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CHECK_TEST(test_guest),
-        CHECK_TEST(test_refused),
-        CHECK_TEST(test_many_peers),
-        CHECK_TEST(test_intruders),
+        CHECK_TEST(test_guest),     CHECK_TEST(test_refused),          CHECK_TEST(test_many_peers),
+        CHECK_TEST(test_intruders), CHECK_TEST(test_silent_strangers),
     };
     const char *reason = ucx_why_not();
 
