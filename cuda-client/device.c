@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cuda-client/context_int.h"
+#include "cuda-client/memory.h"
 #include "cuda-client/remote_int.h"
 #include "cuda-common/atomics.h"
 #include "generated/cuda-api/client_impl.h"
@@ -179,24 +180,6 @@ CUresult cudac_cuDeviceGetExecAffinitySupport(int *pi, CUexecAffinityType type, 
 
 /* ---- attributes ----------------------------------------------------------------------------- */
 
-/* What a GPU can do with host memory, seen from here: pageable memory of the program is out of its
- * reach; pinned and managed memory is shared with it on the same host only. */
-static int seen_from_here(const struct cudac_vgpu *vgpu, CUdevice_attribute attribute, int value)
-{
-    switch ((int)attribute) {
-    case CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS:
-    case CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS_USES_HOST_PAGE_TABLES:
-    case CU_DEVICE_ATTRIBUTE_CAN_USE_HOST_POINTER_FOR_REGISTERED_MEM: /* an alias */
-        return 0;
-    case CU_DEVICE_ATTRIBUTE_CONCURRENT_MANAGED_ACCESS:
-    case CU_DEVICE_ATTRIBUTE_DIRECT_MANAGED_MEM_ACCESS_FROM_HOST:
-    case CU_DEVICE_ATTRIBUTE_HOST_NATIVE_ATOMIC_SUPPORTED:
-        return cudac_vgpu_worker(vgpu)->is_same_host ? value : 0;
-    default:
-        return value;
-    }
-}
-
 CUresult cudac_cuDeviceGetAttribute(int *pi, CUdevice_attribute attrib, CUdevice dev)
 {
     const struct cudac_vgpu *vgpu = cudac_vgpu_at(dev);
@@ -206,10 +189,11 @@ CUresult cudac_cuDeviceGetAttribute(int *pi, CUdevice_attribute attrib, CUdevice
         return CUDA_ERROR_INVALID_VALUE;
     if (!vgpu)
         return CUDA_ERROR_INVALID_DEVICE;
-    value = cudac_vgpu_attribute(vgpu, attrib, INT32_MIN);
+    if (!cudac_memory_attribute(vgpu, attrib, &value))
+        value = cudac_vgpu_attribute(vgpu, attrib, INT32_MIN);
     if (value == INT32_MIN)
         return CUDA_ERROR_INVALID_VALUE;
-    *pi = seen_from_here(vgpu, attrib, value);
+    *pi = value;
     return CUDA_SUCCESS;
 }
 

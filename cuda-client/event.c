@@ -21,7 +21,7 @@ struct cudac_event {
     struct cudac_event *next, **at; /* in the context, guarded by its lock */
     pthread_mutex_t lock; /* held while recording, so that generations follow the wire's order */
     _Atomic uint64_t generation, done; /* 0: never */
-    _Atomic uint64_t asked;            /* generation that an event_watch waits for; 0: none */
+    struct cudac_asked asked;
     struct cudac_stream *stream; /* guarded by the lock: of the last record; NULL: the context */
     uint64_t position;           /* in it */
 };
@@ -305,32 +305,30 @@ static void event_reached(struct cudac_event *event, uint64_t generation, bool b
 
 static void query_done(struct cuc_object *ref, uint64_t generation)
 {
-    struct cudac_event *event = (struct cudac_event *)ref;
-
-    event_reached(event, generation, /* by_sync */ false);
-    atomic_store_explicit(&event->asked, 0, memory_order_release);
+    event_reached((struct cudac_event *)ref, generation, /* by_sync */ false);
 }
 
 /* The first question about a generation goes to the worker, which tells when it is reached. */
 static CUresult event_query(struct cudac_event *event)
 {
-    uint64_t none = 0, generation = atomic_load_explicit(&event->generation, memory_order_acquire);
+    uint64_t generation = atomic_load_explicit(&event->generation, memory_order_acquire);
     const struct wire_event_watch message = {.event = event->id, .generation = generation};
-    const struct cudac_watched watched = {
-        .object = event->id, .position = generation, .ref = &event->object, .done = query_done};
+    const struct cudac_watched watched = {.object = event->id,
+                                          .position = generation,
+                                          .mark = generation,
+                                          .ref = &event->object,
+                                          .done = query_done,
+                                          .asked = &event->asked};
     struct wire_parts parts;
     CUresult result;
 
     if (is_done(event))
         return CUDA_SUCCESS;
-    if (!atomic_compare_exchange_strong_explicit(&event->asked, &none, generation,
-                                                 memory_order_acq_rel, memory_order_acquire))
+    if (!cudac_asked_is_stale(&event->asked, worker_of(event)))
         return CUDA_ERROR_NOT_READY;
     wire_put_event_watch(&message, &parts);
     result = cudac_watch_ask(event->context, WIRE_EVENT_WATCH, &parts, &watched);
-    if (result != CUDA_SUCCESS && result != CUDA_ERROR_NOT_READY)
-        atomic_store_explicit(&event->asked, 0, memory_order_release);
-    else
+    if (result == CUDA_SUCCESS || result == CUDA_ERROR_NOT_READY)
         result = is_done(event) ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
     return result;
 }

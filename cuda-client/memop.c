@@ -1,78 +1,95 @@
 /* SPDX-License-Identifier: Apache-2.0
  * cuda-client/memop.c - cuStreamWaitValue, cuStreamWriteValue, cuStreamBatchMemOp.
  */
+#include "cuda-common/memop.h"
+#include "cuda-client/memop_host.h"
 #include "cuda-client/memory.h"
 #include "cuda-client/stream.h"
 #include "generated/cuda-api/client_impl.h"
 
-enum { BATCH_MAX = 256 }; /* operations of one call, as CUDA documents */
-
-static bool is_64(uint32_t kind)
+static CUresult memop_check(struct cudac_context *context, const struct cuc_memop *op)
 {
-    return kind == CU_STREAM_MEM_OP_WAIT_VALUE_64 || kind == CU_STREAM_MEM_OP_WRITE_VALUE_64;
+    uint64_t bytes = cuc_memop_is_64(op->kind) ? sizeof(uint64_t) : sizeof(uint32_t);
+    CUresult result = cuc_memop_check(op);
+
+    if (result != CUDA_SUCCESS || (!cuc_memop_is_wait(op->kind) && !cuc_memop_is_write(op->kind)))
+        return result;
+    return cudac_memory_check(context, op->address, bytes, cuc_memop_is_write(op->kind));
 }
 
-static bool is_wait(uint32_t kind)
+/* Where the host has the word, or 0: it is device memory, or no memory is used. */
+static uint64_t host_address_of(const struct cuc_memop *op)
 {
-    return kind == CU_STREAM_MEM_OP_WAIT_VALUE_64 || kind == CU_STREAM_MEM_OP_WAIT_VALUE_32;
+    struct cudac_memory_info info;
+
+    if ((!cuc_memop_is_wait(op->kind) && !cuc_memop_is_write(op->kind)) ||
+        !cudac_memory_find(op->address, &info))
+        return 0;
+    return info.kind == CUDAC_MEMORY_HOST || info.kind == CUDAC_MEMORY_REGISTERED ||
+                   info.kind == CUDAC_MEMORY_MANAGED
+               ? info.host_address
+               : 0;
 }
 
-static bool is_write(uint32_t kind)
-{
-    return kind == CU_STREAM_MEM_OP_WRITE_VALUE_64 || kind == CU_STREAM_MEM_OP_WRITE_VALUE_32;
-}
-
-static CUresult memop_check(struct cudac_context *context, const struct wire_memop *op)
-{
-    uint64_t bytes = is_64(op->kind) ? sizeof(uint64_t) : sizeof(uint32_t);
-    unsigned known = 0;
-
-    if (is_wait(op->kind))
-        known = CU_STREAM_WAIT_VALUE_NOR | CU_STREAM_WAIT_VALUE_FLUSH;
-    else if (is_write(op->kind))
-        known = CU_STREAM_WRITE_VALUE_NO_MEMORY_BARRIER;
-    else if (op->kind == CU_STREAM_MEM_OP_BARRIER)
-        known = CU_STREAM_MEMORY_BARRIER_TYPE_GPU;
-    else if (op->kind != CU_STREAM_MEM_OP_FLUSH_REMOTE_WRITES)
-        return CUDA_ERROR_INVALID_VALUE;
-    if (op->flags & ~known)
-        return CUDA_ERROR_INVALID_VALUE;
-    if (!is_wait(op->kind) && !is_write(op->kind))
-        return CUDA_SUCCESS;
-    if (op->address % bytes != 0)
-        return CUDA_ERROR_INVALID_VALUE;
-    return cudac_memory_check(context, op->address, bytes, is_write(op->kind));
-}
-
-/* All are checked before the first is sent. */
-static CUresult memops_post(struct cudac_stream *stream, const struct wire_memop *ops,
+static CUresult device_post(struct cudac_stream *stream, const struct wire_memop *ops,
                             uint32_t count)
 {
     const struct wire_stream_memops message = {
         .ctx = stream->context->id, .stream = stream->id, .ops = ops, .ops_count = count};
     struct wire_parts parts;
-    CUresult result = CUDA_SUCCESS;
 
-    for (uint32_t i = 0; i < count && result == CUDA_SUCCESS; i++)
-        result = memop_check(stream->context, &ops[i]);
-    if (result != CUDA_SUCCESS || count == 0)
-        return result;
+    if (count == 0)
+        return CUDA_SUCCESS;
     wire_put_stream_memops(&message, &parts);
     return cudac_stream_post(stream, WIRE_STREAM_MEMOPS, &parts, NULL);
 }
 
-static CUresult memop_call(CUstream handle, uint32_t kind, CUdeviceptr address, uint64_t value,
-                           unsigned flags)
+/* Those on device memory go together, as far as none on host memory is between them. */
+static CUresult memops_post(struct cudac_stream *stream, const struct cuc_memop *ops,
+                            uint32_t count)
 {
-    const struct wire_memop op = {.kind = kind, .flags = flags, .address = address, .value = value};
+    struct wire_memop device[CUC_MEMOP_BATCH_MAX];
+    uint32_t device_count = 0;
+    CUresult result = CUDA_SUCCESS;
+
+    for (uint32_t i = 0; i < count && result == CUDA_SUCCESS; i++) {
+        const struct wire_memop op = {ops[i].kind, ops[i].flags, ops[i].address, ops[i].value};
+        uint64_t host_address = host_address_of(&ops[i]);
+
+        if (host_address == 0) {
+            device[device_count++] = op;
+            continue;
+        }
+        result = device_post(stream, device, device_count);
+        device_count = 0;
+        if (result == CUDA_SUCCESS)
+            result = cudac_memop_host(stream, &op, host_address);
+    }
+    return result == CUDA_SUCCESS ? device_post(stream, device, device_count) : result;
+}
+
+/* All are checked before the first is sent. */
+static CUresult memops_call(CUstream handle, const struct cuc_memop *ops, uint32_t count)
+{
     struct cudac_stream *stream;
     CUresult result = cudac_stream_get(handle, &stream);
 
     if (result != CUDA_SUCCESS)
         return result;
-    result = memops_post(stream, &op, 1);
+    for (uint32_t i = 0; i < count && result == CUDA_SUCCESS; i++)
+        result = memop_check(stream->context, &ops[i]);
+    if (result == CUDA_SUCCESS)
+        result = memops_post(stream, ops, count);
     cudac_stream_put(stream);
     return result;
+}
+
+static CUresult memop_call(CUstream handle, uint32_t kind, CUdeviceptr address, uint64_t value,
+                           unsigned flags)
+{
+    const struct cuc_memop op = {.kind = kind, .flags = flags, .address = address, .value = value};
+
+    return memops_call(handle, &op, 1);
 }
 
 CUresult cudac_cuStreamWaitValue32_v2(CUstream stream, CUdeviceptr addr, cuuint32_t value,
@@ -99,41 +116,19 @@ CUresult cudac_cuStreamWriteValue64_v2(CUstream stream, CUdeviceptr addr, cuuint
     return memop_call(stream, CU_STREAM_MEM_OP_WRITE_VALUE_64, addr, value, flags);
 }
 
-static struct wire_memop memop_of_params(const CUstreamBatchMemOpParams *params)
-{
-    struct wire_memop op = {.kind = (uint32_t)params->operation};
-
-    if (is_wait(op.kind)) {
-        op.address = params->waitValue.address;
-        op.value = is_64(op.kind) ? params->waitValue.value64 : params->waitValue.value;
-        op.flags = params->waitValue.flags;
-    } else if (is_write(op.kind)) {
-        op.address = params->writeValue.address;
-        op.value = is_64(op.kind) ? params->writeValue.value64 : params->writeValue.value;
-        op.flags = params->writeValue.flags;
-    } else if (op.kind == CU_STREAM_MEM_OP_BARRIER) {
-        op.flags = params->memoryBarrier.flags;
-    } else {
-        op.flags = params->flushRemoteWrites.flags;
-    }
-    return op;
-}
-
 CUresult cudac_cuStreamBatchMemOp_v2(CUstream handle, unsigned int count,
                                      CUstreamBatchMemOpParams *paramArray, unsigned int flags)
 {
-    struct wire_memop ops[BATCH_MAX];
+    struct cuc_memop ops[CUC_MEMOP_BATCH_MAX];
     struct cudac_stream *stream;
     CUresult result = cudac_stream_get(handle, &stream);
 
     if (result != CUDA_SUCCESS)
         return result;
-    if (flags != 0 || count > BATCH_MAX || (count > 0 && !paramArray))
-        result = CUDA_ERROR_INVALID_VALUE;
-    for (unsigned i = 0; i < count && result == CUDA_SUCCESS; i++)
-        ops[i] = memop_of_params(&paramArray[i]);
-    if (result == CUDA_SUCCESS)
-        result = memops_post(stream, ops, count);
     cudac_stream_put(stream);
-    return result;
+    if (flags != 0 || count > CUC_MEMOP_BATCH_MAX || (count > 0 && !paramArray))
+        return CUDA_ERROR_INVALID_VALUE;
+    for (unsigned i = 0; i < count; i++)
+        ops[i] = cuc_memop_of_params(&paramArray[i]);
+    return memops_call(handle, ops, count);
 }

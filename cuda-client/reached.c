@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "cuda-client/context.h"
 #include "cuda-client/landed_int.h"
+#include "cuda-client/remote_int.h"
 #include "cuda-client/stream_int.h"
 #include "cuda-client/transfer.h"
 
@@ -21,8 +22,25 @@ static struct {
     struct watch *first;
 } watches = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
+enum { OPEN_MAX = 16 }; /* questions about one object at a time */
+
+bool cudac_asked_is_stale(const struct cudac_asked *asked, const struct cudac_worker *worker)
+{
+    uint32_t open = atomic_load_explicit(&asked->open, memory_order_acquire);
+
+    return open == 0 ||
+           (open < OPEN_MAX && atomic_load_explicit(&asked->news, memory_order_relaxed) !=
+                                   atomic_load_explicit(&worker->news, memory_order_acquire));
+}
+
+void cudac_worker_has_news(struct cudac_worker *worker)
+{
+    (void)atomic_fetch_add_explicit(&worker->news, 1, memory_order_acq_rel);
+}
+
 static void watch_free(struct watch *watch)
 {
+    (void)atomic_fetch_sub_explicit(&watch->what.asked->open, 1, memory_order_acq_rel);
     cuc_object_put(watch->what.ref);
     cuc_object_put(&watch->context->object);
     free(watch);
@@ -38,6 +56,10 @@ static struct watch *watch_add(struct cudac_context *context, const struct cudac
         (struct watch){.worker = cudac_context_worker(context), .context = context, .what = *what};
     cuc_object_ref(&context->object);
     cuc_object_ref(what->ref);
+    (void)atomic_fetch_add_explicit(&what->asked->open, 1, memory_order_acq_rel);
+    atomic_store_explicit(&what->asked->news,
+                          atomic_load_explicit(&watch->worker->news, memory_order_acquire),
+                          memory_order_relaxed);
     pthread_mutex_lock(&watches.lock);
     watch->next = watches.first;
     watches.first = watch;
@@ -66,7 +88,8 @@ static void watch_landed(void *arg)
 {
     struct watch *watch = arg;
 
-    watch->what.done(watch->what.ref, watch->what.position);
+    watch->what.done(watch->what.ref, watch->what.mark);
+    cudac_worker_has_news(watch->worker);
     watch_free(watch);
 }
 

@@ -26,6 +26,7 @@ struct cudac_worker {
     int driver_version;
     uint32_t flags;                /* WIRE_WORKER_* */
     _Atomic int state;             /* CUresult */
+    _Atomic uint64_t news;         /* grows whenever it tells that something is done */
     _Atomic uint64_t silent_since; /* 0: it answers */
     bool is_silence_told;          /* the watching thread's */
     struct cudac_counters count;

@@ -157,7 +157,9 @@ static void sweep(struct cudac_context *context)
 
 void cudac_streams_close(struct cudac_context *context)
 {
+    pthread_mutex_lock(&context->lock);
     context->legacy = NULL;
+    pthread_mutex_unlock(&context->lock);
     for (;;) {
         struct cudac_stream *stream;
 
@@ -244,11 +246,27 @@ static void all_reached(struct cudac_context *context, uint64_t position, bool b
         sweep(context);
 }
 
+/* What a blocking stream did last waited for what the default stream had before it. */
+static void legacy_reached(struct cudac_stream *stream, uint64_t position)
+{
+    struct cudac_context *context = stream->context;
+    uint64_t last = atomic_load_explicit(&stream->posted, memory_order_acquire);
+
+    if (!cudac_stream_is_blocking(stream) || last > position)
+        return;
+    pthread_mutex_lock(&context->lock);
+    if (context->legacy)
+        raise_to(&context->legacy->done, last);
+    pthread_mutex_unlock(&context->lock);
+}
+
 static void one_reached(struct cudac_stream *stream, uint64_t position, bool by_sync)
 {
     raise_to(&stream->done, position);
     if (by_sync)
         raise_to(&stream->synced, position);
+    if (stream->id != 0)
+        legacy_reached(stream, position);
     if (stream->id == 0)
         all_reached(stream->context, position, /* blocking_only */ true, by_sync);
     else if (atomic_load_explicit(&stream->is_retired, memory_order_relaxed))
@@ -315,6 +333,8 @@ CUresult cudac_stream_get(CUstream handle, struct cudac_stream **stream_out)
         return cudac_stream_default(context, stream_out);
     if (handle == CU_STREAM_LEGACY) {
         stream = context->legacy;
+        if (!stream)
+            return CUDA_ERROR_CONTEXT_IS_DESTROYED;
         cuc_object_ref(&stream->object);
     } else if (handle == CU_STREAM_PER_THREAD) {
         result = cudac_thread_stream_get(context, &stream);
@@ -363,6 +383,7 @@ static CUresult wait_landed(struct cudac_context *context, uint32_t op,
         return result; /* a refusal carries nothing */
     if (!cudac_landed_get(op, reply, &landed))
         return cudac_worker_broken(worker, "a reply does not decode");
+    cudac_worker_has_news(worker);
     if (landed.count > 0)
         moved = cudac_transfers_wait(worker, landed.ids, landed.count);
     return result == CUDA_SUCCESS ? moved : result;
@@ -427,42 +448,32 @@ CUresult cudac_stream_wait(struct cudac_stream *stream)
 
 static void query_done(struct cuc_object *ref, uint64_t position)
 {
-    struct cudac_stream *stream = (struct cudac_stream *)ref;
-    uint64_t asked = atomic_load_explicit(&stream->asked, memory_order_acquire);
-
-    (void)position; /* a number for the message only */
-    cudac_stream_reached(stream, asked);
-    atomic_store_explicit(&stream->asked, 0, memory_order_release);
+    cudac_stream_reached((struct cudac_stream *)ref, position);
 }
 
 /* The first question about a position goes to the worker, which tells when it is reached. */
 CUresult cudac_stream_query(struct cudac_stream *stream)
 {
     struct cudac_context *context = stream->context;
-    uint64_t none = 0, position = atomic_load_explicit(&context->sequence, memory_order_acquire);
-    struct wire_stream_watch message = {.ctx = context->id, .stream = stream->id};
-    struct cudac_watched watched;
+    struct wire_stream_watch message = {
+        .ctx = context->id, .stream = stream->id, .position = cudac_id_new()};
+    struct cudac_watched watched = {
+        .object = stream->id ? stream->id : context->id,
+        .position = message.position,
+        .mark = atomic_load_explicit(&context->sequence, memory_order_acquire),
+        .ref = &stream->object,
+        .done = query_done,
+        .asked = &stream->asked};
     struct wire_parts parts;
     CUresult result;
 
     if (cudac_stream_is_idle(stream))
         return CUDA_SUCCESS;
-    /* Somebody asked already: what was asked about is not done. */
-    if (!atomic_compare_exchange_strong_explicit(&stream->asked, &none, position,
-                                                 memory_order_acq_rel, memory_order_acquire))
+    if (!cudac_asked_is_stale(&stream->asked, cudac_context_worker(context)))
         return CUDA_ERROR_NOT_READY;
-    message.position = cudac_id_new();
-    watched = (struct cudac_watched){.object = stream->id ? stream->id : context->id,
-                                     .position = message.position,
-                                     .ref = &stream->object,
-                                     .done = query_done};
     wire_put_stream_watch(&message, &parts);
     result = cudac_watch_ask(context, WIRE_STREAM_WATCH, &parts, &watched);
-    if (result != CUDA_SUCCESS && result != CUDA_ERROR_NOT_READY)
-        atomic_store_explicit(&stream->asked, 0, memory_order_release);
-    else if (cudac_stream_is_idle(stream))
-        result = CUDA_SUCCESS;
-    else
-        result = CUDA_ERROR_NOT_READY;
+    if (result == CUDA_SUCCESS || result == CUDA_ERROR_NOT_READY)
+        result = cudac_stream_is_idle(stream) ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
     return result;
 }

@@ -14,6 +14,12 @@
 
 struct cudac_stream_attributes;
 
+/* Questions about a stream or an event that are open in its worker: it tells when they are done. */
+struct cudac_asked {
+    _Atomic uint32_t open;
+    _Atomic uint64_t news; /* of the worker, at the last question */
+};
+
 struct cudac_stream {
     struct cuc_object object;
     struct cudac_context *context; /* holds a reference */
@@ -27,7 +33,7 @@ struct cudac_stream {
     /* Of the last launch, and up to where a synchronisation has made the driver print: a stream
      * that is idle can still have text to come. */
     _Atomic uint64_t launched, synced;
-    _Atomic uint64_t asked;  /* position that a stream_watch waits for; 0: none */
+    struct cudac_asked asked;
     _Atomic bool is_retired; /* destroyed by the program, or its context was closed */
     struct cudac_stream_attributes *attributes; /* stream_attr.c; NULL: as created */
 };

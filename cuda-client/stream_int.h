@@ -49,10 +49,18 @@ CUresult cudac_sync_locally(struct cudac_context *context);
 
 struct cudac_watched {
     uint64_t object, position; /* as in the message: an id, and a number that is the object's own */
+    uint64_t mark;             /* the asker's own */
     struct cuc_object *ref;    /* kept alive until then */
     /* When it is done and its data have landed; on the control engine or the asking thread. */
-    void (*done)(struct cuc_object *ref, uint64_t position);
+    void (*done)(struct cuc_object *ref, uint64_t mark);
+    struct cudac_asked *asked; /* in the object: one more question is open until then */
 };
+
+/* Whether to ask: nobody has since the worker last told of anything that is done. So a program that
+ * polls costs nothing, and one that learnt by other means that work must be done is not told that
+ * it is not. */
+bool cudac_asked_is_stale(const struct cudac_asked *asked, const struct cudac_worker *worker);
+void cudac_worker_has_news(struct cudac_worker *worker);
 
 /* Asks by a call (stream_watch, event_watch): CUDA_SUCCESS when it was done already and done() has
  * been called, CUDA_ERROR_NOT_READY when done() will be called (perhaps it was, too), or the
