@@ -18,6 +18,7 @@
 
 #include "cuda-client/region.h"
 #include "cuda-client/stream.h"
+#include "cuda-client/transfer.h"
 
 enum {
     WORKERS_MAX = 64,
@@ -474,6 +475,7 @@ struct launch {
     const void *params;
     uint32_t params_bytes;
     bool is_mixed;
+    bool has_waited;   /* for the host */
     bool moves, picks; /* found */
 };
 
@@ -483,6 +485,28 @@ static bool must_have(const struct cudac_region *region, const struct launch *la
         return region->owner == launch->worker;
     return region->kind == CUDAC_MEMORY_MANAGED || region->is_wanted ||
            points_into(launch->params, launch->params_bytes, region->device_address, region->bytes);
+}
+
+/* Whether what the host's bytes are to be when the launch runs is still on its way: copies into
+ * them from devices, host functions that are queued before the launch. Then that was waited for,
+ * without the lock. */
+static bool host_is_behind(const struct cudac_region *region, struct launch *launch)
+{
+    const struct cudac_stream *stream = launch->stream;
+    bool copies = cudac_transfers_pending_into(region->host_address, region->bytes);
+    bool calls =
+        cudac_host_calls_pending() && atomic_load(&stream->posted) > atomic_load(&stream->done);
+
+    if ((!copies && !calls) || launch->has_waited)
+        return false;
+    launch->has_waited = true;
+    (void)pthread_mutex_unlock(&cudac_memory_lock);
+    if (copies)
+        (void)cudac_memory_wait_all(); /* errors are reported where they belong */
+    else
+        (void)cudac_stream_wait(launch->stream);
+    (void)pthread_mutex_lock(&cudac_memory_lock);
+    return true;
 }
 
 /* One region before a launch. `again`: the list may have changed. */
@@ -510,7 +534,7 @@ static CUresult prepare(struct cudac_region *region, struct launch *launch, bool
     launch->moves = true;
     if (!must && !is_shared)
         return CUDA_SUCCESS; /* has a place, but nothing of this launch points at it */
-    *again = bring_home(region, launch->worker);
+    *again = bring_home(region, launch->worker) || (!is_shared && host_is_behind(region, launch));
     if (*again)
         return CUDA_SUCCESS;
     if (!is_shared) {
@@ -573,15 +597,23 @@ CUresult cudac_memory_before_launch(struct cudac_stream *stream, const void *par
 /* ---- copies -----------------------------------------------------------------------------------
  */
 
-/* What the host wrote since is sent before the copy is: no stream waits for it, so we do. */
-static bool is_up_to_date(struct cudac_region *region, struct cudac_worker *worker)
+/* Where a worker has a place, copies and sets go there, in the order of their stream. What the host
+ * wrote is sent first: no stream waits for it, so we do. What host functions may write first cannot
+ * be sent yet: then the host's bytes are the ones, and copies from them wait for their turn. */
+static bool takes_copies(struct cudac_region *region, struct cudac_worker *worker)
 {
     struct sending sending = {.worker = worker, .waits = true};
 
+    if (!(region->placed & region_bit(worker)))
+        return false;
     if (region->shared & region_bit(worker))
         return true;
-    return region->away == worker && mover_of(worker)->stream &&
-           send_changes(region, &sending) == CUDA_SUCCESS;
+    if (cudac_host_calls_pending())
+        return false;
+    if (!mover_of(worker)->stream || send_changes(region, &sending) != CUDA_SUCCESS)
+        return false;
+    region->away = worker;
+    return true;
 }
 
 bool cudac_memory_is_away(struct cudac_worker *worker, uint64_t address, uint64_t bytes)
@@ -594,8 +626,11 @@ bool cudac_memory_is_away(struct cudac_worker *worker, uint64_t address, uint64_
         const struct cudac_alloc *alloc = cudac_alloc_at(address);
         struct cudac_region *region = alloc ? alloc->region : NULL;
 
-        again = region && bring_home(region, worker);
-        is_away = region && !again && is_up_to_date(region, worker);
+        bool is_open = region && !(region->shared & region_bit(worker));
+
+        /* With host functions queued, no worker may keep it. */
+        again = region && bring_home(region, is_open && cudac_host_calls_pending() ? NULL : worker);
+        is_away = region && !again && takes_copies(region, worker);
     }
     (void)pthread_mutex_unlock(&cudac_memory_lock);
     return is_away;

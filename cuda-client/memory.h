@@ -76,8 +76,8 @@ void cudac_memory_remove_fixed(const void *owner);
 CUresult cudac_memory_before_launch(struct cudac_stream *stream, const void *params,
                                     uint32_t params_bytes);
 /* After a synchronisation of the worker's context (or one stream of it): what kernels may have
- * written comes back. Called by cudac_context_wait, cudac_stream_wait, event waits and blocking
- * copies, before they return. */
+ * written comes back. Called by cudac_context_wait, cudac_stream_wait, event waits, queries of
+ * streams and events that answer CUDA_SUCCESS, and blocking copies, before they return. */
 CUresult cudac_memory_after_wait(struct cudac_worker *worker);
 /* Around a copy or set, in a stream at `worker`, one side of which is MANAGED, HOST or
  * REGISTERED memory. True: the bytes live at that worker now, so the copy goes there
