@@ -476,6 +476,7 @@ static void wire_close(struct xp_wire *wire)
         (void)close(wire->epoll_fd);
     if (wire->path[0])
         (void)unlink(wire->path);
+    fab_mutex_fini(&wire->words_lock);
     fab_mutex_fini(&wire->lock);
     free(wire->frame_body);
     free(wire);
@@ -495,6 +496,7 @@ static enum fab_status wire_open(const struct xp_wire_config *config, struct xp_
     fab_list_init(&wire->strangers);
     fab_list_init(&wire->memories);
     fab_mutex_init(&wire->lock);
+    fab_mutex_init(&wire->words_lock);
     wire->frame_body = fab_alloc(SHM_FRAME_BODY_MAX_BYTES);
     status = wire->frame_body ? shm_listen(wire, err)
                               : fab_err_set(err, FAB_ERR_NOMEM, "a frame's memory");

@@ -115,6 +115,7 @@ struct xp_wire {
     struct fab_mutex lock; /* eps (changes), memories, views: mem_register() and view() come from
                               any thread */
     struct fab_list memories;
+    struct fab_mutex words_lock; /* before lock: what sockets say is taken by one thread */
 };
 
 struct xp_offer {
@@ -130,6 +131,7 @@ void shm_wake_peer(struct xp_ep *ep);
 
 /* xp_shm_socket.c */
 bool shm_sockets_look(struct xp_wire *wire); /* all that is readable now */
+bool shm_ep_take_words(struct xp_ep *ep);    /* false: the peer is gone */
 FAB_NODISCARD enum fab_status shm_listen(struct xp_wire *wire, struct fab_err *err);
 FAB_NODISCARD enum fab_status shm_connect(struct xp_wire *wire, const uint8_t *address,
                                           size_t address_bytes, void *owner, struct xp_ep **ep_out,

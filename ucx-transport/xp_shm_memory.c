@@ -211,11 +211,25 @@ void shm_views_free(struct xp_ep *ep)
     fab_mutex_unlock(&ep->wire->lock);
 }
 
+/* The owner told of its memory before it sent what names it, but by the socket: what came by the
+ * ring may be ahead of that. */
+static bool is_known(struct xp_ep *ep, uint64_t mem_id)
+{
+    bool known;
+
+    fab_mutex_lock(&ep->wire->lock);
+    known = fab_map_find(&ep->views, mem_id) != NULL;
+    fab_mutex_unlock(&ep->wire->lock);
+    return known;
+}
+
 void *shm_view(struct xp_ep *ep, uint64_t mem_id, uint64_t offset, size_t size_bytes, bool write)
 {
     const struct shm_view *view;
     void *address = NULL;
 
+    if (!is_known(ep, mem_id) && !shm_ep_take_words(ep))
+        return NULL; /* the peer is gone; its own watch says so */
     fab_mutex_lock(&ep->wire->lock);
     view = fab_map_find(&ep->views, mem_id);
     if (view && (!write || view->word.writable) && offset <= view->word.size_bytes &&

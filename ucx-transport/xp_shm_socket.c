@@ -278,13 +278,15 @@ static void hear_stranger(struct xp_wire *wire, struct shm_stranger *stranger)
 
 /* ---------------------------------------------------------------- peers */
 
-void shm_ep_hear(struct xp_ep *ep)
+/* Words are taken one after the other, whoever takes them. False: the peer is gone. */
+bool shm_ep_take_words(struct xp_ep *ep)
 {
     uint8_t bytes[MESSAGE_BYTES];
     struct shm_memory_word word;
     int passed_fd;
     ssize_t got;
 
+    fab_mutex_lock(&ep->wire->words_lock);
     while ((got = hear(ep->fd, bytes, &passed_fd)) > 0) {
         memcpy(&word, bytes + 1, sizeof(word));
         /* Only who has proved the key may give us memory. */
@@ -295,7 +297,13 @@ void shm_ep_hear(struct xp_ep *ep)
         if (bytes[0] == SHM_WORD_FORGET && got == MESSAGE_BYTES)
             shm_view_forget(ep, word.id);
     }
-    if (got == 0)
+    fab_mutex_unlock(&ep->wire->words_lock);
+    return got != 0;
+}
+
+void shm_ep_hear(struct xp_ep *ep)
+{
+    if (!shm_ep_take_words(ep))
         shm_ep_hung(ep);
 }
 
