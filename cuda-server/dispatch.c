@@ -111,6 +111,9 @@ void cudas_dispatch(struct cudas_worker *worker, const struct cudas_command *com
         cudas_condemn(worker, "a command came before hello");
         return;
     }
+    fab_log_trace(worker->log, "command", "number %llu op %s bytes %zu",
+                  (unsigned long long)command->number, wire_row_find(command->op)->name,
+                  command->size_bytes);
     rows[command->op].execute(worker, command);
 }
 
