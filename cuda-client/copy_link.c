@@ -10,9 +10,12 @@
 #include "cuda-client/copy_link.h"
 
 #include <pthread.h>
+#include <stdlib.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "cuda-client/copy.h"
+#include "cuda-client/flags.h"
 
 enum { WORKERS_MAX = 64 };
 
@@ -124,6 +127,70 @@ bool cudac_link_find(const struct cudac_worker *one, const struct cudac_worker *
     return is_open;
 }
 
+/* ---- flags that one worker waits for and the other sets ------------------------------------- */
+
+/* The workers tell each other; this process only has to when the one that would is lost. */
+struct flag {
+    struct flag *next;
+    uint64_t number, position; /* in the stream, when it is known to be set */
+    struct cudac_stream *stream;
+};
+
+static pthread_mutex_t flags_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct flag *flags;
+
+static bool is_over(const struct flag *flag)
+{
+    return atomic_load_explicit(&flag->stream->done, memory_order_acquire) >= flag->position ||
+           atomic_load_explicit(&flag->stream->is_retired, memory_order_acquire);
+}
+
+static void flags_sweep(void)
+{
+    struct flag *gone = NULL;
+
+    pthread_mutex_lock(&flags_lock);
+    for (struct flag **at = &flags; *at;) {
+        struct flag *flag = *at;
+
+        if (!is_over(flag)) {
+            at = &flag->next;
+            continue;
+        }
+        *at = flag->next;
+        flag->next = gone;
+        gone = flag;
+    }
+    pthread_mutex_unlock(&flags_lock);
+    while (gone) {
+        struct flag *next = gone->next;
+
+        cudac_flag_forget(gone->number);
+        cudac_stream_put(gone->stream);
+        free(gone);
+        gone = next;
+    }
+}
+
+/* `stream` has come to the copy, and beyond it when the flag has been set. */
+static void flag_keep(uint64_t number, struct cudac_stream *stream)
+{
+    struct flag *flag = fab_alloc(sizeof(*flag));
+
+    if (!flag) /* then the route stays for ever, which costs a few bytes */
+        return;
+    cuc_object_ref(&stream->object);
+    *flag = (struct flag){
+        .number = number,
+        .position = atomic_load_explicit(&stream->posted, memory_order_acquire),
+        .stream = stream,
+    };
+    pthread_mutex_lock(&flags_lock);
+    flag->next = flags;
+    flags = flag;
+    pthread_mutex_unlock(&flags_lock);
+}
+
 /* ---- the two halves ------------------------------------------------------------------------- */
 
 /* One end: which stream of which context works there. */
@@ -225,24 +292,52 @@ static CUresult side_sync(const struct half *half)
 
 /* ---- a copy --------------------------------------------------------------------------------- */
 
-/* `stream` is one half's, or neither's: then it has been waited for. */
-static CUresult copy_linked(const struct half *dst, const struct half *src, uint64_t peer)
+static CUresult sender_leads(const struct half *dst, const struct half *src, uint64_t peer,
+                             uint64_t flag)
 {
-    const uint64_t transfer = cudac_id_new(), flag = cudac_id_new();
-    CUresult result;
+    const uint64_t transfer = cudac_id_new();
+    CUresult result = receive_post(dst, peer, transfer, flag);
 
-    if (!dst->stream) { /* the sender leads */
-        result = receive_post(dst, peer, transfer, flag);
-        if (result == CUDA_SUCCESS)
-            result = send_post(src, peer, transfer, flag);
-        return result == CUDA_SUCCESS && !src->stream ? side_sync(src) : result;
-    }
-    result = tell_peer(dst, peer, flag);
+    if (result == CUDA_SUCCESS)
+        result = send_post(src, peer, transfer, flag);
+    if (result == CUDA_SUCCESS && !src->stream)
+        result = side_sync(src);
+    return result;
+}
+
+static CUresult receiver_leads(const struct half *dst, const struct half *src, uint64_t peer,
+                               uint64_t flag)
+{
+    const uint64_t transfer = cudac_id_new();
+    CUresult result = tell_peer(dst, peer, flag);
+
     if (result == CUDA_SUCCESS)
         result = wait_flag(src, flag);
     if (result == CUDA_SUCCESS)
         result = send_post(src, peer, transfer, 0);
     return result == CUDA_SUCCESS ? receive_post(dst, peer, transfer, 0) : result;
+}
+
+/* The program's stream is one half's, or neither's: then it has been waited for. */
+static CUresult copy_linked(const struct half *dst, const struct half *src, uint64_t peer)
+{
+    const uint64_t flag = cudac_id_new();
+    struct cudac_stream *leader = dst->stream ? dst->stream : src->stream;
+    CUresult result;
+
+    flags_sweep();
+    /* In both cases the receiver's worker sets it and the sender's waits. */
+    result = cudac_flag_route(flag, cudac_context_worker(dst->context),
+                              cudac_context_worker(src->context));
+    if (result != CUDA_SUCCESS)
+        return result;
+    result =
+        dst->stream ? receiver_leads(dst, src, peer, flag) : sender_leads(dst, src, peer, flag);
+    if (result == CUDA_SUCCESS && leader)
+        flag_keep(flag, leader);
+    else
+        cudac_flag_forget(flag);
+    return result;
 }
 
 static CUresult half_open(struct cudac_stream *stream, const struct cudac_end *end,
