@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "cuda-server/context.h"
 #include "cuda-server/sync.h"
+#include "cuda-server/watch.h"
 
 static void event_destroy(struct cudas_object *object)
 {
@@ -57,6 +58,7 @@ void cudas_on_event_destroy(struct cudas_worker *worker, const struct cudas_comm
 {
     struct cudas_event *event;
     struct wire_event_destroy m;
+    CUevent handle;
     CUresult result;
 
     if (!wire_get_event_destroy(command->bytes, command->size_bytes, &m)) {
@@ -68,9 +70,11 @@ void cudas_on_event_destroy(struct cudas_worker *worker, const struct cudas_comm
         cudas_posted(worker, NULL, CUDA_ERROR_INVALID_HANDLE);
         return;
     }
+    handle = event->handle;
+    cudas_watches_forget(worker, event);
     result = cudas_enter(event->object.context);
     if (result == CUDA_SUCCESS)
-        result = worker->cu.cuEventDestroy_v2(event->handle);
+        result = worker->cu.cuEventDestroy_v2(handle);
     cudas_posted(worker, event->object.context, result);
     cudas_object_put(&event->object);
 }

@@ -5,12 +5,14 @@
 
 #include "cuda-server/text.h"
 #include "cuda-server/transfer.h"
+#include "cuda-server/watch.h"
 
 void cudas_before_news(struct cudas_worker *worker, struct cudas_context *context, CUresult result)
 {
     cudas_text_send(worker);
     if (context && cudas_is_sticky(result))
         cudas_context_failed(context, result);
+    cudas_watches_look(worker);
 }
 
 void cudas_reply_landed(struct cudas_worker *worker, const struct cudas_command *command,

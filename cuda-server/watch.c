@@ -2,23 +2,57 @@
  * cuda-server/watch.c - telling somebody when a stream or an event is there.
  *
  * A lane (a stream of the worker's own) waits for the event and then calls back; no thread waits
- * and the program's streams see nothing of it. What is told goes on the urgent lane.
+ * and the program's streams see nothing of it. What is told goes on the urgent lane. Before any
+ * other news of completion the open watches are looked at, so that a program which has seen one
+ * thing done sees all done that was done before it.
  */
+#include "cuda-server/watch.h"
+
 #include <stdlib.h>
 
 #include "base/alloc.h"
-#include "cuda-server/context.h"
 #include "cuda-server/outbox.h"
 #include "cuda-server/peer.h"
 #include "cuda-server/sync.h"
+#include "cuda-server/text.h"
 #include "cuda-server/transfer.h"
 
 struct watch {
+    struct fab_list link; /* of the open ones; on none when it has been told */
     struct cudas_worker *worker;
     struct cudas_lane *lane;
+    struct cudas_event *event; /* holds a reference; NULL: the lane's own, recorded in a stream */
     uint64_t object, position; /* for `reached` */
     uint64_t peer, flag;       /* flag 0: `reached` to the client; else this flag at that peer */
 };
+
+struct cudas_watches {
+    struct fab_mutex lock; /* guards the list, and events that are in it from being destroyed */
+    struct fab_list open;
+    _Atomic uint32_t count;
+};
+
+enum fab_status cudas_watches_create(struct cudas_watches **watches_out, struct fab_err *err)
+{
+    struct cudas_watches *watches = fab_alloc_zeroed(1, sizeof(*watches));
+
+    if (!watches)
+        return fab_err_set(err, FAB_ERR_NOMEM, "watches");
+    fab_mutex_init(&watches->lock);
+    fab_list_init(&watches->open);
+    *watches_out = watches;
+    return FAB_OK;
+}
+
+void cudas_watches_destroy(struct cudas_watches *watches)
+{
+    if (!watches)
+        return;
+    fab_mutex_fini(&watches->lock);
+    free(watches);
+}
+
+/* ---- telling --------------------------------------------------------------------------------- */
 
 static void tell_reached(const struct watch *watch, CUresult result)
 {
@@ -29,59 +63,133 @@ static void tell_reached(const struct watch *watch, CUresult result)
                              .landed = landed};
     struct wire_parts parts;
 
-    cudas_before_news(watch->worker, watch->lane->context, result);
     m.landed_count = cudas_landed(watch->worker, landed);
     wire_put_reached(&m, &parts);
     cudas_signal(watch->worker, WIRE_REACHED, &parts);
 }
 
-static void is_reached(CUstream stream, CUresult status, void *arg)
+static void tell_locked(struct watch *watch, CUresult status)
 {
-    struct watch *watch = arg;
-
-    (void)stream;
+    if (fab_list_is_empty(&watch->link))
+        return;
+    fab_list_remove(&watch->link);
+    atomic_fetch_sub_explicit(&watch->worker->watches->count, 1, memory_order_relaxed);
     if (watch->flag == 0)
         tell_reached(watch, status);
     else
         cudas_peer_flag(watch->worker, watch->peer, watch->flag, status);
+}
+
+static void watch_free(struct watch *watch)
+{
     cudas_lane_give(watch->lane);
+    if (watch->event)
+        cudas_object_put(&watch->event->object);
     free(watch);
 }
 
-/* `event` NULL: what is in `stream` now. The context is current. */
-static CUresult watch_start(struct cudas_context *context, const struct watch *values,
-                            CUstream stream, CUevent event)
+static void is_reached(CUstream stream, CUresult status, void *arg)
 {
-    const struct cudas_driver *cu = &context->worker->cu;
-    struct watch *watch = fab_alloc(sizeof(*watch));
-    CUresult result;
+    struct watch *watch = arg;
+    struct cudas_worker *worker = watch->worker;
 
-    if (!watch)
-        return CUDA_ERROR_OUT_OF_MEMORY;
-    *watch = *values;
-    result = cudas_lane_take(context, &watch->lane);
-    if (result != CUDA_SUCCESS) {
-        free(watch);
-        return result;
+    (void)stream;
+    if (watch->flag == 0)
+        cudas_text_send(worker);
+    if (cudas_is_sticky(status))
+        cudas_context_failed(watch->lane->context, status);
+    fab_mutex_lock(&worker->watches->lock);
+    tell_locked(watch, status);
+    fab_mutex_unlock(&worker->watches->lock);
+    watch_free(watch);
+}
+
+void cudas_watches_look(struct cudas_worker *worker)
+{
+    struct cudas_watches *watches = worker->watches;
+
+    if (atomic_load_explicit(&watches->count, memory_order_relaxed) == 0)
+        return;
+    fab_mutex_lock(&watches->lock);
+    FAB_LIST_EACH(node, after, &watches->open)
+    {
+        struct watch *watch = fab_list_object(node, struct watch, link);
+        CUevent event = watch->event ? watch->event->handle : watch->lane->event;
+
+        /* Errors are the callback's to tell. */
+        if (event && worker->cu.cuEventQuery(event) == CUDA_SUCCESS)
+            tell_locked(watch, CUDA_SUCCESS);
     }
+    fab_mutex_unlock(&watches->lock);
+}
+
+void cudas_watches_forget(struct cudas_worker *worker, struct cudas_event *event)
+{
+    fab_mutex_lock(&worker->watches->lock);
+    event->handle = NULL;
+    fab_mutex_unlock(&worker->watches->lock);
+}
+
+/* ---- watching -------------------------------------------------------------------------------- */
+
+static CUresult submit(struct watch *watch, CUstream stream, CUevent event)
+{
+    const struct cudas_driver *cu = &watch->worker->cu;
+    CUresult result = CUDA_SUCCESS;
+
     if (!event) {
         event = watch->lane->event;
         result = cu->cuEventRecord(event, stream);
     }
     if (result == CUDA_SUCCESS)
         result = cu->cuStreamWaitEvent(watch->lane->stream, event, 0);
-    if (result == CUDA_SUCCESS)
-        result = cu->cuStreamAddCallback(watch->lane->stream, is_reached, watch, 0);
+    return result;
+}
+
+/* `event` NULL: what is in `stream` now. The context is current. */
+static CUresult watch_start(struct cudas_context *context, const struct watch *values,
+                            CUstream stream, struct cudas_event *event)
+{
+    struct cudas_worker *worker = context->worker;
+    struct watch *watch = fab_alloc(sizeof(*watch));
+    CUresult result;
+
+    if (!watch)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    *watch = *values;
+    fab_list_init(&watch->link);
+    result = cudas_lane_take(context, &watch->lane);
     if (result != CUDA_SUCCESS) {
-        cudas_lane_give(watch->lane);
         free(watch);
+        return result;
     }
+    if (event) {
+        watch->event = event;
+        cudas_object_ref(&event->object);
+    }
+    result = submit(watch, stream, event ? event->handle : NULL);
+    if (result == CUDA_SUCCESS) {
+        fab_mutex_lock(&worker->watches->lock);
+        fab_list_append(&worker->watches->open, &watch->link);
+        atomic_fetch_add_explicit(&worker->watches->count, 1, memory_order_relaxed);
+        fab_mutex_unlock(&worker->watches->lock);
+        result = worker->cu.cuStreamAddCallback(watch->lane->stream, is_reached, watch, 0);
+        if (result == CUDA_SUCCESS)
+            return result;
+        fab_mutex_lock(&worker->watches->lock);
+        if (!fab_list_is_empty(&watch->link)) {
+            fab_list_remove(&watch->link);
+            atomic_fetch_sub_explicit(&worker->watches->count, 1, memory_order_relaxed);
+        }
+        fab_mutex_unlock(&worker->watches->lock);
+    }
+    watch_free(watch);
     return result;
 }
 
 /* NOT_READY now: the watch is to tell later. Else the answer is final. */
 static CUresult watch_if_busy(struct cudas_context *context, const struct watch *values,
-                              CUstream stream, CUevent event, CUresult now)
+                              CUstream stream, struct cudas_event *event, CUresult now)
 {
     CUresult result = now;
 
@@ -133,7 +241,7 @@ void cudas_on_event_watch(struct cudas_worker *worker, const struct cudas_comman
 
         result = cudas_enter(event->object.context);
         if (result == CUDA_SUCCESS)
-            result = watch_if_busy(event->object.context, &values, NULL, event->handle,
+            result = watch_if_busy(event->object.context, &values, NULL, event,
                                    worker->cu.cuEventQuery(event->handle));
     }
     cudas_reply_landed(worker, command, event ? event->object.context : NULL, result);
@@ -157,7 +265,7 @@ void cudas_on_event_notify(struct cudas_worker *worker, const struct cudas_comma
 
         result = cudas_enter(event->object.context);
         if (result == CUDA_SUCCESS)
-            result = watch_start(event->object.context, &values, NULL, event->handle);
+            result = watch_start(event->object.context, &values, NULL, event);
     }
     /* Who waits must go on, whatever happened here. */
     if (result != CUDA_SUCCESS)

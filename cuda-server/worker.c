@@ -18,6 +18,7 @@
 #include "cuda-server/queue.h"
 #include "cuda-server/text.h"
 #include "cuda-server/transfer.h"
+#include "cuda-server/watch.h"
 #include "cuda-server/window.h"
 
 const struct cudas_vgpu *cudas_vgpu_find(const struct cudas_worker *worker, uint32_t index)
@@ -74,6 +75,8 @@ static enum fab_status create_parts(struct cudas_worker *worker, const struct cu
         status = cudas_memory_create(&worker->memory, err);
     if (status == FAB_OK)
         status = cudas_windows_create(worker, &worker->windows, err);
+    if (status == FAB_OK)
+        status = cudas_watches_create(&worker->watches, err);
     if (status == FAB_OK)
         status = cudas_images_create(config->image_folder, &worker->images, err);
     if (status == FAB_OK)
@@ -198,6 +201,7 @@ void cudas_worker_destroy(struct cudas_worker *worker)
     cudas_text_destroy(worker->text);
     cudas_flags_destroy(worker->flags);
     cudas_windows_destroy(worker->windows);
+    cudas_watches_destroy(worker->watches);
     cudas_memory_destroy(worker);
     if (worker->layout)
         cudas_memory_release(worker, worker->layout);

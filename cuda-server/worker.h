@@ -32,6 +32,7 @@ struct cudas_outbox;
 struct cudas_peers;
 struct cudas_queue;
 struct cudas_text;
+struct cudas_watches;
 struct cudas_windows;
 struct fab_log;
 
@@ -80,6 +81,7 @@ struct cudas_worker {
     struct cudas_flags *flags;
     struct cudas_memory *memory;
     struct cudas_windows *windows;
+    struct cudas_watches *watches;
     struct cudas_mover *mover;
     struct cudas_images *images;
     struct cudas_peers *peers;
