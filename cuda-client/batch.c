@@ -65,8 +65,13 @@ static CUresult lines_submit(struct cudac_stream *stream, const CUdeviceptr *dst
     size_t attr = 0;
 
     for (size_t i = 0; i < count; i++) {
-        const struct cudac_copy what = {
-            .dst = dsts[i], .src = srcs[i], .width = sizes[i], .height = 1, .depth = 1};
+        const struct cudac_copy what = {.dst = dsts[i],
+                                        .src = srcs[i],
+                                        .width = sizes[i],
+                                        .height = 1,
+                                        .depth = 1,
+                                        .dst_side = CUC_SIDE_ANY,
+                                        .src_side = CUC_SIDE_ANY};
         CUresult result;
 
         while (attr + 1 < attr_count && indices[attr + 1] <= i)

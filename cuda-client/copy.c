@@ -310,8 +310,8 @@ CUresult cudac_copy_submit(struct cudac_stream *stream, const struct cudac_copy 
     if (copy->width == 0 || copy->height == 0 || copy->depth == 0)
         return wait == CUDAC_WAIT_NEVER ? CUDA_SUCCESS : cudac_stream_wait(stream);
     shape_sides(copy, &dst_rows, &src_rows);
-    cudac_end_find(worker, copy->dst, span_of(&dst_rows), &dst);
-    cudac_end_find(worker, copy->src, span_of(&src_rows), &src);
+    cudac_end_find(worker, copy->dst_side, copy->dst, span_of(&dst_rows), &dst);
+    cudac_end_find(worker, copy->src_side, copy->src, span_of(&src_rows), &src);
     dst_rows.address = dst.address;
     src_rows.address = src.address;
     if (dst.is_device && src.is_device)

@@ -23,6 +23,7 @@ struct cudac_copy {
     uint64_t width, height, depth;
     uint64_t dst_pitch, dst_layer;
     uint64_t src_pitch, src_layer;
+    enum cuc_side dst_side, src_side; /* as what they were checked */
 };
 
 /* Does what the copy says, in stream order. Addresses were checked. */
@@ -49,9 +50,9 @@ struct cudac_end {
     uint64_t window_id, window_offset; /* in a registration that a worker on this host can map */
     const void *xp_mem;
 };
-/* Where the bytes are for a copy in a stream at `worker`. */
-void cudac_end_find(struct cudac_worker *worker, uint64_t address, uint64_t bytes,
-                    struct cudac_end *end_out);
+/* Where the bytes are for a copy in a stream at `worker`. `side`: as what they were checked. */
+void cudac_end_find(struct cudac_worker *worker, enum cuc_side side, uint64_t address,
+                    uint64_t bytes, struct cudac_end *end_out);
 
 /* ---- how the bytes go (copy_plan.c) --------------------------------------------------------- */
 

@@ -17,8 +17,13 @@ struct line {
 
 static CUresult line_copy(CUstream handle, const struct line *line, bool is_async)
 {
-    const struct cudac_copy copy = {
-        .dst = line->dst, .src = line->src, .width = line->bytes, .height = 1, .depth = 1};
+    const struct cudac_copy copy = {.dst = line->dst,
+                                    .src = line->src,
+                                    .width = line->bytes,
+                                    .height = 1,
+                                    .depth = 1,
+                                    .dst_side = line->dst_side,
+                                    .src_side = line->src_side};
     struct cudac_stream *stream;
     CUresult result = cudac_stream_get(handle, &stream);
 

@@ -20,7 +20,9 @@ static CUresult box_submit(struct cudac_stream *stream, const struct cudac_box *
                                     .dst_pitch = dst->pitch,
                                     .dst_layer = dst->layer,
                                     .src_pitch = src->pitch,
-                                    .src_layer = src->layer};
+                                    .src_layer = src->layer,
+                                    .dst_side = dst->side,
+                                    .src_side = src->side};
     CUresult result = cudac_side_check(box->dst_context ? box->dst_context : stream->context,
                                        dst->side, dst->start, dst->span_bytes, /* write */ true);
 

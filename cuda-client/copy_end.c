@@ -4,14 +4,18 @@
 #include "cuda-client/copy.h"
 #include "cuda-client/memory.h"
 
-void cudac_end_find(struct cudac_worker *worker, uint64_t address, uint64_t bytes,
-                    struct cudac_end *end_out)
+void cudac_end_find(struct cudac_worker *worker, enum cuc_side side, uint64_t address,
+                    uint64_t bytes, struct cudac_end *end_out)
 {
     struct cudac_memory_info info;
 
     *end_out = (struct cudac_end){.address = address};
-    if (!cudac_memory_find(address, &info))
+    if (!cudac_memory_find(address, &info)) {
+        /* What passed for device memory and is no allocation lies around module variables. */
+        end_out->is_device = side == CUC_SIDE_DEVICE;
+        end_out->worker = end_out->is_device ? worker : NULL;
         return;
+    }
     switch (info.kind) {
     case CUDAC_MEMORY_DEVICE:
     case CUDAC_MEMORY_VIRTUAL:

@@ -72,18 +72,34 @@ CUresult cudac_cuKernelGetParamInfo(CUkernel handle, size_t paramIndex, size_t *
 
 /* ---- settings ------------------------------------------------------------------------------- */
 
-/* What was set for the device, else what the function of the current context says. */
+/* What cuFuncSetAttribute may have set in the function, as it is by default. */
+static int default_of(const struct cudac_function *function, CUfunction_attribute attribute,
+                      int value)
+{
+    const struct cuc_kernel_limits kernel = cudac_function_limits(function);
+    const uint64_t shared = function->module->limits.shared_per_block_bytes;
+
+    if (attribute == CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT)
+        return CU_SHAREDMEM_CARVEOUT_DEFAULT;
+    if (attribute == CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES)
+        return shared > kernel.static_shared_bytes ? (int)(shared - kernel.static_shared_bytes) : 0;
+    return value;
+}
+
+/* What was set for the device, else what the function of the current context is by default. */
 static int kernel_attribute(CUkernel handle, const struct cudac_function *function, uint32_t vgpu,
                             CUfunction_attribute attribute)
 {
     struct cudac_kernel *kernel = cudac_kernel_get(handle);
     int value = atomic_load_explicit(&function->attributes[attribute], memory_order_relaxed);
 
-    if (!kernel)
+    if (!kernel || value == INT32_MIN)
         return value;
     pthread_mutex_lock(&kernel->library->lock);
     if (kernel->set && kernel->set_mask & UINT64_C(1) << vgpu)
         value = kernel->set[vgpu][attribute];
+    else
+        value = default_of(function, attribute, value);
     pthread_mutex_unlock(&kernel->library->lock);
     cuc_object_put(&kernel->object);
     return value;

@@ -51,7 +51,8 @@ static CUresult set_rows(struct cudac_stream *stream, const struct cuc_set *set,
         rows.height = 1;
     }
     rows.layer = rows.pitch * rows.height;
-    cudac_end_find(cudac_context_worker(stream->context), set->dst, span_bytes, &end);
+    cudac_end_find(cudac_context_worker(stream->context), CUC_SIDE_DEVICE, set->dst, span_bytes,
+                   &end);
     rows.address = end.address;
     if (!end.is_device)
         return cudac_set_host(stream, &rows, set->value, set->value_bytes,

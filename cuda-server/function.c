@@ -246,10 +246,23 @@ static CUresult function_set(const struct cudas_function *function,
     }
 }
 
-/* Makes the function's context current. */
-static CUresult enter(const struct cudas_function *function)
+/* Makes the function's context current; for a kernel, which has none, some context: preferably of
+ * the device that is meant. */
+static CUresult enter(const struct cudas_function *function, uint32_t vgpu)
 {
-    return function->object.context ? cudas_enter(function->object.context) : CUDA_SUCCESS;
+    struct cudas_worker *worker = function->worker;
+    struct cudas_context *context;
+    CUresult result = CUDA_SUCCESS;
+
+    if (function->object.context)
+        return cudas_enter(function->object.context);
+    context = cudas_context_of_vgpu(worker, vgpu);
+    for (uint32_t i = 0; !context && i < worker->vgpu_count; i++)
+        context = cudas_context_of_vgpu(worker, worker->vgpus[i].index);
+    if (context)
+        result = cudas_enter(context);
+    cudas_context_put(context);
+    return result;
 }
 
 void cudas_on_function_set(struct cudas_worker *worker, const struct cudas_command *command)
@@ -269,7 +282,7 @@ void cudas_on_function_set(struct cudas_worker *worker, const struct cudas_comma
     if (function) {
         const CUdevice device = cudas_function_device(function, m.vgpu);
 
-        result = enter(function);
+        result = enter(function, m.vgpu);
         if (result == CUDA_SUCCESS)
             result = function->object.kind == CUDAS_KERNEL ? kernel_set(function, &m, device)
                                                            : function_set(function, &m);
@@ -293,7 +306,7 @@ void cudas_on_function_load(struct cudas_worker *worker, const struct cudas_comm
     }
     function = cudas_function_get(worker, m.function);
     if (function) {
-        result = enter(function);
+        result = enter(function, 0);
         if (result == CUDA_SUCCESS)
             result = function->object.kind == CUDAS_FUNCTION && worker->cu.cuFuncLoad
                          ? worker->cu.cuFuncLoad(function->handle.function)
