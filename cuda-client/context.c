@@ -304,6 +304,8 @@ static CUresult checked(struct cudac_context *context, struct cudac_context **co
     error = cudac_context_error(context);
     if (error == CUDA_SUCCESS)
         *context_out = context;
+    else
+        cudac_text_flush(); /* who hears of a failed assertion can read it */
     return error;
 }
 

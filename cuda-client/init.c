@@ -15,6 +15,7 @@
 
 #include "cuda-client/remote_int.h"
 #include "cuda-client/stats.h"
+#include "cuda-client/text.h"
 #include "cuda-client/trace.h"
 #include "generated/cuda-api/client_impl.h"
 
@@ -110,6 +111,7 @@ __attribute__((destructor)) static void say_goodbye(void)
 {
     if (cudac_is_forked() || !cudac_is_attached())
         return;
+    cudac_text_flush();
     cudac_stats_write();
     cudac_trace_write();
     atomic_store_explicit(&client.is_ending, true, memory_order_relaxed);

@@ -305,6 +305,8 @@ static CUresult checked(struct soft_context *context, struct soft_context **cont
     error = soft_context_error(context);
     if (error == CUDA_SUCCESS)
         *context_out = context;
+    else
+        soft_text_flush(&context->text); /* who hears of a failed assertion can read it */
     return error;
 }
 
