@@ -8,7 +8,10 @@
 
 struct bench_row;
 
-/* Measures; before this process has any UCX, because it forks. Returns the rows. */
-struct bench_row *bench_local(unsigned pairs, bool quick, unsigned *row_count_out);
+/* Measures; before this process has any UCX, because it forks. Returns the rows. The bare ring is a
+ * limit of our own: it must come near `foreign_us`, the round trip of UCX's shared memory; 0: that
+ * is not known, and calls are not judged. */
+struct bench_row *bench_local(unsigned pairs, bool quick, double foreign_us,
+                              unsigned *row_count_out);
 
 #endif /* PERF_XP_BENCH_LOCAL_H */

@@ -20,6 +20,8 @@
 
 enum { OUTPUT_BYTES = 256 << 10, ARGUMENTS_MAX = 32, TRIES = 100, TRY_NS = 20000000 };
 
+static const char *ucx_tls = "tcp"; /* of the next programs */
+
 /* In a child: becomes the program, in a namespace of the rack ("2", "switch0"). */
 static void become(const char *space, int out, const char *const *arguments)
 {
@@ -35,8 +37,8 @@ static void become(const char *space, int out, const char *const *arguments)
     (void)dup2(null, STDIN_FILENO);
     (void)dup2(out >= 0 ? out : null, STDOUT_FILENO);
     (void)dup2(null, STDERR_FILENO);
-    (void)setenv("UCX_TLS", "tcp", 1);
-    (void)setenv("UCX_NET_DEVICES", "rail0", 1);
+    (void)setenv("UCX_TLS", ucx_tls, 1);
+    (void)setenv("UCX_NET_DEVICES", strcmp(ucx_tls, "tcp") == 0 ? "rail0" : "all", 1);
     for (size_t i = 0; i < ARGUMENTS_MAX && arguments[i]; i++)
         copies[i] = strdup(arguments[i]);
     (void)execvp(copies[0], copies);
@@ -87,6 +89,19 @@ static bool run_and_read(const char *space, char *text, const char *const *argum
     return finish(pid);
 }
 
+/* Ends a server that serves one client but did not notice that this one is through. */
+static void dismiss(pid_t pid)
+{
+    for (int i = 0; i < TRIES && pid > 0; i++) {
+        if (waitpid(pid, NULL, WNOHANG) == pid)
+            return;
+        (void)nanosleep(&(struct timespec){.tv_nsec = TRY_NS}, NULL);
+    }
+    if (pid > 0)
+        (void)kill(pid, SIGKILL);
+    (void)finish(pid);
+}
+
 /* The same with a server on host 2 that serves one client; the client tries until it is there. */
 static bool run_pair(char *text, const char *const *server, const char *const *client)
 {
@@ -97,9 +112,7 @@ static bool run_pair(char *text, const char *const *server, const char *const *c
         (void)nanosleep(&(struct timespec){.tv_nsec = TRY_NS}, NULL);
         done = run_and_read("1", text, client);
     }
-    if (!done && pid > 0)
-        (void)kill(pid, SIGKILL);
-    (void)finish(pid);
+    dismiss(pid);
     return done;
 }
 
@@ -162,6 +175,16 @@ static double perftest(const char *test, const char *wait, size_t size_bytes, un
 double bench_perftest_latency_us(size_t size_bytes, unsigned count)
 {
     return perftest("ucp_am_lat", "poll", size_bytes, count, 1);
+}
+
+double bench_perftest_shm_latency_us(size_t size_bytes, unsigned count)
+{
+    double half_us;
+
+    ucx_tls = "posix";
+    half_us = bench_perftest_latency_us(size_bytes, count);
+    ucx_tls = "tcp";
+    return half_us;
 }
 
 double bench_perftest_bandwidth(size_t size_bytes, unsigned count)

@@ -16,6 +16,8 @@ bool bench_set_link(unsigned rail, unsigned host, bool up);
 
 /* Median half round trip of an active message with so many bytes, in us; 0: it did not work. */
 double bench_perftest_latency_us(size_t size_bytes, unsigned count);
+/* The same through UCX's shared memory. */
+double bench_perftest_shm_latency_us(size_t size_bytes, unsigned count);
 /* Bytes per second of active messages; 0: it did not work. */
 double bench_perftest_bandwidth(size_t size_bytes, unsigned count);
 /* Bytes per second of one TCP stream over a rail; 0: it did not work. */

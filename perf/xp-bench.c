@@ -22,7 +22,7 @@
 #include "perf/xp-bench-row.h"
 #include "perf/xp-bench-work.h"
 
-enum { MIB = BENCH_MIB, CHUNK = 4 * MIB, PAIRS = 31, PAIRS_QUICK = 5, SPIN_US = 50 };
+enum { MIB = BENCH_MIB, CHUNK = 4 * MIB, PAIRS = 31, PAIRS_QUICK = 5, SPIN_US = 50, SIZES = 4 };
 
 #define LARGEST ((size_t)512 * MIB)
 
@@ -36,8 +36,11 @@ enum row_name {
     ROW_POSTS,
     ROW_BULK_UCX,
     ROW_BULK_TCP,
+    ROW_IDLE,
     ROW_LIMITED,
-    ROW_BESIDE,
+    ROW_ONE_SIZES, /* one for each of sizes[] */
+    ROW_TWO_SIZES = ROW_ONE_SIZES + SIZES,
+    ROW_BESIDE = ROW_TWO_SIZES + SIZES,
     ROW_TWO,
     ROW_UNEQUAL,
     ROW_CUT,
@@ -59,6 +62,15 @@ static struct bench_row rows[ROW_COUNT] = {
                      .unit = "MB/s",
                      .budget = 0.98,
                      .at_least = true},
+    [ROW_IDLE] = {.name = "idle over tcp, 0.1 % of a core", .unit = "%", .budget = 1},
+    [ROW_ONE_SIZES] = {.name = "64 KiB, one rail of 1 Gbit/s", .unit = "MB/s"},
+    [ROW_ONE_SIZES + 1] = {.name = "1 MiB, one rail", .unit = "MB/s"},
+    [ROW_ONE_SIZES + 2] = {.name = "16 MiB, one rail", .unit = "MB/s"},
+    [ROW_ONE_SIZES + 3] = {.name = "256 MiB, one rail", .unit = "MB/s"},
+    [ROW_TWO_SIZES] = {.name = "64 KiB, two rails of 1 Gbit/s", .unit = "MB/s"},
+    [ROW_TWO_SIZES + 1] = {.name = "1 MiB, two rails", .unit = "MB/s"},
+    [ROW_TWO_SIZES + 2] = {.name = "16 MiB, two rails", .unit = "MB/s"},
+    [ROW_TWO_SIZES + 3] = {.name = "256 MiB, two rails", .unit = "MB/s"},
     [ROW_BESIDE] = {.name = "slowest call beside bulk, 5 ms", .unit = "ms", .budget = 1},
     [ROW_TWO] = {.name = "two rails of 1 Gbit/s, one",
                  .unit = "MB/s",
@@ -76,6 +88,8 @@ static struct bench_row rows[ROW_COUNT] = {
     [ROW_SILENT_BUSY] = {.name = "silent link with data, 2 s", .unit = "ms", .budget = 1},
     [ROW_SILENT_IDLE] = {.name = "silent link idle, 3 s", .unit = "ms", .budget = 1},
 };
+
+static const uint64_t sizes[SIZES] = {64 << 10, MIB, 16 * MIB, 256 * MIB};
 
 static uint8_t *memory; /* of the largest transfer */
 
@@ -128,15 +142,32 @@ static void measure_unlimited(void)
         bench_row_add(&rows[ROW_BULK_UCX], bulk / 1e6, ucx / 1e6);
         bench_row_add(&rows[ROW_BULK_TCP], bulk / 1e6, bench_iperf3(0, 1) / 1e6);
     }
+    bench_row_add(&rows[ROW_IDLE], bench_idle_percent(&pair, options.quick ? 2000 : 5000), 0.1);
     bench_pair_close(&pair);
 }
 
 /* ---------------------------------------------------------------- rate-limited */
 
+/* Beside what iperf3 gets out of so many rails. */
+static void measure_sizes(struct bench_pair *pair, unsigned first_row, unsigned rails)
+{
+    double limit = rails * bench_median(rows[ROW_LIMITED].limit, rows[ROW_LIMITED].pair_count);
+
+    for (unsigned i = 0; i < SIZES; i++) {
+        unsigned count = options.quick ? 3 : options.pairs;
+
+        if (sizes[i] > (uint64_t)16 * MIB)
+            count = options.quick ? 1 : 3; /* seconds each, and hardly any noise */
+        for (unsigned k = 0; k < count; k++)
+            bench_row_add(&rows[first_row + i], bench_bulk_rate(pair, memory, sizes[i]) / 1e6,
+                          limit);
+    }
+}
+
 static void measure_limited(void)
 {
     const uint64_t size = (options.quick ? 64 : 256) * (uint64_t)MIB;
-    const unsigned rounds = options.quick ? 3 : options.pairs;
+    const unsigned rounds = options.quick ? 2 : options.pairs, seconds = options.quick ? 1 : 3;
     struct bench_pair one, two;
 
     pair_start(&one, 1);
@@ -146,14 +177,16 @@ static void measure_limited(void)
     for (unsigned i = 0; i < rounds; i++) {
         double alone = bench_bulk_rate(&one, memory, size);
 
-        bench_row_add(&rows[ROW_LIMITED], alone / 1e6, bench_iperf3(0, 3) / 1e6);
+        bench_row_add(&rows[ROW_LIMITED], alone / 1e6, bench_iperf3(0, seconds) / 1e6);
         bench_row_add(&rows[ROW_TWO], bench_bulk_rate(&two, memory, size) / 1e6, alone / 1e6);
     }
+    measure_sizes(&one, ROW_ONE_SIZES, 1);
+    measure_sizes(&two, ROW_TWO_SIZES, 2);
     if (!bench_set_rate(1, "400mbit"))
         bench_fail("tc");
     for (unsigned i = 0; i < rounds; i++)
         bench_row_add(&rows[ROW_UNEQUAL], bench_bulk_rate(&two, memory, size) / 1e6,
-                      (bench_iperf3(0, 2) + bench_iperf3(1, 2)) / 1e6);
+                      (bench_iperf3(0, seconds) + bench_iperf3(1, seconds)) / 1e6);
     if (!bench_set_rate(1, "1gbit"))
         bench_fail("tc");
     bench_pair_close(&two);
@@ -325,11 +358,14 @@ int main(int count, char **arguments)
 {
     struct bench_row *local;
     unsigned local_count;
+    double foreign_us = 0;
 
     parse(count, arguments);
     if (!options.same_host && !getenv("RACK_RUN"))
         enter_rack(count, arguments);
-    local = bench_local(options.pairs, options.quick, &local_count);
+    if (!options.same_host)
+        foreign_us = 2 * bench_perftest_shm_latency_us(8, 10000);
+    local = bench_local(options.pairs, options.quick, foreign_us, &local_count);
     if (!options.same_host)
         measure_rack();
     if (options.json)
