@@ -81,6 +81,8 @@ void cudac_trace_init(void)
     static pthread_once_t once = PTHREAD_ONCE_INIT;
 
     (void)pthread_once(&once, init_once);
+    if (cudac_thread.call_ns == 0)
+        cudac_thread.call_ns = cudac_now_ns(); /* of the call that got us here */
 }
 
 static void span_write(const char *name, const char *category, uint32_t track, uint64_t start_ns)
