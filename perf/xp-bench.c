@@ -89,7 +89,7 @@ static struct bench_row rows[ROW_COUNT] = {
     [ROW_SILENT_IDLE] = {.name = "silent link idle, 3 s", .unit = "ms", .budget = 1},
 };
 
-static const uint64_t sizes[SIZES] = {64 << 10, MIB, 16 * MIB, 256 * MIB};
+static const uint64_t sizes[SIZES] = {64 << 10, MIB, (uint64_t)16 * MIB, (uint64_t)256 * MIB};
 
 static uint8_t *memory; /* of the largest transfer */
 
