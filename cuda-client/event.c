@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "cuda-client/context_int.h"
 #include "cuda-client/flags.h"
+#include "cuda-client/memory.h"
 #include "cuda-client/stream_int.h"
 #include "generated/cuda-api/client_impl.h"
 
@@ -343,6 +344,8 @@ CUresult cudac_cuEventQuery(CUevent hEvent)
     result = cudac_context_error(event->context);
     if (result == CUDA_SUCCESS)
         result = event_query(event);
+    if (result == CUDA_SUCCESS)
+        result = cudac_memory_after_wait(cudac_context_worker(event->context));
     event_put(event);
     return result;
 }

@@ -2,6 +2,7 @@
  * cuda-client/stream_api.c - cuStream*: making, destroying, waiting, what is asked of streams.
  */
 #include "cuda-client/context_int.h"
+#include "cuda-client/memory.h"
 #include "cuda-client/stream_int.h"
 #include "generated/cuda-api/client_impl.h"
 
@@ -66,6 +67,8 @@ CUresult cudac_cuStreamQuery(CUstream hStream)
     result = cudac_context_error(stream->context);
     if (result == CUDA_SUCCESS)
         result = cudac_stream_query(stream);
+    if (result == CUDA_SUCCESS)
+        result = cudac_memory_after_wait(cudac_context_worker(stream->context));
     cudac_stream_put(stream);
     return result;
 }
