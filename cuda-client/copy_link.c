@@ -10,6 +10,7 @@
 #include "cuda-client/copy_link.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -26,7 +27,7 @@ enum link_state { LINK_NONE, LINK_OPEN, LINK_FAILED };
 static struct {
     pthread_mutex_t lock; /* held over the calls that open */
     struct {
-        enum link_state state;
+        _Atomic int state; /* enum link_state; LINK_OPEN: `peer` is valid */
         uint64_t peer;
     } pair[WORKERS_MAX][WORKERS_MAX]; /* lower index first */
 } links = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -95,7 +96,9 @@ CUresult cudac_link_open(struct cudac_worker *one, struct cudac_worker *other, u
     pthread_mutex_lock(&links.lock);
     if (links.pair[low][high].state == LINK_NONE) {
         result = link_make(host, guest, &links.pair[low][high].peer);
-        links.pair[low][high].state = result == CUDA_SUCCESS ? LINK_OPEN : LINK_FAILED;
+        atomic_store_explicit(&links.pair[low][high].state,
+                              result == CUDA_SUCCESS ? LINK_OPEN : LINK_FAILED,
+                              memory_order_release);
     }
     if (links.pair[low][high].state == LINK_OPEN)
         *peer_out = links.pair[low][high].peer;
@@ -125,6 +128,49 @@ bool cudac_link_find(const struct cudac_worker *one, const struct cudac_worker *
         *peer_out = links.pair[low][high].peer;
     pthread_mutex_unlock(&links.lock);
     return is_open;
+}
+
+/* ---- the end of a worker -------------------------------------------------------------------- */
+
+struct leave {
+    struct cudac_worker *worker; /* that lives */
+    uint64_t peer;
+};
+
+static void leave_now(void *arg)
+{
+    struct leave *leave = arg;
+    const struct wire_peer_leave message = {.peer = leave->peer};
+    struct wire_parts parts;
+
+    wire_put_peer_leave(&message, &parts);
+    (void)cudac_post(leave->worker, WIRE_PEER_LEAVE, &parts, NULL); /* or it is lost, too */
+    free(leave);
+}
+
+static void leave(struct cudac_worker *worker, uint64_t peer)
+{
+    struct leave *order = fab_alloc(sizeof(*order));
+
+    if (!order)
+        return; /* the transport finds out, later */
+    *order = (struct leave){worker, peer};
+    if (cudac_host_thread_run(leave_now, order) != CUDA_SUCCESS)
+        free(order);
+}
+
+/* On the control engine. A connection that is being opened fails by itself. */
+void cudac_links_lost(struct cudac_worker *worker)
+{
+    const uint32_t lost = cudac_worker_index(worker);
+
+    for (uint32_t i = 0; i < cudac_worker_count() && lost < WORKERS_MAX; i++) {
+        const uint32_t low = i < lost ? i : lost, high = i < lost ? lost : i;
+
+        if (i != lost && i < WORKERS_MAX &&
+            atomic_load_explicit(&links.pair[low][high].state, memory_order_acquire) == LINK_OPEN)
+            leave(cudac_worker_at(i), links.pair[low][high].peer);
+    }
 }
 
 /* ---- flags that one worker waits for and the other sets ------------------------------------- */

@@ -16,4 +16,7 @@ CUresult cudac_link_open(struct cudac_worker *one, struct cudac_worker *other, u
 bool cudac_link_find(const struct cudac_worker *one, const struct cudac_worker *other,
                      uint64_t *peer_out);
 
+/* Tells those that were connected to it. */
+void cudac_links_lost(struct cudac_worker *worker);
+
 #endif /* CUDA_CLIENT_COPY_LINK_H */

@@ -30,7 +30,11 @@ CUresult cudac_context_at(struct cudac_vgpu *vgpu, struct cudac_context **contex
     *context_out = NULL;
     if (vgpu)
         cudac_context_each(vgpu, take_context, context_out);
-    return *context_out ? CUDA_SUCCESS : CUDA_ERROR_INVALID_CONTEXT;
+    if (*context_out)
+        return CUDA_SUCCESS;
+    return vgpu && cudac_worker_state(cudac_vgpu_worker(vgpu)) != CUDA_SUCCESS
+               ? CUDA_ERROR_DEVICE_UNAVAILABLE
+               : CUDA_ERROR_INVALID_CONTEXT;
 }
 
 /* ---- one direction, waiting ----------------------------------------------------------------- */

@@ -17,6 +17,7 @@
 #include "base/alloc.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "cuda-client/copy_link.h"
 #include "ucx-transport/xp.h"
 
 enum transfer_state {
@@ -483,6 +484,7 @@ static void end_idle(const struct cudac_worker *worker, uint64_t ctx, CUresult r
 
 void cudac_transfers_lost(struct cudac_worker *worker)
 {
+    cudac_links_lost(worker);
     end_idle(worker, 0, CUDA_ERROR_DEVICE_UNAVAILABLE);
 }
 

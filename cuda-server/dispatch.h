@@ -65,6 +65,6 @@ cudas_execute_fn cudas_on_host_map, cudas_on_host_unmap; /* window.c */
 cudas_execute_fn cudas_on_copy_in, cudas_on_copy_out, cudas_on_copy_device,
     cudas_on_set; /* copy.c */
 cudas_execute_fn cudas_on_peer_invite, cudas_on_peer_join, cudas_on_peer_send,
-    cudas_on_peer_receive; /* peer.c */
+    cudas_on_peer_receive, cudas_on_peer_leave; /* peer.c */
 
 #endif /* CUDA_SERVER_DISPATCH_H */

@@ -199,6 +199,24 @@ void cudas_on_peer_join(struct cudas_worker *worker, const struct cudas_command 
     cudas_reply(worker, command, result, NULL);
 }
 
+/* The client knows before the transport does. The connection itself stays until the session ends:
+ * transfers that are ending use it. */
+void cudas_on_peer_leave(struct cudas_worker *worker, const struct cudas_command *command)
+{
+    struct wire_peer_leave m;
+    struct peer *peer;
+
+    if (!wire_get_peer_leave(command->bytes, command->size_bytes, &m)) {
+        cudas_malformed(worker, command);
+        return;
+    }
+    fab_mutex_lock(&worker->peers->lock);
+    peer = fab_map_find(&worker->peers->by_id, m.peer);
+    if (peer && peer->conn)
+        xp_conn_condemn(peer->conn, FAB_ERR_PEER_LOST, "its worker is lost");
+    fab_mutex_unlock(&worker->peers->lock);
+}
+
 /* ---- copies ---------------------------------------------------------------------------------- */
 
 static CUresult start(struct cudas_worker *worker, const struct cudas_place *place,

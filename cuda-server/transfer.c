@@ -55,6 +55,11 @@ static void end_locked(struct cudas_transfer *transfer, CUresult result)
     if (transfer->has_ended)
         return;
     transfer->has_ended = true;
+    /* The stream of a receiver that nobody else waits for is the program's: it must not go on as if
+     * the bytes were there. */
+    if (result != CUDA_SUCCESS && !transfer->config.is_client &&
+        transfer->config.direction == CUDAS_IN && transfer->config.peer_flag == 0)
+        cudas_context_failed(transfer->context, result);
     cudas_wait_end(&transfer->wait);
     if (transfer->config.peer_flag != 0)
         cudas_peer_flag(transfer->worker, transfer->config.peer, transfer->config.peer_flag,
@@ -76,7 +81,9 @@ void cudas_transfer_fail_locked(struct cudas_transfer *transfer, enum fab_status
     }
     if (transfer->bulk)
         xp_bulk_cancel(transfer->bulk, status);
-    end_locked(transfer, CUDA_ERROR_UNKNOWN);
+    end_locked(transfer, status == FAB_ERR_PEER_LOST || status == FAB_ERR_TIMEOUT
+                             ? CUDA_ERROR_DEVICE_UNAVAILABLE
+                             : CUDA_ERROR_UNKNOWN);
 }
 
 void cudas_transfer_moved_locked(struct cudas_transfer *transfer, uint64_t bytes)
