@@ -96,10 +96,8 @@ enum fab_status cudas_outbox_create(struct cudas_worker *worker, struct cudas_ou
     return FAB_OK;
 }
 
-void cudas_outbox_destroy(struct cudas_outbox *outbox)
+void cudas_outbox_stop(struct cudas_outbox *outbox)
 {
-    struct fab_list *node;
-
     if (!outbox)
         return;
     fab_mutex_lock(&outbox->lock);
@@ -108,6 +106,15 @@ void cudas_outbox_destroy(struct cudas_outbox *outbox)
     fab_mutex_unlock(&outbox->lock);
     if (outbox->has_thread)
         (void)pthread_join(outbox->thread, NULL);
+    outbox->has_thread = false;
+}
+
+void cudas_outbox_destroy(struct cudas_outbox *outbox)
+{
+    struct fab_list *node;
+
+    if (!outbox)
+        return;
     while ((node = fab_list_take(&outbox->letters)) != NULL)
         free(fab_list_object(node, struct letter, link));
     (void)pthread_cond_destroy(&outbox->changed);
@@ -139,7 +146,7 @@ static void keep_locked(struct cudas_outbox *outbox, struct letter *letter)
     sigset_t all, before;
 
     fab_list_append(&outbox->letters, &letter->link);
-    if (outbox->has_thread) {
+    if (outbox->has_thread || outbox->is_ending) {
         (void)pthread_cond_signal(&outbox->changed);
         return;
     }

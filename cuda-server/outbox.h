@@ -12,7 +12,8 @@
 FAB_NODISCARD enum fab_status cudas_outbox_create(struct cudas_worker *worker,
                                                   struct cudas_outbox **outbox_out,
                                                   struct fab_err *err);
-void cudas_outbox_destroy(struct cudas_outbox *outbox); /* takes NULL */
+void cudas_outbox_stop(struct cudas_outbox *outbox);    /* ends its thread; takes NULL */
+void cudas_outbox_destroy(struct cudas_outbox *outbox); /* stopped before; takes NULL */
 
 /* Sends, or keeps a copy for later. After the session's end it is dropped. */
 void cudas_signal(struct cudas_worker *worker, uint32_t op, const struct wire_parts *parts);

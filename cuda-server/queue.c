@@ -332,7 +332,7 @@ enum fab_status cudas_queue_create(struct cudas_worker *worker, struct cudas_que
     return FAB_OK;
 }
 
-void cudas_queue_destroy(struct cudas_queue *queue)
+void cudas_queue_stop(struct cudas_queue *queue)
 {
     if (!queue)
         return;
@@ -343,6 +343,13 @@ void cudas_queue_destroy(struct cudas_queue *queue)
     (void)pthread_mutex_unlock(&queue->lock);
     for (uint32_t i = 0; i < queue->thread_count; i++)
         (void)pthread_join(queue->threads[i], NULL);
+    queue->thread_count = 0;
+}
+
+void cudas_queue_destroy(struct cudas_queue *queue)
+{
+    if (!queue)
+        return;
     (void)munmap(queue->ring, RING_BYTES);
     (void)pthread_cond_destroy(&queue->lead);
     (void)pthread_cond_destroy(&queue->news);

@@ -23,7 +23,9 @@ bool cudas_queue_push(struct cudas_queue *queue, const struct xp_message *messag
  * the control engine. */
 void cudas_queue_hold(struct cudas_queue *queue, uint64_t number);
 
-/* Ends the threads; calls that wait in the driver must come to an end. Takes NULL. */
-void cudas_queue_destroy(struct cudas_queue *queue);
+/* Ends the threads; calls that wait in the driver must come to an end. What is pushed from now on
+ * is dropped. Takes NULL. */
+void cudas_queue_stop(struct cudas_queue *queue);
+void cudas_queue_destroy(struct cudas_queue *queue); /* stopped before; takes NULL */
 
 #endif /* CUDA_SERVER_QUEUE_H */

@@ -185,16 +185,23 @@ static void destroy_context(struct cudas_context *context, void *arg)
         (void)cu->cuCtxDestroy_v2(context->handle);
 }
 
+void cudas_worker_stop(struct cudas_worker *worker)
+{
+    end_session(worker);
+    /* The driver's work ends with its contexts, so that nobody waits in it or is called back. */
+    if (worker->objects)
+        cudas_context_each(worker, destroy_context, NULL);
+    cudas_queue_stop(worker->queue);
+    cudas_outbox_stop(worker->outbox);
+    if (worker->peers)
+        cudas_peers_close(worker->peers);
+}
+
 void cudas_worker_destroy(struct cudas_worker *worker)
 {
     if (!worker)
         return;
-    end_session(worker);
-    if (worker->peers)
-        cudas_peers_close(worker->peers);
-    /* The driver's work ends with its contexts, so that nobody waits in it. */
-    if (worker->objects)
-        cudas_context_each(worker, destroy_context, NULL);
+    cudas_worker_stop(worker);
     cudas_queue_destroy(worker->queue);
     cudas_mover_destroy(worker->mover);
     cudas_outbox_destroy(worker->outbox);
@@ -259,9 +266,9 @@ static void on_message(void *user, struct xp_conn *conn, const struct xp_message
     struct cudas_worker *worker = user;
     bool is_sound;
 
-    atomic_store_explicit(&worker->conn, conn, memory_order_release);
     if (atomic_load_explicit(&worker->is_over, memory_order_acquire))
         return;
+    atomic_store_explicit(&worker->conn, conn, memory_order_release);
     is_sound = message->kind == XP_SIGNAL ? on_signal(worker, message)
                                           : cudas_queue_push(worker->queue, message);
     if (!is_sound)

@@ -117,8 +117,10 @@ FAB_NODISCARD enum fab_status cudas_worker_start(struct cudas_worker *worker, ui
 /* Handlers for xp_conn_config.handlers; `user` is the worker. */
 extern const struct xp_handlers cudas_client_handlers;
 
-/* The session is over: everything that waits for the client or a peer goes on, nothing is sent any
- * more. Then ends the threads and gives everything back. Takes NULL. Blocks. */
+/* Ends the session: everything that waits for the client or a peer goes on, connections are closed,
+ * threads that could use them end. Then the owner destroys the node. Blocks. */
+void cudas_worker_stop(struct cudas_worker *worker);
+/* After the node is gone (or before there was one): gives everything back. Takes NULL. */
 void cudas_worker_destroy(struct cudas_worker *worker);
 
 /* Called by the handlers when the session is lost or closed, once; may be NULL. */
