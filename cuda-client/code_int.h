@@ -34,7 +34,7 @@ struct cudac_image {
     uint8_t hash[CODE_HASH_BYTES];
     bool is_preserved;
     /* What the first load said. */
-    uint32_t count;
+    uint32_t count, count_in_all;
     struct cudac_symbol *symbols;
     char *names;
     uint32_t *params;
@@ -80,8 +80,18 @@ struct cudac_module {
     uint64_t id;                   /* on the wire */
     struct cuc_device_limits limits;
     struct cudac_function *functions; /* by index in image->symbols */
-    pthread_mutex_t lock;             /* guards the globals */
+    pthread_mutex_t lock;             /* guards what follows */
     struct fab_map globals;           /* struct cudac_global, also of names that are not there */
+    struct cudac_late *late;
+};
+
+/* A function that the load's reply had no room for, found by name since. */
+struct cudac_late {
+    struct cudac_late *next;
+    struct cudac_symbol symbol;
+    char *name;
+    uint32_t *params;
+    struct cudac_function function;
 };
 
 struct cudac_global {
@@ -99,6 +109,21 @@ void cudac_module_forget(struct cudac_module *module);
 CUmodule cudac_module_handle(const struct cudac_module *module);
 CUfunction cudac_function_handle(const struct cudac_function *function);
 
+/* Gives a function of the module its handle and what is known of it. */
+CUresult cudac_function_init(struct cudac_module *module, struct cudac_function *function,
+                             uint64_t id, const struct cudac_symbol *symbol);
+/* Of all the module's functions, late ones too. CUDA_ERROR_NOT_FOUND. */
+CUresult cudac_module_function(struct cudac_module *module, const char *name,
+                               struct cudac_function **function_out);
+/* late.c: asks the worker for one that the image does not list. CUDA_ERROR_NOT_FOUND. */
+CUresult cudac_late_function(struct cudac_module *module, const char *name,
+                             struct cudac_function **function_out);
+/* Whether the worker knows such a kernel in a library. CUDA_ERROR_NOT_FOUND. */
+CUresult cudac_late_symbol(struct cudac_worker *worker, uint64_t image, uint64_t function,
+                           const char *name, struct cudac_late *late_out);
+void cudac_late_fini(struct cudac_late *late);
+void cudac_late_clear(struct cudac_module *module);
+
 /* Address and size of a module-scope variable; CUDA_ERROR_NOT_FOUND. Outputs may be NULL. */
 CUresult cudac_module_variable(struct cudac_module *module, const char *name, bool must_be_managed,
                                CUdeviceptr *address_out, size_t *bytes_out);
@@ -109,6 +134,8 @@ CUresult cudac_module_variable(struct cudac_module *module, const char *name, bo
 struct cudac_kernel {
     struct cuc_object object;
     struct cudac_library *library;
+    struct cudac_kernel *next_late;        /* guarded by library->lock */
+    struct cudac_late *late;               /* NULL: listed by the image */
     uint32_t index;                        /* in the image's symbols */
     int (*set)[CUDAC_FUNCTION_ATTRIBUTES]; /* by vgpu index; made when one is first set */
     uint64_t set_mask; /* of vgpus that `set` holds; both guarded by library->lock */
@@ -123,8 +150,10 @@ struct cudac_library {
     struct cudac_module **instances;
     uint32_t instance_count;
     uint64_t loaded_mask; /* workers that have it */
+    struct cudac_kernel *late;
 };
 
+const struct cudac_symbol *cudac_kernel_symbol(const struct cudac_kernel *kernel);
 struct cudac_kernel *cudac_kernel_get(CUkernel handle); /* with one more reference; NULL */
 /* A kernel's function in a context (NULL: the current one): loads its library there if needed. */
 CUresult cudac_kernel_function(CUkernel handle, struct cudac_context *context,

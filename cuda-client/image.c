@@ -237,6 +237,7 @@ static CUresult take_functions(struct cudac_image *image, struct cudac_worker *w
         image->count++;
     }
     image->is_complete = reply->complete != 0;
+    image->count_in_all = reply->function_count;
     return CUDA_SUCCESS;
 }
 

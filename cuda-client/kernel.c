@@ -9,11 +9,6 @@
 
 enum { VGPUS_MAX = 64 };
 
-static const struct cudac_symbol *kernel_symbol(const struct cudac_kernel *kernel)
-{
-    return &kernel->library->image->symbols[kernel->index];
-}
-
 CUresult cudac_cuKernelGetFunction(CUfunction *pFunc, CUkernel kernel)
 {
     struct cudac_function *function;
@@ -52,7 +47,7 @@ CUresult cudac_cuKernelGetName(const char **name, CUkernel hfunc)
     kernel = cudac_kernel_get(hfunc);
     if (!kernel)
         return CUDA_ERROR_INVALID_HANDLE;
-    *name = kernel_symbol(kernel)->name;
+    *name = cudac_kernel_symbol(kernel)->name;
     cuc_object_put(&kernel->object);
     return CUDA_SUCCESS;
 }
@@ -65,7 +60,8 @@ CUresult cudac_cuKernelGetParamInfo(CUkernel handle, size_t paramIndex, size_t *
 
     if (!kernel)
         return CUDA_ERROR_INVALID_HANDLE;
-    result = cudac_params_info(&kernel_symbol(kernel)->params, paramIndex, paramOffset, paramSize);
+    result =
+        cudac_params_info(&cudac_kernel_symbol(kernel)->params, paramIndex, paramOffset, paramSize);
     cuc_object_put(&kernel->object);
     return result;
 }
@@ -140,10 +136,33 @@ static void settings_spread_locked(struct cudac_kernel *kernel, const struct cud
     for (uint32_t i = 0; i < library->instance_count; i++) {
         struct cudac_module *module = library->instances[i];
 
-        for (uint32_t a = 0; module->context->vgpu == vgpu && a < CUDAC_FUNCTION_ATTRIBUTES; a++)
-            atomic_store_explicit(&module->functions[kernel->index].attributes[a], set[a],
-                                  memory_order_relaxed);
+        struct cudac_function *function = NULL;
+
+        if (module->context->vgpu != vgpu)
+            continue;
+        if (!kernel->late)
+            function = &module->functions[kernel->index];
+        else if (cudac_late_function(module, kernel->late->name, &function) != CUDA_SUCCESS)
+            continue; /* it will be asked for when it is used */
+        for (uint32_t a = 0; a < CUDAC_FUNCTION_ATTRIBUTES; a++)
+            atomic_store_explicit(&function->attributes[a], set[a], memory_order_relaxed);
     }
+}
+
+/* The number by which that worker knows the kernel. */
+static CUresult kernel_id(const struct cudac_kernel *kernel, struct cudac_worker *worker,
+                          uint64_t *id_out)
+{
+    struct cudac_late again = {.name = NULL};
+    CUresult result;
+
+    *id_out = kernel->library->first_function + kernel->index;
+    if (!kernel->late)
+        return CUDA_SUCCESS;
+    *id_out = cudac_id_new();
+    result = cudac_late_symbol(worker, kernel->library->id, *id_out, kernel->late->name, &again);
+    cudac_late_fini(&again);
+    return result;
 }
 
 static CUresult kernel_set_locked(struct cudac_kernel *kernel, struct cudac_vgpu *vgpu,
@@ -153,16 +172,19 @@ static CUresult kernel_set_locked(struct cudac_kernel *kernel, struct cudac_vgpu
     struct cudac_worker *worker = cudac_vgpu_worker(vgpu);
     const uint32_t index = cudac_vgpu_index(vgpu);
     const bool has_attributes = what == WIRE_FUNCTION_SET_ATTRIBUTE;
+    uint64_t id = 0;
     CUresult result = cudac_library_need(library, worker);
+
+    if (result == CUDA_SUCCESS)
+        result = kernel_id(kernel, worker, &id);
 
     if (result == CUDA_SUCCESS && !kernel->set)
         kernel->set = fab_alloc_zeroed(VGPUS_MAX, sizeof(*kernel->set));
     if (result == CUDA_SUCCESS && !kernel->set)
         result = CUDA_ERROR_OUT_OF_MEMORY;
     if (result == CUDA_SUCCESS)
-        result =
-            cudac_function_set(worker, library->first_function + kernel->index, what, attribute,
-                               value, index, has_attributes ? kernel->set[index] : NULL);
+        result = cudac_function_set(worker, id, what, attribute, value, index,
+                                    has_attributes ? kernel->set[index] : NULL);
     if (result == CUDA_SUCCESS && has_attributes) {
         kernel->set_mask |= UINT64_C(1) << index;
         settings_spread_locked(kernel, vgpu);

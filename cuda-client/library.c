@@ -20,6 +20,15 @@ static void library_destroy(struct cuc_object *object)
 
     for (uint32_t i = 0; library->kernels && i < library->image->count; i++)
         free(library->kernels[i].set);
+    while (library->late) {
+        struct cudac_kernel *kernel = library->late;
+
+        library->late = kernel->next_late;
+        cudac_late_fini(kernel->late);
+        free(kernel->late);
+        free(kernel->set);
+        free(kernel);
+    }
     free(library->kernels);
     free(library->instances);
     cudac_image_put(library->image);
@@ -73,6 +82,9 @@ static bool library_close(struct cudac_library *library)
         if (kernel->library && cuc_object_retire(&kernel->object))
             cuc_object_put(&kernel->object);
     }
+    for (struct cudac_kernel *kernel = library->late; kernel; kernel = kernel->next_late)
+        if (cuc_object_retire(&kernel->object))
+            cuc_object_put(&kernel->object);
     cuc_object_put(&library->object);
     return true;
 }
@@ -376,21 +388,88 @@ CUresult cudac_cuLibraryUnload(CUlibrary handle)
 
 /* ---- looking up ----------------------------------------------------------------------------- */
 
+const struct cudac_symbol *cudac_kernel_symbol(const struct cudac_kernel *kernel)
+{
+    return kernel->late ? &kernel->late->symbol : &kernel->library->image->symbols[kernel->index];
+}
+
+static struct cudac_worker *worker_that_has(const struct cudac_library *library)
+{
+    for (uint32_t i = 0; i < cudac_worker_count(); i++) {
+        struct cudac_worker *worker = cudac_worker_at(i);
+
+        if (library->loaded_mask & worker_bit(worker) && cudac_worker_state(worker) == CUDA_SUCCESS)
+            return worker;
+    }
+    return NULL;
+}
+
+static CUresult late_kernel_new_locked(struct cudac_library *library, const char *name,
+                                       struct cudac_kernel **kernel_out)
+{
+    struct cudac_worker *worker = worker_that_has(library);
+    struct cudac_kernel *kernel = fab_alloc_zeroed(1, sizeof(*kernel));
+    struct cudac_late *late = fab_alloc_zeroed(1, sizeof(*late));
+    CUresult result = CUDA_ERROR_OUT_OF_MEMORY;
+
+    if (kernel && late)
+        result = worker ? cudac_late_symbol(worker, library->id, cudac_id_new(), name, late)
+                        : CUDA_ERROR_DEVICE_UNAVAILABLE;
+    if (result == CUDA_SUCCESS)
+        result = cuc_object_register(&kernel->object, CUC_KERNEL, kernel_destroy);
+    if (result != CUDA_SUCCESS) {
+        if (late)
+            cudac_late_fini(late);
+        free(late);
+        free(kernel);
+        return result;
+    }
+    cuc_object_ref(&library->object);
+    kernel->library = library;
+    kernel->late = late;
+    kernel->next_late = library->late;
+    *kernel_out = library->late = kernel;
+    return CUDA_SUCCESS;
+}
+
+static CUresult kernel_find(struct cudac_library *library, const char *name,
+                            struct cudac_kernel **kernel_out)
+{
+    const int index = cudac_image_find(library->image, name);
+    struct cudac_kernel *kernel = index >= 0 ? &library->kernels[index] : NULL;
+    CUresult result = CUDA_SUCCESS;
+
+    if (!kernel && library->image->is_complete)
+        return CUDA_ERROR_NOT_FOUND;
+    if (!kernel) {
+        pthread_mutex_lock(&library->lock);
+        for (kernel = library->late; kernel && strcmp(kernel->late->name, name) != 0;)
+            kernel = kernel->next_late;
+        if (!kernel)
+            result = late_kernel_new_locked(library, name, &kernel);
+        pthread_mutex_unlock(&library->lock);
+    }
+    if (result == CUDA_SUCCESS)
+        *kernel_out = kernel;
+    return result;
+}
+
 CUresult cudac_cuLibraryGetKernel(CUkernel *pKernel, CUlibrary handle, const char *name)
 {
     struct cudac_library *library;
-    int index;
+    struct cudac_kernel *kernel = NULL;
+    CUresult result;
 
     if (!pKernel || !name)
         return CUDA_ERROR_INVALID_VALUE;
     library = library_get(handle);
     if (!library)
         return CUDA_ERROR_INVALID_HANDLE;
-    index = cudac_image_find(library->image, name);
-    if (index >= 0)
-        *pKernel = (CUkernel)(uintptr_t)library->kernels[index].object.handle;
+    result = kernel_find(library, name, &kernel);
+    if (result == CUDA_SUCCESS && kernel)
+        *pKernel = (CUkernel)(uintptr_t)kernel->object.handle;
     cuc_object_put(&library->object);
-    return index >= 0 ? CUDA_SUCCESS : CUDA_ERROR_NOT_FOUND;
+    return result;
 }
 
 CUresult cudac_cuLibraryGetKernelCount(unsigned int *count, CUlibrary lib)
@@ -402,7 +481,7 @@ CUresult cudac_cuLibraryGetKernelCount(unsigned int *count, CUlibrary lib)
     library = library_get(lib);
     if (!library)
         return CUDA_ERROR_INVALID_HANDLE;
-    *count = library->image->count;
+    *count = library->image->count_in_all;
     cuc_object_put(&library->object);
     return CUDA_SUCCESS;
 }
@@ -410,16 +489,19 @@ CUresult cudac_cuLibraryGetKernelCount(unsigned int *count, CUlibrary lib)
 CUresult cudac_cuLibraryEnumerateKernels(CUkernel *kernels, unsigned int numKernels, CUlibrary lib)
 {
     struct cudac_library *library;
+    bool is_known;
 
     if (!kernels)
         return CUDA_ERROR_INVALID_VALUE;
     library = library_get(lib);
     if (!library)
         return CUDA_ERROR_INVALID_HANDLE;
-    for (unsigned i = 0; i < numKernels && i < library->image->count; i++)
+    /* Of what the load's reply had no room for the names are not known. */
+    is_known = library->image->is_complete || numKernels <= library->image->count;
+    for (unsigned i = 0; is_known && i < numKernels && i < library->image->count; i++)
         kernels[i] = (CUkernel)(uintptr_t)library->kernels[i].object.handle;
     cuc_object_put(&library->object);
-    return CUDA_SUCCESS;
+    return is_known ? CUDA_SUCCESS : CUDA_ERROR_NOT_SUPPORTED;
 }
 
 CUresult cudac_cuLibraryGetModule(CUmodule *pMod, CUlibrary handle)
@@ -506,9 +588,13 @@ CUresult cudac_kernel_function(CUkernel handle, struct cudac_context *context,
         pthread_mutex_lock(&kernel->library->lock);
         result = instance_get_locked(kernel->library, context, &module);
         if (result == CUDA_SUCCESS) {
-            *function_out = &module->functions[kernel->index];
-            cuc_object_ref(&(*function_out)->object);
+            if (kernel->late)
+                result = cudac_late_function(module, kernel->late->name, function_out);
+            else
+                *function_out = &module->functions[kernel->index];
         }
+        if (result == CUDA_SUCCESS)
+            cuc_object_ref(&(*function_out)->object);
         pthread_mutex_unlock(&kernel->library->lock);
     }
     cuc_object_put(&kernel->object);

@@ -18,6 +18,13 @@ static void module_destroy(struct cuc_object *object)
     const struct fab_map_entry *entry;
     size_t cursor = 0;
 
+    while (module->late) {
+        struct cudac_late *late = module->late;
+
+        module->late = late->next;
+        cudac_late_fini(late);
+        free(late);
+    }
     while ((entry = fab_map_next(&module->globals, &cursor)) != NULL)
         free(entry->value);
     fab_map_fini(&module->globals);
@@ -34,30 +41,36 @@ static void function_destroy(struct cuc_object *object)
     cuc_object_put(&((struct cudac_function *)object)->module->object);
 }
 
+CUresult cudac_function_init(struct cudac_module *module, struct cudac_function *function,
+                             uint64_t id, const struct cudac_symbol *symbol)
+{
+    CUresult result = cuc_object_register(&function->object, CUC_FUNCTION, function_destroy);
+
+    if (result != CUDA_SUCCESS)
+        return result;
+    cuc_object_ref(&module->object);
+    function->module = module;
+    function->id = id;
+    function->name = symbol->name;
+    function->params = symbol->params;
+    for (uint32_t i = 0; i < CUDAC_FUNCTION_ATTRIBUTES; i++)
+        atomic_init(&function->attributes[i], symbol->attributes[i]);
+    atomic_init(&function->is_loaded, (symbol->flags & WIRE_FUNCTION_LOADED) != 0);
+    return CUDA_SUCCESS;
+}
+
 static CUresult functions_make(struct cudac_module *module, uint64_t first_function)
 {
     struct cudac_image *image = module->image;
+    CUresult result = CUDA_SUCCESS;
 
     module->functions = fab_alloc_zeroed(image->count + 1, sizeof(*module->functions));
     if (!module->functions)
         return CUDA_ERROR_OUT_OF_MEMORY;
-    for (uint32_t i = 0; i < image->count; i++) {
-        struct cudac_function *function = &module->functions[i];
-        const struct cudac_symbol *symbol = &image->symbols[i];
-        CUresult result = cuc_object_register(&function->object, CUC_FUNCTION, function_destroy);
-
-        if (result != CUDA_SUCCESS)
-            return result;
-        cuc_object_ref(&module->object);
-        function->module = module;
-        function->id = first_function + i;
-        function->name = symbol->name;
-        function->params = symbol->params;
-        for (uint32_t a = 0; a < CUDAC_FUNCTION_ATTRIBUTES; a++)
-            atomic_init(&function->attributes[a], symbol->attributes[a]);
-        atomic_init(&function->is_loaded, (symbol->flags & WIRE_FUNCTION_LOADED) != 0);
-    }
-    return CUDA_SUCCESS;
+    for (uint32_t i = 0; i < image->count && result == CUDA_SUCCESS; i++)
+        result = cudac_function_init(module, &module->functions[i], first_function + i,
+                                     &image->symbols[i]);
+    return result;
 }
 
 static void functions_clear(struct cudac_module *module)
@@ -68,6 +81,7 @@ static void functions_clear(struct cudac_module *module)
         if (function->module && cuc_object_retire(&function->object))
             cuc_object_put(&function->object);
     }
+    cudac_late_clear(module);
 }
 
 static uint32_t attribute_of(const struct cudac_context *context, CUdevice_attribute attribute)
@@ -373,11 +387,22 @@ CUresult cudac_cuModuleGetLoadingMode(CUmoduleLoadingMode *mode)
     return CUDA_SUCCESS;
 }
 
+CUresult cudac_module_function(struct cudac_module *module, const char *name,
+                               struct cudac_function **function_out)
+{
+    const int index = cudac_image_find(module->image, name);
+
+    if (index < 0)
+        return cudac_late_function(module, name, function_out);
+    *function_out = &module->functions[index];
+    return CUDA_SUCCESS;
+}
+
 CUresult cudac_cuModuleGetFunction(CUfunction *hfunc, CUmodule hmod, const char *name)
 {
+    struct cudac_function *function;
     struct cudac_context *context;
     struct cudac_module *module;
-    int index;
     CUresult result = cudac_context_current(&context);
 
     if (result != CUDA_SUCCESS)
@@ -387,11 +412,11 @@ CUresult cudac_cuModuleGetFunction(CUfunction *hfunc, CUmodule hmod, const char 
     module = module_get(hmod);
     if (!module)
         return CUDA_ERROR_INVALID_HANDLE;
-    index = cudac_image_find(module->image, name);
-    if (index >= 0)
-        *hfunc = cudac_function_handle(&module->functions[index]);
+    result = cudac_module_function(module, name, &function);
+    if (result == CUDA_SUCCESS)
+        *hfunc = cudac_function_handle(function);
     cuc_object_put(&module->object);
-    return index >= 0 ? CUDA_SUCCESS : CUDA_ERROR_NOT_FOUND;
+    return result;
 }
 
 CUresult cudac_cuModuleGetFunctionCount(unsigned int *count, CUmodule mod)
@@ -403,7 +428,7 @@ CUresult cudac_cuModuleGetFunctionCount(unsigned int *count, CUmodule mod)
     module = module_get(mod);
     if (!module)
         return CUDA_ERROR_INVALID_HANDLE;
-    *count = module->image->count;
+    *count = module->image->count_in_all;
     cuc_object_put(&module->object);
     return CUDA_SUCCESS;
 }
@@ -412,16 +437,19 @@ CUresult cudac_cuModuleEnumerateFunctions(CUfunction *functions, unsigned int nu
                                           CUmodule mod)
 {
     struct cudac_module *module;
+    bool is_known;
 
     if (!functions)
         return CUDA_ERROR_INVALID_VALUE;
     module = module_get(mod);
     if (!module)
         return CUDA_ERROR_INVALID_HANDLE;
-    for (unsigned i = 0; i < numFunctions && i < module->image->count; i++)
+    /* Of what the load's reply had no room for the names are not known. */
+    is_known = module->image->is_complete || numFunctions <= module->image->count;
+    for (unsigned i = 0; is_known && i < numFunctions && i < module->image->count; i++)
         functions[i] = cudac_function_handle(&module->functions[i]);
     cuc_object_put(&module->object);
-    return CUDA_SUCCESS;
+    return is_known ? CUDA_SUCCESS : CUDA_ERROR_NOT_SUPPORTED;
 }
 
 CUresult cudac_cuModuleGetGlobal_v2(CUdeviceptr *dptr, size_t *bytes, CUmodule hmod,
