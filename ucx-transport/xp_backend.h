@@ -137,6 +137,9 @@ struct xp_backend {
     void (*expect)(struct xp_wire *wire, const uint8_t *address, size_t address_bytes, bool come);
     void *(*view)(struct xp_ep *ep, uint64_t mem_id, uint64_t offset, size_t size_bytes,
                   bool write);
+    /* A look at the cost of a few loads: no endpoint has anything for progress(), though a socket
+     * may. It spares a spinning engine its whole turn. */
+    bool (*is_quiet)(const struct xp_wire *wire);
     /* Time before which progress() has nothing to do unless a peer acts; for wires that keep time
      * themselves (loop). */
     uint64_t (*deadline_ns)(const struct xp_wire *wire);

@@ -256,7 +256,8 @@ static bool help_until_done(struct xp_engine *engine, atomic_int *state)
     enum { LONG_EVERY = 8, LONG_FACTOR = 8 };
     uint32_t missed = atomic_load_explicit(&engine->missed, memory_order_relaxed);
     uint64_t spin_ns = engine->node->spin_ns * ((missed + 1) % LONG_EVERY ? 1 : LONG_FACTOR);
-    uint64_t now_ns = xp_engine_help(engine), until_ns = fab_deadline_ns(now_ns, spin_ns);
+    uint64_t now_ns = fab_clock_now_ns(engine->node->clock);
+    uint64_t until_ns = fab_deadline_ns(now_ns, spin_ns);
     bool done;
 
     while (!(done = atomic_load_explicit(state, memory_order_acquire) == CALL_DONE) &&
@@ -407,10 +408,10 @@ void xp_conn_stats(struct xp_conn *conn, struct xp_conn_stats *out)
     out->up = conn->active != NULL;
     out->rail_count = conn->leg_count / 2;
     for (uint32_t i = 0; i < out->rail_count; i++) {
-        out->rails[i] = conn->legs[2 * i + 1].stats;
+        out->rails[i] = conn->legs[(size_t)2 * i + 1].stats;
         out->rails[i].refused_registrations =
-            atomic_load(&conn->legs[2 * i].slot->refused_registrations) +
-            atomic_load(&conn->legs[2 * i + 1].slot->refused_registrations);
+            atomic_load(&conn->legs[(size_t)2 * i].slot->refused_registrations) +
+            atomic_load(&conn->legs[(size_t)2 * i + 1].slot->refused_registrations);
     }
     fab_mutex_unlock(&conn->lock);
 }

@@ -72,6 +72,7 @@ struct xp_engine {
     bool control;
     uint64_t now_ns;          /* of this turn */
     uint64_t heard_ns;        /* when a wire last moved */
+    uint32_t looks;           /* turns, and looks that were in place of one */
     _Atomic uint64_t spin_ns; /* how long its thread looks for the next event before it sleeps */
     _Atomic uint64_t timer_ns;
     atomic_bool asleep, stop, work; /* work: connections want their turn (control) */

@@ -88,6 +88,11 @@ uint64_t xp_ring_available(struct xp_ring *ring)
     return ring->broken ? 0 : ring->other - ring->position;
 }
 
+bool xp_ring_has_news(const struct xp_ring *ring)
+{
+    return atomic_load_explicit(&ring->shared->written, memory_order_relaxed) != ring->position;
+}
+
 void xp_ring_read(struct xp_ring *ring, void *bytes, size_t size_bytes)
 {
     uint64_t at = ring->position & (ring->capacity - 1);

@@ -50,6 +50,7 @@ void xp_ring_close(struct xp_ring *ring); /* a reader that is not told so read g
 /* Reader: bytes there now. read() with NULL skips. release() gives the room back and says whether
  * the writer must be woken. */
 uint64_t xp_ring_available(struct xp_ring *ring);
+bool xp_ring_has_news(const struct xp_ring *ring); /* a cheap look: worth to ask for more */
 void xp_ring_read(struct xp_ring *ring, void *bytes, size_t size_bytes);
 bool xp_ring_release(struct xp_ring *ring);
 bool xp_ring_reader_sleeps(struct xp_ring *ring); /* false: there are bytes */

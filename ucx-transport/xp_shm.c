@@ -567,6 +567,21 @@ static bool progress(struct xp_wire *wire)
     return did;
 }
 
+static bool is_quiet(const struct xp_wire *wire)
+{
+    if (wire->look_at_sockets)
+        return false;
+    FAB_LIST_EACH(node, after, &wire->eps)
+    {
+        const struct xp_ep *ep = fab_list_object(node, struct xp_ep, link);
+
+        if (xp_ring_has_news(&ep->in) || ep->closing || ep->hung || ep->stalled || ep->wake_due ||
+            ep->borrowed || !fab_list_is_empty(&ep->sends) || !fab_list_is_empty(&ep->lent))
+            return false;
+    }
+    return true;
+}
+
 static int event_fd(const struct xp_wire *wire)
 {
     return wire->epoll_fd;
@@ -620,6 +635,7 @@ const struct xp_backend xp_backend_shm = {
     .accept = accept_offer,
     .refuse = refuse_offer,
     .progress = progress,
+    .is_quiet = is_quiet,
     .event_fd = event_fd,
     .arm = arm,
     .mem_register = shm_mem_register,
