@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Tests of cuda-client/managed_move.c: host memory and its places at workers hold the same bytes at
+ * the boundaries that CUDA names; with workers on this host, and on others.
+ */
+#include "tests/unit/cuda-client/fake_remote.h"
+
+#include <string.h>
+
+#include "cuda-client/memory.h"
+#include "generated/cuda-api/client_impl.h"
+
+enum { UNIT = 64 * 1024 };
+
+static unsigned char *managed(size_t bytes, CUdeviceptr *address_out)
+{
+    CHECK_EQ(cudac_cuMemAllocManaged(address_out, bytes, CU_MEM_ATTACH_GLOBAL), CUDA_SUCCESS);
+    return (unsigned char *)(uintptr_t)*address_out; /* NOLINT(performance-no-int-to-ptr) */
+}
+
+/* A launch without parameters; its stream is busy until finish(). */
+static void launch(uint32_t worker, uint32_t stream)
+{
+    CHECK_EQ(cudac_memory_before_launch(fake_stream(worker, stream), NULL, 0), CUDA_SUCCESS);
+    fake_work(fake_stream(worker, stream));
+}
+
+static void finish(uint32_t worker, uint32_t stream)
+{
+    fake_finish(fake_stream(worker, stream));
+    CHECK_EQ(cudac_memory_after_wait(fake_worker(worker)), CUDA_SUCCESS);
+}
+
+static uint32_t copies(uint32_t worker)
+{
+    return fake_workers[worker].seen[WIRE_COPY_IN] + fake_workers[worker].seen[WIRE_COPY_IN_WAIT];
+}
+
+static void test_nothing_managed(void)
+{
+    fake_reset(false, FAKE_MIB);
+    launch(0, 0);
+    finish(0, 0);
+    CHECK_EQ(fake_messages, 0);
+}
+
+static void test_same_host(void)
+{
+    CUdeviceptr address;
+    unsigned char *host;
+
+    fake_reset(true, FAKE_MIB);
+    host = managed(4 * UNIT, &address);
+    launch(0, 0);
+    launch(0, 0);
+    launch(1, 0);
+    CHECK_CASE("one place a worker, and no bytes");
+    CHECK_EQ(fake_workers[0].seen[WIRE_HOST_MAP], 1);
+    CHECK_EQ(fake_workers[1].seen[WIRE_HOST_MAP], 1);
+    host[5] = 7;
+    CHECK_EQ(fake_place(0, address)[5], 7);
+    finish(0, 0);
+    CHECK_EQ(fake_messages, 2);
+    CHECK_EQ(cudac_cuMemFree_v2(address), CUDA_SUCCESS);
+    CHECK(!fake_place(0, address) && !fake_place(1, address));
+}
+
+static void test_there_and_back(void)
+{
+    CUdeviceptr address;
+    unsigned char *host;
+
+    fake_reset(false, FAKE_MIB);
+    host = managed(4 * UNIT, &address);
+    host[0] = 1;
+    host[3 * UNIT] = 2;
+    launch(0, 0);
+    CHECK_EQ(fake_place(0, address)[0], 1);
+    CHECK_EQ(fake_place(0, address)[3 * UNIT], 2);
+    CHECK_CASE("kernels write, the host reads");
+    fake_place(0, address)[3 * UNIT + 1] = 3;
+    finish(0, 0);
+    CHECK_EQ(host[3 * UNIT + 1], 3);
+    CHECK_CASE("nothing changed: nothing is sent");
+    uint32_t before = copies(0);
+
+    launch(0, 0);
+    CHECK_EQ(copies(0), before);
+    finish(0, 0);
+    CHECK_CASE("one byte: one run");
+    host[UNIT + 9] = 4;
+    launch(0, 0);
+    CHECK_EQ(copies(0), before + 1);
+    CHECK_EQ(fake_place(0, address)[UNIT + 9], 4);
+    finish(0, 0);
+    CHECK_EQ(cudac_cuMemFree_v2(address), CUDA_SUCCESS);
+    CHECK(!fake_place(0, address));
+}
+
+/* Bytes of one unit, written by both sides between synchronisations. */
+static void test_both_sides(void)
+{
+    CUdeviceptr address;
+    unsigned char *host;
+
+    fake_reset(false, FAKE_MIB);
+    host = managed(UNIT, &address);
+    launch(0, 0);
+    fake_place(0, address)[1] = 11; /* the kernel */
+    host[0] = host[2] = 22;
+    launch(0, 0);
+    CHECK_CASE("the host's bytes come, the kernel's stay");
+    CHECK_MEM(fake_place(0, address), ((unsigned char[]){22, 11, 22}), 3);
+    host[5] = 33; /* while it runs */
+    finish(0, 0);
+    CHECK_CASE("the kernel's bytes come, the host's stay");
+    CHECK_MEM(host, ((unsigned char[]){22, 11, 22, 0, 0, 33}), 6);
+    CHECK_EQ(cudac_cuMemFree_v2(address), CUDA_SUCCESS);
+}
+
+static void test_one_of_two_streams(void)
+{
+    CUdeviceptr address;
+    unsigned char *host;
+
+    fake_reset(false, FAKE_MIB);
+    host = managed(UNIT, &address);
+    launch(0, 0);
+    launch(0, 1);
+    fake_place(0, address)[0] = 1;
+    finish(0, 0);
+    CHECK_EQ(host[0], 1);
+    CHECK_CASE("the other one is still writing");
+    fake_place(0, address)[1] = 2;
+    CHECK_EQ(host[1], 0);
+    finish(0, 1);
+    CHECK_EQ(host[1], 2);
+    CHECK_CASE("then it is at home");
+    uint32_t before = fake_messages;
+
+    finish(0, 0);
+    CHECK_EQ(fake_messages, before);
+    CHECK_EQ(cudac_cuMemFree_v2(address), CUDA_SUCCESS);
+}
+
+static void test_two_workers(void)
+{
+    CUdeviceptr address;
+    unsigned char *host;
+
+    fake_reset(false, FAKE_MIB);
+    host = managed(2 * UNIT, &address);
+    for (unsigned char round = 1; round < 6; round++) {
+        uint32_t worker = round % 2;
+
+        CHECK_CASE("round %d", round);
+        host[0] = round;
+        launch(worker, 0);
+        CHECK_EQ(fake_place(worker, address)[0], round);
+        CHECK_EQ(fake_place(worker, address)[UNIT], round - 1);
+        fake_place(worker, address)[UNIT] = round; /* nobody waits: the next launch does */
+    }
+    finish(1, 0);
+    CHECK_EQ(host[UNIT], 5);
+    CHECK_EQ(cudac_cuMemFree_v2(address), CUDA_SUCCESS);
+}
+
+static void test_lost_worker(void)
+{
+    CUdeviceptr address;
+    unsigned char *host;
+
+    fake_reset(false, FAKE_MIB);
+    host = managed(UNIT, &address);
+    host[0] = 5;
+    launch(0, 0);
+    fake_place(0, address)[0] = 6;
+    fake_workers[0].is_lost = true;
+    CHECK_CASE("what it had is lost, the home copy stands");
+    launch(1, 0);
+    CHECK_EQ(fake_place(1, address)[0], 5);
+    finish(1, 0);
+    fake_make_current(fake_context(1));
+    CHECK_EQ(cudac_cuMemFree_v2(address), CUDA_ERROR_DEVICE_UNAVAILABLE);
+    CHECK_EQ(cudac_cuMemFree_v2(address), CUDA_ERROR_INVALID_VALUE);
+}
+
+static void test_copies_of_managed(void)
+{
+    CUdeviceptr address;
+    unsigned char *host;
+
+    fake_reset(false, FAKE_MIB);
+    host = managed(UNIT, &address);
+    host[0] = 1;
+    CHECK_CASE("no place yet: the host's bytes");
+    CHECK(!cudac_memory_is_away(fake_worker(0), address, 10));
+    launch(0, 0);
+    host[1] = 2;
+    CHECK_CASE("a place: there, with what the host wrote");
+    CHECK(cudac_memory_is_away(fake_worker(0), address, 10));
+    CHECK_MEM(fake_place(0, address), ((unsigned char[]){1, 2}), 2);
+    CHECK_CASE("host functions may write first: the host's bytes, when they are all here");
+    fake_place(0, address)[3] = 4;
+    fake_host_calls = true;
+    CHECK(!cudac_memory_is_away(fake_worker(0), address, 10));
+    CHECK_EQ(host[3], 4);
+    fake_host_calls = false;
+    finish(0, 0);
+    CHECK_EQ(cudac_cuMemFree_v2(address), CUDA_SUCCESS);
+}
+
+static void test_pinned(void)
+{
+    struct cudac_stream *stream;
+    CUdeviceptr device = 0;
+    void *plain, *mapped;
+
+    fake_reset(false, FAKE_MIB);
+    stream = fake_stream(0, 0);
+    CHECK_EQ(cudac_cuMemAllocHost_v2(&plain, UNIT), CUDA_SUCCESS);
+    CHECK_CASE("memory for copies only has no place");
+    launch(0, 0);
+    CHECK(!fake_place(0, (uintptr_t)plain));
+    CHECK_CASE("a parameter points at it, at any alignment");
+    unsigned char params[13] = {0};
+    const uint64_t inside = (uintptr_t)plain + 100;
+
+    memcpy(params + 5, &inside, sizeof(inside));
+    memset(plain, 9, UNIT);
+    CHECK_EQ(cudac_memory_before_launch(stream, params, sizeof(params)), CUDA_SUCCESS);
+    CHECK(fake_place(0, inside) && *fake_place(0, inside) == 9);
+    CHECK_CASE("mapped memory always has one");
+    CHECK_EQ(cudac_cuMemHostAlloc(&mapped, UNIT, CU_MEMHOSTALLOC_DEVICEMAP), CUDA_SUCCESS);
+    launch(0, 0);
+    CHECK(fake_place(0, (uintptr_t)mapped) != NULL);
+    CHECK_EQ(cudac_cuMemHostGetDevicePointer_v2(&device, (char *)mapped + 8, 0), CUDA_SUCCESS);
+    CHECK_EQ(device, (uintptr_t)mapped + 8);
+    finish(0, 0);
+    CHECK_EQ(cudac_cuMemFreeHost(plain), CUDA_SUCCESS);
+    CHECK_EQ(cudac_cuMemFreeHost(mapped), CUDA_SUCCESS);
+    CHECK_EQ(cudac_cuMemFreeHost(mapped), CUDA_ERROR_INVALID_VALUE);
+}
+
+static void test_registered(void)
+{
+    static unsigned char bytes[3 * UNIT];
+    struct cudac_memory_info info;
+    CUdeviceptr alias = 0;
+
+    fake_reset(true, FAKE_MIB);
+    CHECK_EQ(cudac_cuMemHostRegister_v2(bytes + 3, 2 * UNIT, 0), CUDA_SUCCESS);
+    CHECK_EQ(cudac_cuMemHostRegister_v2(bytes, 8, 0), CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED);
+    CHECK_EQ(cudac_cuMemHostGetDevicePointer_v2(&alias, bytes + 10, 0), CUDA_SUCCESS);
+    CHECK(alias != (uintptr_t)(bytes + 10));
+    CHECK_CASE("by either address");
+    CHECK(cudac_memory_find(alias, &info));
+    CHECK_EQ(info.kind, CUDAC_MEMORY_REGISTERED);
+    CHECK_EQ(info.host_address, (uintptr_t)(bytes + 10));
+    CHECK(cudac_memory_find((uintptr_t)(bytes + 10), &info));
+    CHECK_EQ(info.device_address, alias);
+    CHECK_CASE("moved, also on this host");
+    bytes[10] = 1;
+    launch(0, 0);
+    CHECK_EQ(*fake_place(0, alias), 1);
+    fake_place(0, alias)[1] = 2;
+    finish(0, 0);
+    CHECK_EQ(bytes[11], 2);
+    CHECK_EQ(cudac_cuMemHostUnregister(bytes + 3), CUDA_SUCCESS);
+    CHECK_EQ(cudac_cuMemHostUnregister(bytes + 3), CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED);
+    CHECK(!cudac_memory_find(alias, &info) && !fake_place(0, alias));
+}
+
+int main(void)
+{
+    fake_reset(true, FAKE_MIB);
+    const struct CMUnitTest tests[] = {
+        CHECK_TEST(test_nothing_managed),
+        CHECK_TEST(test_same_host),
+        CHECK_TEST(test_there_and_back),
+        CHECK_TEST(test_both_sides),
+        CHECK_TEST(test_one_of_two_streams),
+        CHECK_TEST(test_two_workers),
+        CHECK_TEST(test_lost_worker),
+        CHECK_TEST(test_copies_of_managed),
+        CHECK_TEST(test_pinned),
+        CHECK_TEST(test_registered),
+    };
+
+    return check_run(tests);
+}
