@@ -249,6 +249,19 @@ FAB_UNCHECKED static void session_unlock(struct xp_conn *conn)
     fab_mutex_unlock(&conn->lock);
 }
 
+/* Whether the endpoint is a life's already. */
+static bool is_adopted(const struct xp_slot *slot, const struct xp_ep *ep)
+{
+    const struct fab_map_entry *entry;
+    size_t cursor = 0;
+
+    while ((entry = fab_map_next(&slot->tokens, &cursor)) != NULL) {
+        if (((const struct xp_life *)entry->value)->ep == ep)
+            return true;
+    }
+    return false;
+}
+
 void xp_hello_take(struct xp_slot *slot, struct xp_ep *ep, const uint8_t *header, size_t bytes)
 {
     struct xp_conn *conn;
@@ -260,7 +273,8 @@ void xp_hello_take(struct xp_slot *slot, struct xp_ep *ep, const uint8_t *header
     conn = session_lock(slot->node, hello.session_id);
     if (!conn)
         return;
-    if (refusal_locked(slot, conn, &hello, header))
+    if (refusal_locked(slot, conn, &hello, header) ||
+        (ep && hello.kind == XP_FRAME_HELLO && is_adopted(slot, ep)))
         conn->stats.refused_frames++;
     else if (hello.kind == XP_FRAME_HELLO)
         opens = take_hello_locked(&conn->legs[hello.leg], &hello);

@@ -256,7 +256,7 @@ enum fab_status xp_conn_open(struct xp_node *node, const struct xp_conn_config *
     struct xp_limits limits = config->limits;
     struct xp_address peer;
     struct xp_conn *conn;
-    uint32_t pair_count, standby_from;
+    uint32_t pair_count = 0, standby_from = 0;
     enum fab_status status;
 
     if (xp_node_is_foreign(node))

@@ -176,12 +176,10 @@ void xp_ucx_ep_close(struct xp_ep *ep)
 
 void xp_ucx_eps_drop(struct xp_wire *wire)
 {
-    struct fab_list *node;
-
-    while ((node = fab_list_take(&wire->firsts)) != NULL)
-        free(fab_list_object(node, struct xp_ucx_first, link));
-    while (!fab_list_is_empty(&wire->eps))
-        destroy(fab_list_object(wire->eps.next, struct xp_ep, link));
+    FAB_LIST_EACH(node, after, &wire->firsts)
+    free(fab_list_object(node, struct xp_ucx_first, link));
+    FAB_LIST_EACH(node, after, &wire->eps)
+    destroy(fab_list_object(node, struct xp_ep, link));
 }
 
 /* ---------------------------------------------------------------- sending */
@@ -456,7 +454,7 @@ static bool tend_first(struct xp_wire *wire)
     if (ep)
         ep->peer_id = first->peer_id;
     wire->answering = first;
-    if (ep || !first->ep_id)
+    if (first->ep_id ? ep && !ep->owner : !ep)
         wire->config.events->frame(wire->config.core, ep, first->header, first->header_bytes,
                                    /* body */ NULL, /* body_bytes */ 0);
     wire->answering = NULL;

@@ -54,7 +54,7 @@ static bool attach(struct xp_wire *wire)
 
 static bool is_listener(int fd, const struct sockaddr_in *address)
 {
-    struct sockaddr_in own;
+    struct sockaddr_in own = {0};
     int listens = 0;
     socklen_t bytes = sizeof(own), listens_bytes = sizeof(listens);
 

@@ -87,9 +87,8 @@ enum fab_status xp_ucx_listen(struct xp_wire *wire, const char *device, struct f
 
 void xp_ucx_listen_end(struct xp_wire *wire)
 {
-    struct fab_list *node;
-
-    while ((node = fab_list_take(&wire->requests)) != NULL) {
+    FAB_LIST_EACH(node, after, &wire->requests)
+    {
         struct request *request = fab_list_object(node, struct request, link);
 
         (void)wire->lib->ucp_listener_reject(wire->listener, request->handle);

@@ -59,7 +59,7 @@ void xp_ucx_pair_skip_to(struct xp_wire *wire, const uint8_t *address, size_t ad
     if (dial > count + XP_UCX_SKIPS_MAX)
         return;
     for (; count + 1 < dial; count++) {
-        ucp_ep_h ucp;
+        ucp_ep_h ucp = NULL;
 
         if (create(wire, address, address_bytes, /* ep */ NULL, &ucp, /* err */ NULL) != FAB_OK)
             return; /* not paired then */

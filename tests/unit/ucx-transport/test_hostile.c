@@ -8,6 +8,7 @@
 
 #include "rig.h"
 #include "tests/support/check.h"
+#include "ucx-transport/xp_auth.h"
 #include "ucx-transport/xp_frame.h"
 
 static struct rig_end one, other, third, fourth;
@@ -194,6 +195,60 @@ static void test_mixed_sessions(void)
     rig_fini(&rig);
 }
 
+/* ---------------------------------------------------------------- a peer that dials twice */
+
+static struct xp_auth dialler;
+static uint32_t hellos;
+
+/* Each hello comes twice, by one endpoint; the second is of a later epoch, and signed. */
+static void dial_again(void *user, const char *to_device, bool bulk_wire, uint8_t *header,
+                       size_t header_bytes, uint8_t *body, size_t body_bytes)
+{
+    struct xp_hello hello;
+
+    (void)user, (void)to_device, (void)bulk_wire, (void)body, (void)body_bytes;
+    if (xp_frame_decode_hello(header, header_bytes, &hello) != FAB_OK ||
+        hello.kind != XP_FRAME_HELLO || hellos++ % 2 == 0)
+        return;
+    hello.epoch += 1000;
+    xp_frame_encode_hello(&hello, header);
+    xp_auth_sign(&dialler, header, XP_HELLO_BYTES);
+}
+
+/* An endpoint has one life of one leg; a second would close it under the first. */
+static void test_two_hellos(void)
+{
+    static const struct xp_loop_script script = {
+        .seed = 1, .delay_min_ns = 1000, .delay_max_ns = 1001, .duplicate_permille = 1000};
+    uint8_t key[XP_KEY_BYTES];
+    size_t one_bytes, other_bytes;
+    const uint8_t *one_address, *other_address;
+    struct xp_conn_stats stats;
+    struct rig rig;
+
+    one = other = (struct rig_end){0};
+    hellos = 0;
+    if (!CHECK(rig_init(&rig, 2, 1, &script)))
+        return;
+    memset(key, 7, sizeof(key));
+    one_address = xp_node_address(rig.nodes[0], &one_bytes);
+    other_address = xp_node_address(rig.nodes[1], &other_bytes);
+    xp_auth_init(&dialler, key, one_address, one_bytes, other_address, other_bytes);
+    xp_loop_set_tap(rig.loop, dial_again, NULL);
+    if (!CHECK(rig_connect(&rig, 0, 1, NULL, &one, &other)))
+        return;
+    CHECK(rig_run_up(&rig, &one, &other));
+    CHECK_EQ(xp_post(one.conn, 1, NULL, 0, NULL), FAB_OK);
+    rig_wait(&rig, UINT64_C(3000) * RIG_MS);
+    CHECK_EQ(other.message_count, 1);
+    CHECK_EQ(one.losts + other.losts + one.rail_downs + other.rail_downs, 0);
+    xp_conn_stats(other.conn, &stats);
+    CHECK_EQ(hellos, 4);
+    CHECK_EQ(stats.refused_frames, 2); /* the second hello of either leg */
+    xp_auth_fini(&dialler);
+    rig_fini(&rig);
+}
+
 /* ---------------------------------------------------------------- a peer that lies */
 
 struct lie {
@@ -304,8 +359,8 @@ static void test_lies(void)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CHECK_TEST(test_random_frames),  CHECK_TEST(test_wrong_key), CHECK_TEST(test_replay),
-        CHECK_TEST(test_mixed_sessions), CHECK_TEST(test_lies),
+        CHECK_TEST(test_random_frames),  CHECK_TEST(test_wrong_key),  CHECK_TEST(test_replay),
+        CHECK_TEST(test_mixed_sessions), CHECK_TEST(test_two_hellos), CHECK_TEST(test_lies),
     };
 
     return check_run(tests);
