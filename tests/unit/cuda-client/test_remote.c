@@ -157,20 +157,20 @@ static void test_queries(void)
     CHECK_EQ(cuStreamQuery(stream), CUDA_ERROR_INVALID_HANDLE);
 }
 
-static int host_state;
+static _Atomic int host_state;
 static void host_function(void *arg)
 {
     int count;
 
-    *(int *)arg = cuDeviceGetCount(&count) == CUDA_ERROR_NOT_PERMITTED ? 1 : 2;
+    *(_Atomic int *)arg = cuDeviceGetCount(&count) == CUDA_ERROR_NOT_PERMITTED ? 1 : 2;
 }
 
-static CUresult callback_result;
+static _Atomic int callback_result; /* CUresult */
 static void callback(CUstream stream, CUresult status, void *arg)
 {
     (void)stream;
     callback_result = status;
-    *(int *)arg = 3;
+    *(_Atomic int *)arg = 3;
 }
 
 /* host_done comes after the function: the count is waited for. */
@@ -302,7 +302,7 @@ static void test_lost_worker(void)
     CHECK_EQ(cuCtxSynchronize(), CUDA_ERROR_DEVICE_UNAVAILABLE);
     CHECK_EQ(cuCtxSetCurrent(contexts[3]), CUDA_SUCCESS);
     CHECK_EQ(cuCtxSynchronize(), CUDA_ERROR_DEVICE_UNAVAILABLE);
-    while (__atomic_load_n(&host_state, __ATOMIC_ACQUIRE) != 3)
+    while (host_state != 3)
         ;
     CHECK_EQ(callback_result, CUDA_ERROR_DEVICE_UNAVAILABLE);
     CHECK_CASE("the other worker's");
