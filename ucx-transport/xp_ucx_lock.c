@@ -27,13 +27,13 @@ enum {
 static const struct {
     const char *name, *value;
 } small_buffers[] = {
-    {"IB_RX_QUEUE_LEN", "64"},
-    {"IB_RX_BUFS_GROW", "32"},
+    {"IB_RX_QUEUE_LEN", "48"},
+    {"IB_RX_BUFS_GROW", "16"},
     {"IB_TX_BUFS_GROW", "16"},
     {"IB_ALLOC", "mmap,heap"}, /* no huge pages */
     /* Not for ud, which makes the connections: lost ones cost seconds. */
     {"RC_RX_QUEUE_LEN", "32"},
-    {"RC_TX_QUEUE_LEN", "64"},
+    {"RC_TX_QUEUE_LEN", "48"},
     {"RC_TX_CQ_LEN", "512"},
 };
 
