@@ -440,18 +440,11 @@ void xp_ucx_refuse(struct xp_offer *offer)
 
 /* ---------------------------------------------------------------- outside UCX's callbacks */
 
-static bool tend_first(struct xp_wire *wire)
+static void tend_first(struct xp_wire *wire, const struct xp_ucx_first *first)
 {
-    struct fab_list *node = fab_list_take(&wire->firsts);
-    struct xp_ucx_first *first;
-    struct xp_ep *ep;
+    struct xp_ep *ep = first->ep_id ? fab_map_find(&wire->ids, first->ep_id) : NULL;
 
-    if (!node)
-        return false;
-    first = fab_list_object(node, struct xp_ucx_first, link);
-    wire->first_count--;
-    ep = first->ep_id ? fab_map_find(&wire->ids, first->ep_id) : NULL;
-    if (ep)
+    if (ep && !ep->owner)
         ep->peer_id = first->peer_id;
     wire->answering = first;
     if (first->ep_id ? ep && !ep->owner : !ep)
@@ -460,45 +453,68 @@ static bool tend_first(struct xp_wire *wire)
     wire->answering = NULL;
     if (ep && !ep->owner && !ep->closing)
         xp_ucx_ep_close(ep); /* the core did not want it */
-    free(first);
-    return true;
 }
 
-static bool tend_ep(struct xp_wire *wire)
+static bool tend_firsts(struct xp_wire *wire)
 {
-    struct fab_list *node = fab_list_take(&wire->news);
-    struct xp_ep *ep;
+    bool did = false;
 
-    if (!node)
-        return false;
-    ep = fab_list_object(node, struct xp_ep, news_link);
+    FAB_LIST_EACH(node, after, &wire->firsts)
+    {
+        struct xp_ucx_first *first = fab_list_object(node, struct xp_ucx_first, link);
+
+        fab_list_remove(node);
+        wire->first_count--;
+        tend_first(wire, first);
+        free(first);
+        did = true;
+    }
+    return did;
+}
+
+/* On no list of news. */
+static void tend_ep(struct xp_wire *wire, struct xp_ep *ep)
+{
+    void *owner = ep->owner;
+
     if (ep->closing) {
-        void *owner = ep->owner;
-
         if (!ep->released || ep->send_count || ep->landing_count)
-            return true;
+            return;
         destroy(ep);
         wire->config.events->ep_closed(owner);
     } else if (ep->failed && !ep->told) {
         ep->told = true;
-        if (!ep->owner) {
+        if (owner)
+            wire->config.events->ep_failed(owner, status_of(ep->why),
+                                           wire->lib->ucs_status_string(ep->why));
+        else
             xp_ucx_ep_close(ep);
-            return true;
-        }
-        wire->config.events->ep_failed(ep->owner, status_of(ep->why),
-                                       wire->lib->ucs_status_string(ep->why));
     }
-    return true;
+}
+
+/* What is told may close others, which comes to the end of the list. */
+static bool tend_eps(struct xp_wire *wire)
+{
+    bool did = false;
+
+    /* The analyzer loses track of what is still in a list. */
+    // NOLINTNEXTLINE(clang-analyzer-unix.Malloc)
+    FAB_LIST_EACH(node, after, &wire->news)
+    {
+        fab_list_remove(node);
+        tend_ep(wire, fab_list_object(node, struct xp_ep, news_link));
+        did = true;
+    }
+    return did;
 }
 
 bool xp_ucx_tend(struct xp_wire *wire)
 {
     bool did = false;
 
-    while (tend_ep(wire))
+    while (tend_eps(wire))
         did = true;
-    while (tend_first(wire))
-        did = true;
+    did = tend_firsts(wire) || did;
     while (xp_ucx_listen_progress(wire))
         did = true;
     return did;
