@@ -70,7 +70,7 @@ struct xp_wire {
     int listen_fd;        /* UCX's */
     struct fab_vec hosts; /* struct xp_ucx_host, that may connect */
     bool takes_device_memory;
-    bool stages; /* memory of others is never locked */
+    bool stages;          /* memory of others is never locked */
     struct fab_map ids;   /* own id -> struct xp_ep */
     struct fab_map dials; /* hash of a peer's address -> how many endpoints UCX made to it, ever */
     struct fab_list eps;  /* all */
