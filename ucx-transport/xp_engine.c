@@ -102,7 +102,8 @@ static bool detach(struct xp_leg *leg)
     if (!atomic_load_explicit(&conn->muted, memory_order_acquire))
         return false; /* far from it: no lock for that */
     fab_mutex_lock(&conn->lock);
-    over = conn->state == XP_CONN_CLOSED && fab_list_is_empty(&leg->lives);
+    /* Whoever closed it kicked the leg, so it is pumped once more before it may go. */
+    over = conn->state == XP_CONN_CLOSED && fab_list_is_empty(&leg->lives) && !leg->expected;
     if (over) {
         fab_mutex_lock(&slot->ready_lock);
         fab_list_remove(&leg->ready_link);
