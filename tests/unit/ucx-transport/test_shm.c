@@ -338,6 +338,96 @@ static void test_two_nodes(void)
     CHECK_EQ(rmdir(folder), 0); /* nothing stays behind */
 }
 
+/* ---------------------------------------------------------------- opened in the midst of a turn */
+
+/* A node without threads, on a clock that stands still: what comes up needs no timer. */
+struct still {
+    struct xp_node *node, *peer;
+    struct xp_conn *conns[2];
+    uint32_t ups[2];
+    bool opens; /* its handler opens the second connection */
+};
+
+static struct fab_clock_fake still_clock;
+
+static void open_still(struct still *end, uint32_t index, bool initiator);
+
+static void on_still_message(void *user, struct xp_conn *conn, const struct xp_message *message)
+{
+    struct still *end = user;
+
+    (void)conn;
+    (void)message;
+    if (end->opens)
+        open_still(end, 1, true);
+}
+
+static void on_still_event(void *user, struct xp_conn *conn, const struct xp_event *event)
+{
+    struct still *end = user;
+
+    end->ups[conn == end->conns[1]] += event->kind == XP_EVENT_UP;
+}
+
+static void open_still(struct still *end, uint32_t index, bool initiator)
+{
+    static const struct xp_handlers still_handlers = {.message = on_still_message,
+                                                      .event = on_still_event};
+    struct xp_conn_config config = {.session_id = SESSION + index,
+                                    .key = {5},
+                                    .initiator = initiator,
+                                    .handlers = &still_handlers,
+                                    .user = end};
+    /* The first on the rail that is turned last: its handler comes when the other was turned. */
+    struct xp_rail_pair pair = {.local = (uint8_t)(1 - index), .peer = (uint8_t)(1 - index)};
+
+    config.pairs = &pair;
+    config.pair_count = 1;
+    config.peer_address = xp_node_address(end->peer, &config.peer_address_bytes);
+    CHECK_EQ(xp_conn_open(end->node, &config, &end->conns[index], NULL), FAB_OK);
+}
+
+static void poll_until(struct still ends[2], const uint32_t *counter)
+{
+    enum { POLLS = 20000 };
+
+    for (int i = 0; i < POLLS && *counter == 0; i++) {
+        (void)xp_node_poll(ends[0].node);
+        (void)xp_node_poll(ends[1].node);
+    }
+}
+
+static void test_opened_in_a_turn(void)
+{
+    struct xp_rail_config rails[] = {{.backend = &xp_backend_shm, .numa_node = -1},
+                                     {.backend = &xp_backend_shm, .numa_node = -1}};
+    struct xp_node_config config = {.node_id = {1},
+                                    .rails = rails,
+                                    .rail_count = 2,
+                                    .clock = &still_clock.clock,
+                                    .polled = true};
+    static struct still ends[2];
+
+    fab_clock_fake_init(&still_clock, 1000000);
+    for (int i = 0; i < 2; i++)
+        if (!CHECK_EQ(xp_node_create(&config, &ends[i].node, NULL), FAB_OK))
+            return;
+    ends[0].peer = ends[1].node;
+    ends[1].peer = ends[0].node;
+    open_still(&ends[0], 0, true);
+    open_still(&ends[0], 1, false);
+    open_still(&ends[1], 0, false);
+    poll_until(ends, &ends[0].ups[0]);
+    CHECK_EQ(ends[0].ups[0], 1);
+    ends[1].opens = true;
+    CHECK_EQ(xp_post(ends[0].conns[0], 1, NULL, 0, NULL), FAB_OK);
+    xp_flush(ends[0].conns[0]);
+    poll_until(ends, &ends[1].ups[1]);
+    CHECK_EQ(ends[1].ups[1], 1);
+    xp_node_destroy(ends[0].node);
+    xp_node_destroy(ends[1].node);
+}
+
 /* ---------------------------------------------------------------- another process */
 
 /* The child: answers until it is killed. A child of its own keeps every descriptor open. */
@@ -566,10 +656,9 @@ static void test_ring(void)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CHECK_TEST(test_ring),
+        CHECK_TEST(test_ring),        CHECK_TEST(test_opened_in_a_turn),
         CHECK_TEST(test_killed_peer), /* forks: before there are threads */
-        CHECK_TEST(test_two_nodes),
-        CHECK_TEST(test_strangers),
+        CHECK_TEST(test_two_nodes),   CHECK_TEST(test_strangers),
     };
 
     return check_run(tests);
