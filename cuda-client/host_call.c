@@ -10,6 +10,7 @@
 
 #include "base/alloc.h"
 #include "cuda-client/context_int.h"
+#include "cuda-client/memory.h"
 #include "cuda-client/stream_int.h"
 #include "cuda-client/transfer.h"
 
@@ -77,6 +78,7 @@ void cudac_host_call_end(struct cudac_host_call *call)
     const struct wire_host_done done = {.token = call->token};
     struct wire_parts parts;
 
+    cudac_memory_after_host_call();
     wire_put_host_done(&done, &parts);
     /* A lost worker has no stream that waits. */
     (void)cudac_signal(cudac_context_worker(call->context), WIRE_HOST_DONE, &parts);

@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "cuda-client/context_int.h"
 #include "cuda-client/host_call.h"
+#include "cuda-client/memory.h"
 #include "generated/cuda-api/client_impl.h"
 
 struct host_function {
@@ -24,6 +25,8 @@ static void run_one(struct cudac_task *task)
     struct host_function *function = (struct host_function *)task;
     CUresult error = function->call.error;
 
+    if (error == CUDA_SUCCESS)
+        error = cudac_memory_before_host_call(cudac_context_worker(function->call.context));
     /* A host function is skipped after an error; a callback is told of it. */
     if (function->callback)
         function->callback(function->stream, error, function->arg);

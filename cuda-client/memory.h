@@ -79,6 +79,12 @@ CUresult cudac_memory_before_launch(struct cudac_stream *stream, const void *par
  * written comes back. Called by cudac_context_wait, cudac_stream_wait, event waits, queries of
  * streams and events that answer CUDA_SUCCESS, and blocking copies, before they return. */
 CUresult cudac_memory_after_wait(struct cudac_worker *worker);
+/* The same for a host function whose turn in its stream has come: it sees what copies and kernels
+ * before it wrote. Blocks; not on the control engine. */
+CUresult cudac_memory_before_host_call(struct cudac_worker *worker);
+/* When it has returned, before its stream goes on: what it wrote goes to where the stream's kernels
+ * see it. The same threads. */
+void cudac_memory_after_host_call(void);
 /* Around a copy or set, in a stream at `worker`, one side of which is MANAGED, HOST or
  * REGISTERED memory. True: the bytes live at that worker now, so the copy goes there
  * (device_address; device to device for the worker). False: use the host's bytes (host_address) as

@@ -31,7 +31,13 @@ struct cudac_region {
     uint64_t refused; /* worker k could not make a place */
 
     /* managed_move.c */
-    struct cudac_worker *away;      /* whose kernels may be changing it; NULL: nobody's */
+    struct cudac_worker *away; /* whose kernels may be changing it; NULL: nobody's */
+    uint64_t used_at;          /* when it was last given to `away`, in a count of all such */
+    struct {
+        uint64_t context_id, stream_id; /* on the wire */
+    } uses[4];                          /* streams it was given to since it was at home */
+    uint32_t use_count;
+    bool is_used_widely;            /* by more, or by ones that are not known */
     struct cudac_worker *copied_to; /* whose place held `copy`'s bytes; NULL: no one's */
     unsigned char *copy;            /* what was there when both sides were last equal */
 

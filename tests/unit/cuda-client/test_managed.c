@@ -199,13 +199,35 @@ static void test_copies_of_managed(void)
     CHECK_CASE("a place: there, with what the host wrote");
     CHECK(cudac_memory_is_away(fake_worker(0), address, 10));
     CHECK_MEM(fake_place(0, address), ((unsigned char[]){1, 2}), 2);
-    CHECK_CASE("host functions may write first: the host's bytes, when they are all here");
-    fake_place(0, address)[3] = 4;
-    fake_host_calls = true;
-    CHECK(!cudac_memory_is_away(fake_worker(0), address, 10));
-    CHECK_EQ(host[3], 4);
-    fake_host_calls = false;
     finish(0, 0);
+    CHECK_EQ(cudac_cuMemFree_v2(address), CUDA_SUCCESS);
+}
+
+/* A launch is posted before the host function that it comes after has run. */
+static void test_host_function(void)
+{
+    CUdeviceptr address;
+    unsigned char *host;
+
+    fake_reset(false, FAKE_MIB);
+    host = managed(UNIT, &address);
+    launch(0, 0);
+    launch(0, 0); /* and a host function between them */
+    fake_place(0, address)[0] = 1;
+    CHECK_CASE("it sees what the kernel before it wrote");
+    CHECK_EQ(cudac_memory_before_host_call(fake_worker(0)), CUDA_SUCCESS);
+    CHECK_EQ(host[0], 1);
+    CHECK_CASE("and the kernel after it sees what it wrote");
+    host[1] = 2;
+    cudac_memory_after_host_call();
+    CHECK_EQ(fake_place(0, address)[1], 2);
+    finish(0, 0);
+    CHECK_CASE("also where nothing was changed at the launch");
+    launch(0, 0);
+    finish(0, 0);
+    host[2] = 3;
+    cudac_memory_after_host_call();
+    CHECK_EQ(fake_place(0, address)[2], 3);
     CHECK_EQ(cudac_cuMemFree_v2(address), CUDA_SUCCESS);
 }
 
@@ -274,15 +296,11 @@ int main(void)
 {
     fake_reset(true, FAKE_MIB);
     const struct CMUnitTest tests[] = {
-        CHECK_TEST(test_nothing_managed),
-        CHECK_TEST(test_same_host),
-        CHECK_TEST(test_there_and_back),
-        CHECK_TEST(test_both_sides),
-        CHECK_TEST(test_one_of_two_streams),
-        CHECK_TEST(test_two_workers),
-        CHECK_TEST(test_lost_worker),
-        CHECK_TEST(test_copies_of_managed),
-        CHECK_TEST(test_pinned),
+        CHECK_TEST(test_nothing_managed),    CHECK_TEST(test_same_host),
+        CHECK_TEST(test_there_and_back),     CHECK_TEST(test_both_sides),
+        CHECK_TEST(test_one_of_two_streams), CHECK_TEST(test_two_workers),
+        CHECK_TEST(test_lost_worker),        CHECK_TEST(test_copies_of_managed),
+        CHECK_TEST(test_host_function),      CHECK_TEST(test_pinned),
         CHECK_TEST(test_registered),
     };
 

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * cuda-client/managed_int.h - what managed_move.c, which decides, and managed_wire.c, which
+ * carries, share. Thread: memory_lock.
+ */
+#ifndef CUDA_CLIENT_MANAGED_INT_H
+#define CUDA_CLIENT_MANAGED_INT_H
+
+#include "cuda-client/region.h"
+
+struct cudac_stream;
+
+/* The stream that carries the bytes of a worker, in one of its contexts; another takes over when
+ * that one is closed. */
+CUresult cudac_mover_open(struct cudac_context *context);
+bool cudac_mover_is_open(const struct cudac_worker *worker);
+/* The stream goes on when everything sent so far is there. */
+CUresult cudac_mover_gate(struct cudac_stream *stream);
+
+/* What goes to a worker in one go. */
+struct cudac_sending {
+    struct cudac_worker *worker;
+    bool waits;       /* each command is replied when it is done */
+    uint64_t started; /* commands */
+};
+/* Sends what the host changed since the worker's place had the same bytes; all, if it never had. */
+CUresult cudac_move_send(struct cudac_region *region, struct cudac_sending *sending);
+
+#endif /* CUDA_CLIENT_MANAGED_INT_H */
