@@ -111,11 +111,18 @@ struct conformance_world {
     CUmodule module;
     CUdeviceptr memory; /* CONFORMANCE_BYTES, zeroed */
     uint32_t *pinned;   /* a page of pinned memory, zeroed */
+    CUfunction wait_flag;
+    CUstream releaser; /* of what conformance_hold() holds */
 };
 enum { CONFORMANCE_BYTES = 1 << 20 };
 void conformance_world_open(struct conformance_world *world);
 CUfunction conformance_kernel(const struct conformance_world *world, const char *name);
 uint32_t conformance_read(CUdeviceptr at); /* the word there, after all work */
+
+/* Launches a kernel into `stream` that runs until conformance_let_go(). Its flag is device memory,
+ * set in a stream of its own, so that it sees it wherever the device is. */
+CUresult conformance_hold(const struct conformance_world *world, CUstream stream);
+void conformance_let_go(const struct conformance_world *world);
 
 /* Groups, a file each. */
 void group_init(void);

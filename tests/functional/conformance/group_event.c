@@ -30,9 +30,6 @@ static void life(void)
 
 static void times(void)
 {
-    CUfunction wait_flag = conformance_kernel(&world, "wait_flag");
-    uint32_t *flag = world.pinned;
-    void *params[] = {&flag};
     CUevent start, end, untimed;
     float ms = -1.0f;
 
@@ -44,12 +41,10 @@ static void times(void)
     ROW("record", cu.cuEventRecord(start, NULL), CUDA_SUCCESS, true);
     ROW("one was recorded", cu.cuEventElapsedTime(&ms, start, end), CUDA_ERROR_INVALID_HANDLE,
         ms < 0.0f);
-    *flag = 0;
-    ROW("hold", cu.cuLaunchKernel(wait_flag, 1, 1, 1, 1, 1, 1, 0, NULL, params, NULL), CUDA_SUCCESS,
-        true);
+    ROW("hold", conformance_hold(&world, NULL), CUDA_SUCCESS, true);
     ROW("record behind it", cu.cuEventRecord(end, NULL), CUDA_SUCCESS, true);
     ROW("not finished", cu.cuEventElapsedTime(&ms, start, end), CUDA_ERROR_NOT_READY, ms < 0.0f);
-    __atomic_store_n(flag, 1, __ATOMIC_RELEASE);
+    conformance_let_go(&world);
     ROW("finished", cu.cuEventSynchronize(end), CUDA_SUCCESS, true);
     ROW("time between", cu.cuEventElapsedTime(&ms, start, end), CUDA_SUCCESS, ms >= 0.0f);
     ROW("time back", cu.cuEventElapsedTime(&ms, end, start), CUDA_SUCCESS, ms <= 0.0f);

@@ -5,21 +5,7 @@
 #include "tests/functional/conformance/conformance.h"
 
 static struct conformance_world world;
-static CUfunction wait_flag, store;
-
-/* A kernel that runs until the host writes the flag. */
-static CUresult hold(CUstream stream, uint32_t *flag)
-{
-    void *params[] = {&flag};
-
-    __atomic_store_n(flag, 0, __ATOMIC_RELEASE);
-    return cu.cuLaunchKernel(wait_flag, 1, 1, 1, 1, 1, 1, 0, stream, params, NULL);
-}
-
-static void let_go(uint32_t *flag)
-{
-    __atomic_store_n(flag, 1, __ATOMIC_RELEASE);
-}
+static CUfunction store;
 
 static CUresult put(CUstream stream, uint32_t index, uint32_t value)
 {
@@ -31,13 +17,12 @@ static CUresult put(CUstream stream, uint32_t index, uint32_t value)
 
 static void default_stream(void)
 {
-    uint32_t *flag = world.pinned;
     CUstream blocking, free_stream;
 
     ROW("blocking stream", cu.cuStreamCreate(&blocking, CU_STREAM_DEFAULT), CUDA_SUCCESS, true);
     ROW("other stream", cu.cuStreamCreate(&free_stream, CU_STREAM_NON_BLOCKING), CUDA_SUCCESS,
         true);
-    ROW("hold the blocking one", hold(blocking, flag), CUDA_SUCCESS, true);
+    ROW("hold the blocking one", conformance_hold(&world, blocking), CUDA_SUCCESS, true);
     ROW("launches return at once", cu.cuStreamQuery(blocking), CUDA_ERROR_NOT_READY, true);
     ROW("work in the default stream", put(NULL, 0, 1), CUDA_SUCCESS, true);
     ROW("waits for it", cu.cuStreamQuery(NULL), CUDA_ERROR_NOT_READY, true);
@@ -45,18 +30,18 @@ static void default_stream(void)
     ROW("does not", cu.cuStreamSynchronize(free_stream), CUDA_SUCCESS, true);
     ROW("work behind the default stream", put(blocking, 2, 3), CUDA_SUCCESS,
         cu.cuStreamQuery(blocking) == CUDA_ERROR_NOT_READY);
-    let_go(flag);
+    conformance_let_go(&world);
     ROW("then all is done", cu.cuCtxSynchronize(), CUDA_SUCCESS,
         cu.cuStreamQuery(NULL) == CUDA_SUCCESS && cu.cuStreamQuery(blocking) == CUDA_SUCCESS);
 
-    ROW("hold the default stream", hold(NULL, flag), CUDA_SUCCESS, true);
+    ROW("hold the default stream", conformance_hold(&world, NULL), CUDA_SUCCESS, true);
     ROW("a blocking stream waits", put(blocking, 0, 4), CUDA_SUCCESS,
         cu.cuStreamQuery(blocking) == CUDA_ERROR_NOT_READY);
     ROW("the other does not", put(free_stream, 1, 5), CUDA_SUCCESS,
         cu.cuStreamSynchronize(free_stream) == CUDA_SUCCESS);
     ROW("a null stream by its name", cu.cuStreamQuery(CU_STREAM_LEGACY), CUDA_ERROR_NOT_READY,
         true);
-    let_go(flag);
+    conformance_let_go(&world);
     ROW("synchronise by a blocking stream", cu.cuStreamSynchronize(blocking), CUDA_SUCCESS,
         cu.cuStreamQuery(NULL) == CUDA_SUCCESS);
     ROW("destroy", cu.cuStreamDestroy(blocking), CUDA_SUCCESS, true);
@@ -65,21 +50,19 @@ static void default_stream(void)
 
 static void per_thread(void)
 {
-    uint32_t *flag = world.pinned;
-
-    ROW("hold the thread's stream", hold(CU_STREAM_PER_THREAD, flag), CUDA_SUCCESS, true);
+    ROW("hold the thread's stream", conformance_hold(&world, CU_STREAM_PER_THREAD), CUDA_SUCCESS,
+        true);
     ROW("it is a stream of its own", cu.cuStreamQuery(CU_STREAM_PER_THREAD), CUDA_ERROR_NOT_READY,
         true);
     ROW("the default stream waits for it", put(NULL, 0, 1), CUDA_SUCCESS,
         cu.cuStreamQuery(NULL) == CUDA_ERROR_NOT_READY);
-    let_go(flag);
+    conformance_let_go(&world);
     ROW("done", cu.cuStreamSynchronize(NULL), CUDA_SUCCESS,
         cu.cuStreamQuery(CU_STREAM_PER_THREAD) == CUDA_SUCCESS);
 }
 
 static void events(void)
 {
-    uint32_t *flag = world.pinned;
     CUstream first, second;
     CUevent event, early;
 
@@ -89,7 +72,7 @@ static void events(void)
     ROW("event", cu.cuEventCreate(&early, CU_EVENT_DISABLE_TIMING), CUDA_SUCCESS, true);
     ROW("waiting for what was never recorded", cu.cuStreamWaitEvent(second, event, 0), CUDA_SUCCESS,
         cu.cuStreamQuery(second) == CUDA_SUCCESS);
-    ROW("hold", hold(first, flag), CUDA_SUCCESS, true);
+    ROW("hold", conformance_hold(&world, first), CUDA_SUCCESS, true);
     ROW("record behind it", cu.cuEventRecord(event, first), CUDA_SUCCESS,
         cu.cuEventQuery(event) == CUDA_ERROR_NOT_READY);
     ROW("wait in the second stream", cu.cuStreamWaitEvent(second, event, 0), CUDA_SUCCESS, true);
@@ -100,13 +83,13 @@ static void events(void)
     ROW("changes nothing for who waits", cu.cuStreamQuery(second), CUDA_ERROR_NOT_READY, true);
     ROW("unknown flags of a wait", cu.cuStreamWaitEvent(second, event, 8), CUDA_ERROR_INVALID_VALUE,
         true);
-    let_go(flag);
+    conformance_let_go(&world);
     ROW("then it goes on", cu.cuStreamSynchronize(second), CUDA_SUCCESS,
         conformance_read(world.memory + 3 * sizeof(uint32_t)) == 77);
-    ROW("destroying a stream with work", hold(first, flag), CUDA_SUCCESS,
+    ROW("destroying a stream with work", conformance_hold(&world, first), CUDA_SUCCESS,
         put(first, 4, 88) == CUDA_SUCCESS && cu.cuEventRecord(early, first) == CUDA_SUCCESS &&
             cu.cuStreamDestroy(first) == CUDA_SUCCESS);
-    let_go(flag);
+    conformance_let_go(&world);
     ROW("the work is still done", cu.cuEventSynchronize(early), CUDA_SUCCESS,
         conformance_read(world.memory + 4 * sizeof(uint32_t)) == 88);
     ROW("destroy", cu.cuStreamDestroy(second), CUDA_SUCCESS, true);
@@ -116,11 +99,11 @@ static void events(void)
 
 static void copies(void)
 {
-    uint32_t *flag = world.pinned, *pinned = world.pinned + 16, pageable[4] = {1, 2, 3, 4};
+    uint32_t *pinned = world.pinned + 16, pageable[4] = {1, 2, 3, 4};
     CUstream stream;
 
     ROW("stream", cu.cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING), CUDA_SUCCESS, true);
-    ROW("hold", hold(stream, flag), CUDA_SUCCESS, true);
+    ROW("hold", conformance_hold(&world, stream), CUDA_SUCCESS, true);
     ROW("from pageable memory",
         cu.cuMemcpyHtoDAsync(world.memory, pageable, sizeof(pageable), stream), CUDA_SUCCESS, true);
     memset(pageable, 0, sizeof(pageable)); /* it was read before the call returned */
@@ -128,7 +111,7 @@ static void copies(void)
     ROW("from pinned memory", cu.cuMemcpyHtoDAsync(world.memory + 16, pinned, 4, stream),
         CUDA_SUCCESS, cu.cuStreamQuery(stream) == CUDA_ERROR_NOT_READY);
     pinned[0] = 6; /* that is read when its turn comes */
-    let_go(flag);
+    conformance_let_go(&world);
     ROW("done", cu.cuStreamSynchronize(stream), CUDA_SUCCESS,
         conformance_read(world.memory + 8) == 3 && conformance_read(world.memory + 16) == 6);
     ROW("to pageable memory", cu.cuMemcpyDtoHAsync(pageable, world.memory, 16, stream),
@@ -139,7 +122,6 @@ static void copies(void)
 void group_order(void)
 {
     conformance_world_open(&world);
-    wait_flag = conformance_kernel(&world, "wait_flag");
     store = conformance_kernel(&world, "store");
     default_stream();
     per_thread();

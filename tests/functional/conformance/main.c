@@ -83,6 +83,33 @@ void conformance_world_open(struct conformance_world *world)
                      "cuCtxSynchronize"); /* streams that wait for nothing come next */
     conformance_need(cu.cuMemHostAlloc(&pinned, 4096, CU_MEMHOSTALLOC_DEVICEMAP), "cuMemHostAlloc");
     world->pinned = memset(pinned, 0, 4096);
+    world->wait_flag = conformance_kernel(world, "wait_flag");
+    conformance_need(cu.cuStreamCreate(&world->releaser, CU_STREAM_NON_BLOCKING), "cuStreamCreate");
+}
+
+static CUdeviceptr flag_of(const struct conformance_world *world)
+{
+    return world->memory + CONFORMANCE_BYTES - sizeof(uint32_t);
+}
+
+static void flag_set(const struct conformance_world *world, uint32_t value)
+{
+    conformance_need(cu.cuMemsetD32Async(flag_of(world), value, 1, world->releaser), "set a flag");
+    conformance_need(cu.cuStreamSynchronize(world->releaser), "set a flag");
+}
+
+CUresult conformance_hold(const struct conformance_world *world, CUstream stream)
+{
+    CUdeviceptr flag = flag_of(world);
+    void *params[] = {&flag};
+
+    flag_set(world, 0);
+    return cu.cuLaunchKernel(world->wait_flag, 1, 1, 1, 1, 1, 1, 0, stream, params, NULL);
+}
+
+void conformance_let_go(const struct conformance_world *world)
+{
+    flag_set(world, 1);
 }
 
 CUfunction conformance_kernel(const struct conformance_world *world, const char *name)
