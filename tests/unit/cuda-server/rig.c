@@ -47,7 +47,6 @@ static void on_event(void *user, struct xp_conn *conn, const struct xp_event *ev
     (void)conn;
     (void)pthread_mutex_lock(&rig->lock);
     rig->is_lost |= event->kind == XP_EVENT_LOST;
-    rig->client_closed |= event->kind == XP_EVENT_CLOSED;
     (void)pthread_cond_broadcast(&rig->changed);
     (void)pthread_mutex_unlock(&rig->lock);
 }
@@ -115,12 +114,32 @@ bool rig_has_signal(struct rig *rig, uint32_t op)
     return has;
 }
 
-void rig_wait_lost(struct rig *rig)
+static void on_end(void *user)
+{
+    struct rig *rig = user;
+
+    (void)pthread_mutex_lock(&rig->lock);
+    rig->has_ended = true;
+    (void)pthread_cond_broadcast(&rig->changed);
+    (void)pthread_mutex_unlock(&rig->lock);
+}
+
+void rig_wait_ended(struct rig *rig)
 {
     (void)pthread_mutex_lock(&rig->lock);
-    while (!rig->is_lost)
+    while (!rig->has_ended)
         (void)pthread_cond_wait(&rig->changed, &rig->lock);
     (void)pthread_mutex_unlock(&rig->lock);
+}
+
+bool rig_has_ended(struct rig *rig)
+{
+    bool has_ended;
+
+    (void)pthread_mutex_lock(&rig->lock);
+    has_ended = rig->has_ended;
+    (void)pthread_mutex_unlock(&rig->lock);
+    return has_ended;
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */
@@ -164,6 +183,7 @@ static void worker_open(struct rig *rig)
     uint32_t rows;
 
     must(cudas_worker_create(&config, &rig->worker, &err) == FAB_OK, err.text);
+    cudas_worker_on_end(rig->worker, on_end, rig);
     rows = cudas_worker_rows(rig->worker);
     must(rows != 0, "a row of the address layout");
     must(cudas_worker_start(rig->worker, (uint32_t)__builtin_ctz(rows), rig->worker_node, &err) ==

@@ -41,7 +41,8 @@ struct rig {
     pthread_cond_t changed;
     struct rig_signal signals[RIG_SIGNALS_MAX];
     uint32_t signal_count;
-    bool is_lost, client_closed, worker_closed;
+    bool is_lost;   /* the client heard of the session's end */
+    bool has_ended; /* the worker has ended it */
 };
 
 /* `direct`: the rails say that they take device memory. */
@@ -59,7 +60,8 @@ CUresult rig_call(struct rig *rig, uint32_t op, const struct wire_parts *parts);
 /* Waits for the first signal of that op and takes it off; the caller frees bytes. */
 struct rig_signal rig_wait_signal(struct rig *rig, uint32_t op);
 bool rig_has_signal(struct rig *rig, uint32_t op);
-void rig_wait_lost(struct rig *rig);
+void rig_wait_ended(struct rig *rig);
+bool rig_has_ended(struct rig *rig);
 void rig_signal(struct rig *rig, uint32_t op, const struct wire_parts *parts);
 
 /* Device memory: at `offset` of vgpu's slice. */

@@ -34,15 +34,6 @@ static void test_hello(void)
     rig_close(&rig);
 }
 
-static void test_nothing_before_hello(void)
-{
-    rig_open(&rig, false);
-    CHECK_CASE("a command before hello ends the session");
-    CHECK_EQ(RIG_CALL(&rig, ctx_create, WIRE_CTX_CREATE, .ctx = 1), CUDA_ERROR_DEVICE_UNAVAILABLE);
-    rig_wait_lost(&rig);
-    rig_close(&rig);
-}
-
 static void test_contexts(void)
 {
     struct wire_ctx_create_reply made;
@@ -270,7 +261,6 @@ static void test_the_client_goes(void)
 int main(void)
 {
     const struct CMUnitTest tests[] = {CHECK_TEST(test_hello),
-                                       CHECK_TEST(test_nothing_before_hello),
                                        CHECK_TEST(test_contexts),
                                        CHECK_TEST(test_streams_and_events),
                                        CHECK_TEST(test_flags_and_watches),
