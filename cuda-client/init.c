@@ -112,6 +112,7 @@ __attribute__((destructor)) static void say_goodbye(void)
     if (cudac_is_forked() || !cudac_is_attached())
         return;
     cudac_text_flush();
+    cudac_tell_losses();
     cudac_stats_write();
     cudac_trace_write();
     atomic_store_explicit(&client.is_ending, true, memory_order_relaxed);

@@ -359,12 +359,25 @@ static void on_message(void *user, struct xp_conn *conn, const struct xp_message
     (void)cudac_worker_broken(worker, "it sent a message that is none of a worker's");
 }
 
+/* One line, whoever comes first: the event, which knows why, or the end of the process. */
+static void tell_loss(struct cudac_worker *worker, const char *why)
+{
+    if (!atomic_exchange_explicit(&worker->is_loss_told, true, memory_order_acq_rel))
+        cudac_tell("fabric: the GPUs of %s are lost: %s", worker->node, why);
+}
+
+void cudac_tell_losses(void)
+{
+    for (uint32_t i = 0; i < cudac_worker_count(); i++)
+        if (cudac_worker_state(cudac_worker_at(i)) != CUDA_SUCCESS)
+            tell_loss(cudac_worker_at(i), "its worker does not answer any more");
+}
+
 static void worker_lost(struct cudac_worker *worker, const struct xp_event *event)
 {
     mark_lost(worker);
     atomic_store_explicit(&worker->silent_since, 0, memory_order_relaxed);
-    cudac_tell("fabric: the GPUs of %s are lost: %s", worker->node,
-               event->text && event->text[0] ? event->text : fab_status_text(event->status));
+    tell_loss(worker, event->text && event->text[0] ? event->text : fab_status_text(event->status));
     for (size_t i = 0; i < FAB_ARRAY_LEN(lost); i++)
         if (lost[i])
             lost[i](worker);

@@ -29,6 +29,7 @@ struct cudac_worker {
     _Atomic uint64_t news;         /* grows whenever it tells that something is done */
     _Atomic uint64_t silent_since; /* 0: it answers */
     bool is_silence_told;          /* the watching thread's */
+    _Atomic bool is_loss_told;
     struct cudac_counters count;
 };
 
@@ -64,6 +65,7 @@ CUresult cudac_vgpus_finish(void);
 
 extern const struct xp_handlers cudac_handlers;
 void cudac_remote_set_sync(bool wanted);
+void cudac_tell_losses(void);           /* of workers that are lost and nobody has told of it yet */
 bool cudac_env_is_on(const char *name); /* set, and not "0" */
 
 /* ---- watch.c: the thread that hears the broker and tells of silence */
