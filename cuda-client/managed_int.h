@@ -25,4 +25,14 @@ struct cudac_sending {
 /* Sends what the host changed since the worker's place had the same bytes; all, if it never had. */
 CUresult cudac_move_send(struct cudac_region *region, struct cudac_sending *sending);
 
+/* Takes over what the worker changed since; `changed_out` is set if anything was. */
+CUresult cudac_move_pull(struct cudac_region *region, struct cudac_worker *worker,
+                         bool *changed_out);
+
+/* Makes pinned and registered memory that kernels may be using equal on both sides, now. False: all
+ * of it is at home. `changed` is set if anything was different. */
+bool cudac_move_carry(bool *changed);
+/* managed_carry.c: from now on that is done from time to time. */
+void cudac_carry_start(void);
+
 #endif /* CUDA_CLIENT_MANAGED_INT_H */

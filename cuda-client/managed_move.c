@@ -112,6 +112,13 @@ static void at_home(struct cudac_region *region)
     region->is_used_widely = false;
 }
 
+/* Whether host and kernels may use it at a time, and have places of their own. */
+static bool is_live(const struct cudac_region *region)
+{
+    return region->away && region->kind != CUDAC_MEMORY_MANAGED &&
+           !(region->shared & region_bit(region->away));
+}
+
 /* `stream` NULL: one that is not known. */
 static void give_to(struct cudac_region *region, struct cudac_worker *worker,
                     const struct cudac_stream *stream)
@@ -121,6 +128,8 @@ static void give_to(struct cudac_region *region, struct cudac_worker *worker,
 
     region->away = worker;
     region->used_at = ++last_use;
+    if (is_live(region))
+        cudac_carry_start();
     if (!stream) {
         region->is_used_widely = true;
         return;
@@ -199,6 +208,26 @@ CUresult cudac_memory_after_wait(struct cudac_worker *worker)
 {
     cudac_pools_settle_all(worker);
     return cudac_memory_before_host_call(worker);
+}
+
+bool cudac_move_carry(bool *changed)
+{
+    bool any = false;
+
+    for (struct cudac_region *region = cudac_region_first(); region; region = region->next) {
+        struct cudac_sending sending = {.worker = region->away};
+
+        if (!is_live(region))
+            continue;
+        any = true;
+        if (!cudac_mover_is_open(region->away) ||
+            cudac_move_send(region, &sending) != CUDA_SUCCESS ||
+            cudac_move_pull(region, region->away, changed) != CUDA_SUCCESS)
+            at_home(region); /* its context failed: nothing is promised any more */
+        else if (sending.started > 0)
+            *changed = true;
+    }
+    return any;
 }
 
 /* ---- from one worker to another ----------------------------------------------------------------

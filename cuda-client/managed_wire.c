@@ -204,14 +204,14 @@ CUresult cudac_move_send(struct cudac_region *region, struct cudac_sending *send
  */
 
 /* Takes over what the worker changed. */
-static void apply(struct cudac_region *region, uint64_t offset, const unsigned char *now,
+static bool apply(struct cudac_region *region, uint64_t offset, const unsigned char *now,
                   uint64_t bytes)
 {
     unsigned char *host = (unsigned char *)memory_pointer(region->host_address) + offset;
     unsigned char *copy = region->copy + offset;
 
     if (memcmp(copy, now, bytes) == 0)
-        return;
+        return false;
     for (uint64_t at = 0; at < bytes;) {
         uint64_t end;
 
@@ -223,6 +223,7 @@ static void apply(struct cudac_region *region, uint64_t offset, const unsigned c
         memcpy(copy + at, now + at, end - at);
         at = end;
     }
+    return true;
 }
 
 static CUresult fetch_start(const struct cudac_region *region, struct cudac_worker *worker,
@@ -240,9 +241,17 @@ static CUresult fetch_start(const struct cudac_region *region, struct cudac_work
     return cudac_call_start(worker, WIRE_COPY_OUT_WAIT, &parts, pending);
 }
 
-static CUresult fetch_finish(struct cudac_region *region, struct cudac_worker *worker,
-                             uint64_t offset, uint64_t bytes, struct cudac_pending *pending)
+static uint64_t piece_at(const struct cudac_region *region, uint64_t offset)
 {
+    uint64_t left = region->bytes - offset;
+
+    return left < FETCH_BYTES ? left : FETCH_BYTES;
+}
+
+static CUresult fetch_finish(struct cudac_region *region, struct cudac_worker *worker,
+                             uint64_t offset, struct cudac_pending *pending, bool *changed)
+{
+    uint64_t bytes = piece_at(region, offset);
     struct wire_copy_out_wait_reply got;
     struct cudac_reply reply = {0};
     CUresult result = cudac_call_finish(pending, &reply);
@@ -251,21 +260,15 @@ static CUresult fetch_finish(struct cudac_region *region, struct cudac_worker *w
         if (!wire_get_copy_out_wait_reply(reply.bytes, reply.size_bytes, &got) ||
             got.data_count != bytes)
             result = cudac_worker_broken(worker, "a copy's reply does not hold what was asked for");
-        else
-            apply(region, offset, got.data, bytes);
+        else if (apply(region, offset, got.data, bytes))
+            *changed = true;
     }
     cudac_reply_free(&reply);
     return result;
 }
 
-static uint64_t piece_at(const struct cudac_region *region, uint64_t offset)
-{
-    uint64_t left = region->bytes - offset;
-
-    return left < FETCH_BYTES ? left : FETCH_BYTES;
-}
-
-static CUresult fetch(struct cudac_region *region, struct cudac_worker *worker)
+CUresult cudac_move_pull(struct cudac_region *region, struct cudac_worker *worker,
+                         bool *changed_out)
 {
     struct cudac_pending pending[FETCHES];
     uint64_t asked = 0, got = 0;
@@ -282,8 +285,8 @@ static CUresult fetch(struct cudac_region *region, struct cudac_worker *worker)
         }
         if (got == asked)
             break;
-        CUresult one = fetch_finish(region, worker, got, piece_at(region, got),
-                                    &pending[got / FETCH_BYTES % FETCHES]);
+        CUresult one =
+            fetch_finish(region, worker, got, &pending[got / FETCH_BYTES % FETCHES], changed_out);
 
         if (result == CUDA_SUCCESS)
             result = one;
@@ -295,11 +298,12 @@ static CUresult fetch(struct cudac_region *region, struct cudac_worker *worker)
 CUresult cudac_move_fetch(struct cudac_region *region, struct cudac_context *context)
 {
     CUresult result = cudac_mover_open(context);
+    bool changed;
 
     if (result != CUDA_SUCCESS)
         return result;
     if (!copy_open(region))
         return CUDA_ERROR_OUT_OF_MEMORY;
     region->copied_to = cudac_context_worker(context);
-    return fetch(region, region->copied_to);
+    return cudac_move_pull(region, region->copied_to, &changed);
 }

@@ -25,6 +25,7 @@ struct fake_worker {
 extern struct fake_worker fake_workers[FAKE_WORKERS];
 extern bool fake_host_calls;   /* host functions are queued */
 extern uint32_t fake_messages; /* all commands */
+extern uint32_t fake_carries;  /* times that carrying was asked for */
 
 /* Starts over: contexts and streams of before are gone. */
 void fake_reset(bool same_host, uint64_t room_bytes);

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "cuda-client/managed_int.h"
 #include "cuda-client/memory.h"
 #include "generated/cuda-api/client_impl.h"
 
@@ -263,6 +264,50 @@ static void test_pinned(void)
     CHECK_EQ(cudac_cuMemFreeHost(mapped), CUDA_ERROR_INVALID_VALUE);
 }
 
+static bool carry(bool *changed_out)
+{
+    (void)pthread_mutex_lock(&cudac_memory_lock);
+    *changed_out = false;
+    bool any = cudac_move_carry(changed_out);
+
+    (void)pthread_mutex_unlock(&cudac_memory_lock);
+    return any;
+}
+
+/* A kernel waits for a word that the host stores, and the other way round. */
+static void test_while_both_run(void)
+{
+    unsigned char *host;
+    bool changed;
+    void *mapped;
+
+    fake_reset(false, FAKE_MIB);
+    CHECK_EQ(cudac_cuMemHostAlloc(&mapped, UNIT, CU_MEMHOSTALLOC_DEVICEMAP), CUDA_SUCCESS);
+    host = mapped;
+    CHECK_CASE("at home");
+    CHECK(!carry(&changed));
+    launch(0, 0);
+    CHECK_EQ(fake_carries, 1);
+    CHECK_CASE("nothing changed");
+    CHECK(carry(&changed) && !changed);
+    CHECK_CASE("each side stores");
+    host[0] = 1;
+    fake_place(0, (uintptr_t)mapped)[1] = 2;
+    CHECK(carry(&changed) && changed);
+    CHECK_EQ(fake_place(0, (uintptr_t)mapped)[0], 1);
+    CHECK_EQ(host[1], 2);
+    CHECK_CASE("at home again");
+    finish(0, 0);
+    CHECK(!carry(&changed));
+    CHECK_CASE("a worker is lost meanwhile");
+    launch(0, 0);
+    fake_workers[0].is_lost = true;
+    (void)carry(&changed);
+    CHECK(!carry(&changed));
+    fake_make_current(fake_context(1));
+    CHECK_EQ(cudac_cuMemFreeHost(mapped), CUDA_ERROR_DEVICE_UNAVAILABLE);
+}
+
 static void test_registered(void)
 {
     static unsigned char bytes[3 * UNIT];
@@ -301,7 +346,7 @@ int main(void)
         CHECK_TEST(test_one_of_two_streams), CHECK_TEST(test_two_workers),
         CHECK_TEST(test_lost_worker),        CHECK_TEST(test_copies_of_managed),
         CHECK_TEST(test_host_function),      CHECK_TEST(test_pinned),
-        CHECK_TEST(test_registered),
+        CHECK_TEST(test_while_both_run),     CHECK_TEST(test_registered),
     };
 
     return check_run(tests);
