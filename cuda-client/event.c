@@ -9,6 +9,7 @@
 
 #include "base/alloc.h"
 #include "cuda-client/context_int.h"
+#include "cuda-client/copy_link.h"
 #include "cuda-client/flags.h"
 #include "cuda-client/memory.h"
 #include "cuda-client/stream_int.h"
@@ -421,11 +422,12 @@ static CUresult wait_here(const struct cudac_event *event, struct cudac_context 
     return post_work(context, stream, WIRE_EVENT_WAIT, &parts);
 }
 
-/* The recorder's worker tells when the present record is done; a flag here waits for that. */
+/* The recorder's worker tells when the present record is done; a flag here waits for that. The
+ * connection that peer copies use is the shorter way. */
 static CUresult wait_there(const struct cudac_event *event, struct cudac_context *context,
                            struct cudac_stream *stream)
 {
-    const struct wire_event_notify notify = {.event = event->id, .flag = cudac_id_new()};
+    struct wire_event_notify notify = {.event = event->id, .flag = cudac_id_new()};
     const struct wire_flag_wait wait = {.flag = notify.flag,
                                         .ctx = context->id,
                                         .stream = stream ? stream->id : 0,
@@ -436,6 +438,8 @@ static CUresult wait_there(const struct cudac_event *event, struct cudac_context
 
     if (result != CUDA_SUCCESS)
         return result;
+    if (stream)
+        (void)cudac_link_find(from, cudac_context_worker(context), &notify.peer);
     wire_put_event_notify(&notify, &parts);
     result = cudac_post(from, WIRE_EVENT_NOTIFY, &parts, NULL);
     if (result == CUDA_SUCCESS) {
@@ -444,6 +448,8 @@ static CUresult wait_there(const struct cudac_event *event, struct cudac_context
     }
     if (result != CUDA_SUCCESS)
         cudac_flag_forget(notify.flag);
+    else if (notify.peer != 0)
+        cudac_flag_waits(notify.flag, stream);
     return result;
 }
 

@@ -14,12 +14,21 @@ struct route {
     uint64_t flag;
     CUresult result;
     struct cudac_worker *from, *to;
+    struct cudac_stream *stream; /* holds a reference; NULL: the client is told in any case */
+    uint64_t position;           /* of the wait, in it */
 };
 
 static struct {
     pthread_mutex_t lock;
     struct route *first;
 } routes = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void route_free(struct route *route)
+{
+    if (route)
+        cudac_stream_put(route->stream);
+    free(route);
+}
 
 /* By flag (0: any) of that worker (NULL: any), out of the list; NULL: none. */
 static struct route *route_take(const struct cudac_worker *from, uint64_t flag)
@@ -45,7 +54,7 @@ static void pass_on(void *arg)
 
     wire_put_flag(&message, &parts);
     (void)cudac_signal(route->to, WIRE_FLAG, &parts); /* a lost worker has no stream that waits */
-    free(route);
+    route_free(route);
 }
 
 static void route_end(struct route *route, CUresult result)
@@ -55,23 +64,68 @@ static void route_end(struct route *route, CUresult result)
         pass_on(route);
 }
 
+static bool is_over(const struct route *route)
+{
+    return route->stream &&
+           atomic_load_explicit(&route->stream->done, memory_order_acquire) >= route->position;
+}
+
+/* Routes of streams that have gone on. */
+static struct route *take_over_locked(void)
+{
+    struct route *over = NULL, **at, *route;
+
+    for (at = &routes.first; (route = *at);) {
+        if (!is_over(route)) {
+            at = &route->next;
+            continue;
+        }
+        *at = route->next;
+        route->next = over;
+        over = route;
+    }
+    return over;
+}
+
 CUresult cudac_flag_route(uint64_t flag, struct cudac_worker *from, struct cudac_worker *to)
 {
-    struct route *route = fab_alloc(sizeof(*route));
+    struct route *route = fab_alloc(sizeof(*route)), *over;
 
     if (!route)
         return CUDA_ERROR_OUT_OF_MEMORY;
     *route = (struct route){.flag = flag, .from = from, .to = to};
     pthread_mutex_lock(&routes.lock);
+    over = take_over_locked();
     route->next = routes.first;
     routes.first = route;
     pthread_mutex_unlock(&routes.lock);
+    while (over) {
+        struct route *next = over->next;
+
+        route_free(over);
+        over = next;
+    }
     return CUDA_SUCCESS;
+}
+
+void cudac_flag_waits(uint64_t flag, struct cudac_stream *stream)
+{
+    struct route *route;
+
+    pthread_mutex_lock(&routes.lock);
+    for (route = routes.first; route && route->flag != flag;)
+        route = route->next;
+    if (route && !route->stream) {
+        cuc_object_ref(&stream->object);
+        route->stream = stream;
+        route->position = atomic_load_explicit(&stream->posted, memory_order_acquire);
+    }
+    pthread_mutex_unlock(&routes.lock);
 }
 
 void cudac_flag_forget(uint64_t flag)
 {
-    free(route_take(NULL, flag));
+    route_free(route_take(NULL, flag));
 }
 
 void cudac_on_flag(struct cudac_worker *worker, const void *bytes, size_t size_bytes)

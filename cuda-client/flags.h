@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * cuda-client/flags.h - waits for what happens at another worker.
  *
- * A stream that waits for an event of another worker waits for a flag there; the recorder's worker
- * tells the client when the event is reached, and the client passes it on.
+ * A stream that waits for an event of another worker waits for a flag there. The recorder's worker
+ * sets it by the connection between the two where there is one; else it tells the client, which
+ * passes it on.
  */
 #ifndef CUDA_CLIENT_FLAGS_H
 #define CUDA_CLIENT_FLAGS_H
@@ -13,9 +14,14 @@
 
 #include "cuda-client/remote.h"
 
+struct cudac_stream;
+
 /* From now on a `flag` message with that number from `from` goes on to `to`. If `from` is lost
  * first, `to` gets it with the error. */
 CUresult cudac_flag_route(uint64_t flag, struct cudac_worker *from, struct cudac_worker *to);
+/* The stream's last command waits for the flag, which may be set without a word to the client: when
+ * the stream is known to have gone on it is forgotten. */
+void cudac_flag_waits(uint64_t flag, struct cudac_stream *stream);
 /* The flag was never announced. */
 void cudac_flag_forget(uint64_t flag);
 
