@@ -283,7 +283,8 @@ struct cudac_memory_context *cudac_memory_context_find(const struct cudac_contex
     return at;
 }
 
-struct cudac_memory_context *cudac_memory_context(struct cudac_context *context)
+/* A new entry, or the one that another thread made meanwhile. */
+static struct cudac_memory_context *entry_new(struct cudac_context *context)
 {
     struct cudac_memory_context *entry, *made = fab_alloc_zeroed(1, sizeof(*made));
     uint64_t own = memory_bit(context->vgpu);
@@ -305,6 +306,15 @@ struct cudac_memory_context *cudac_memory_context(struct cudac_context *context)
     cudac_table_unlock();
     free(made);
     return entry;
+}
+
+struct cudac_memory_context *cudac_memory_context(struct cudac_context *context)
+{
+    cudac_table_read();
+    struct cudac_memory_context *entry = cudac_memory_context_find(context);
+
+    cudac_table_unlock();
+    return entry ? entry : entry_new(context);
 }
 
 void cudac_memory_context_close(struct cudac_context *context)
