@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -282,25 +283,32 @@ static void many_windows(struct end *owner, struct end *peer)
     (void)close(config.fd);
 }
 
+/* A session of two nodes here, up. */
+static bool open_two(struct end *one, struct end *other, const char *folder)
+{
+    const uint8_t *address;
+    size_t address_bytes;
+
+    if (!open_node(one, folder) || !open_node(other, folder))
+        return false;
+    address = xp_node_address(other->node, &address_bytes);
+    if (!open_conn(one, true, address, address_bytes))
+        return false;
+    address = xp_node_address(one->node, &address_bytes);
+    return open_conn(other, false, address, address_bytes) &&
+           CHECK_EQ(xp_conn_wait_up(one->conn, UINT64_MAX, NULL), FAB_OK);
+}
+
 static void two_nodes(const char *folder)
 {
     static struct end one, other;
     static const size_t sizes[] = {1, 4095, 300000, BIG_BYTES};
-    const uint8_t *address;
-    size_t address_bytes;
     uint8_t big[100000], back[sizeof(big)];
     struct iovec part = {.iov_base = big, .iov_len = sizeof(big)};
     struct xp_reply reply;
 
-    if (!open_node(&one, folder) || !open_node(&other, folder))
+    if (!open_two(&one, &other, folder))
         return;
-    address = xp_node_address(other.node, &address_bytes);
-    if (!open_conn(&one, true, address, address_bytes))
-        return;
-    address = xp_node_address(one.node, &address_bytes);
-    if (!open_conn(&other, false, address, address_bytes))
-        return;
-    CHECK_EQ(xp_conn_wait_up(one.conn, UINT64_MAX, NULL), FAB_OK);
     for (uint32_t i = 0; i < 100000; i++) {
         while (xp_post(one.conn, i, NULL, 0, NULL) == FAB_ERR_AGAIN)
             CHECK_EQ(xp_wait_room(one.conn, 0, UINT64_MAX), FAB_OK);
@@ -336,6 +344,73 @@ static void test_two_nodes(void)
         return;
     two_nodes(folder);
     CHECK_EQ(rmdir(folder), 0); /* nothing stays behind */
+}
+
+/* A sender that goes away in the midst of a loan: its memory is something else's as soon as done()
+ * has said so. The receiver holds the last chunk's place back until then. */
+struct revoked {
+    struct end *sender, *receiver;
+    uint8_t *source, *target;
+    struct xp_mem *mem;
+    sem_t last_offered;
+};
+
+static void revoked_sent(void *user, enum fab_status status)
+{
+    struct revoked *revoked = user;
+
+    memset(revoked->source, 0xee, BIG_BYTES);
+    xp_mem_unregister(revoked->mem);
+    transfer_done(revoked->sender, status);
+}
+
+static void revoked_received(void *user, enum fab_status status)
+{
+    transfer_done(((struct revoked *)user)->receiver, status);
+}
+
+static enum fab_status revoked_place(void *user, struct xp_chunk *chunk)
+{
+    struct revoked *revoked = user;
+
+    chunk->address = revoked->target + chunk->offset;
+    if (chunk->offset + chunk->size_bytes == BIG_BYTES) {
+        (void)sem_post(&revoked->last_offered);
+        wait_for(revoked->sender, &revoked->sender->transfers_done, 1);
+    }
+    return FAB_OK;
+}
+
+static void test_revoked_loan(void)
+{
+    static const struct xp_bulk_ops send_ops = {.done = revoked_sent};
+    static const struct xp_bulk_ops receive_ops = {.place = revoked_place,
+                                                   .done = revoked_received};
+    static struct end one, other;
+    struct revoked revoked = {.sender = &one, .receiver = &other, .target = calloc(1, BIG_BYTES)};
+    struct xp_bulk bulk = {.id = 1, .size_bytes = BIG_BYTES, .ops = &receive_ops, .user = &revoked};
+    struct xp_mem_config config = {.size_bytes = BIG_BYTES};
+    struct xp_transfer *transfer;
+
+    config.address = revoked.source = memfd_map(BIG_BYTES, &config.fd);
+    (void)sem_init(&revoked.last_offered, 0, 0);
+    if (!CHECK(revoked.source && revoked.target) || !open_two(&one, &other, NULL))
+        return;
+    CHECK_EQ(xp_mem_register(one.node, &config, &revoked.mem, NULL), FAB_OK);
+    CHECK_EQ(xp_bulk_receive(other.conn, &bulk, &transfer, NULL), FAB_OK);
+    bulk.ops = &send_ops;
+    bulk.base = revoked.source;
+    bulk.mem = revoked.mem;
+    CHECK_EQ(xp_bulk_send(one.conn, &bulk, &transfer, NULL), FAB_OK);
+    while (sem_wait(&revoked.last_offered) != 0) {
+    }
+    xp_node_destroy(one.node); /* without a word to the peer */
+    wait_for(&other, &other.transfers_done, 1);
+    CHECK_EQ(other.transfers_failed, 1); /* what it read last may be anything */
+    close_end(&other);
+    (void)munmap(revoked.source, BIG_BYTES);
+    (void)close(config.fd);
+    free(revoked.target);
 }
 
 /* ---------------------------------------------------------------- opened in the midst of a turn */
@@ -658,7 +733,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CHECK_TEST(test_ring),        CHECK_TEST(test_opened_in_a_turn),
         CHECK_TEST(test_killed_peer), /* forks: before there are threads */
-        CHECK_TEST(test_two_nodes),   CHECK_TEST(test_strangers),
+        CHECK_TEST(test_two_nodes),   CHECK_TEST(test_revoked_loan),
+        CHECK_TEST(test_strangers),
     };
 
     return check_run(tests);
