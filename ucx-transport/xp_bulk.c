@@ -230,6 +230,32 @@ void xp_bulk_cancel(struct xp_transfer *t, enum fab_status status)
 
 /* ---------------------------------------------------------------- sending */
 
+/* The size of chunks, so that every rail has work to the end: four for each rail, but none that
+ * costs more to ask for than to send. With one rail there is nothing to share. A small transfer is
+ * cut in quarters of the unit (xp_plan.h). */
+static uint32_t unit_locked(const struct xp_transfer *t)
+{
+    enum { A_RAIL = 4, LEAST_BYTES = 128 << 10, WHOLE_BYTES = 512 << 10, STEP_BYTES = 64 << 10 };
+    const struct xp_conn *conn = t->conn;
+    uint64_t unit_bytes;
+    uint32_t rails = 0;
+
+    for (uint32_t i = 1; i < conn->leg_count; i += 2) {
+        const struct xp_life *life = conn->legs[i].current;
+
+        rails += life && life->state == XP_LIFE_UP;
+    }
+    if (rails < 2)
+        return conn->peer_chunk_bytes;
+    unit_bytes = t->bulk.size_bytes / ((uint64_t)rails * A_RAIL);
+    if (unit_bytes < LEAST_BYTES)
+        unit_bytes = LEAST_BYTES;
+    if (unit_bytes < WHOLE_BYTES)
+        unit_bytes *= 4;
+    unit_bytes = (unit_bytes + STEP_BYTES - 1) / STEP_BYTES * STEP_BYTES;
+    return unit_bytes < conn->peer_chunk_bytes ? (uint32_t)unit_bytes : conn->peer_chunk_bytes;
+}
+
 /* The plan needs the peer's chunk size, which the first hello brought. */
 static bool has_plan_locked(struct xp_transfer *t)
 {
@@ -237,7 +263,7 @@ static bool has_plan_locked(struct xp_transfer *t)
 
     if (t->chunks)
         return true;
-    status = xp_plan_make(t->bulk.size_bytes, t->conn->peer_chunk_bytes, &t->plan);
+    status = xp_plan_make(t->bulk.size_bytes, unit_locked(t), &t->plan);
     if (status == FAB_OK) {
         t->chunks = fab_alloc_zeroed(t->plan.chunk_count, sizeof(*t->chunks));
         status = t->chunks ? FAB_OK : FAB_ERR_NOMEM;

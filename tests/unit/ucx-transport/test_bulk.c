@@ -324,16 +324,17 @@ static bool bulk_is_done(void *user)
 }
 
 /* Bytes a second over rails of these rates. */
-static double measured_rate(const uint64_t *rates, uint32_t rails)
+static double measured_rate(const uint64_t *rates, uint32_t rails, size_t size_bytes,
+                            uint32_t chunk_bytes)
 {
-    static uint8_t big[4 << 20], landed[4 << 20];
+    static uint8_t big[16 << 20], landed[16 << 20];
     struct rig rig;
     struct rig_bulk from = {0}, to = {0};
-    struct xp_bulk bulk = {.id = 1, .size_bytes = sizeof(big), .ops = &rig_bulk_ops};
+    struct xp_bulk bulk = {.id = 1, .size_bytes = size_bytes, .ops = &rig_bulk_ops};
     struct xp_limits limits = rig_limits();
     uint64_t start_ns, took_ns = 1;
 
-    limits.chunk_bytes = 64 << 10;
+    limits.chunk_bytes = chunk_bytes;
     if (!set_up(&rig, rails, NULL, &limits))
         return 0;
     for (uint32_t r = 0; r < rails; r++) {
@@ -341,7 +342,7 @@ static double measured_rate(const uint64_t *rates, uint32_t rails)
 
         xp_loop_set_rate(rig.loop, here, there, rates[r]);
     }
-    rig_fill(big, sizeof(big), rails);
+    rig_fill(big, size_bytes, rails);
     bulk.base = big;
     bulk.user = &from;
     CHECK_EQ(xp_bulk_send(one.conn, &bulk, &from.transfer, NULL), FAB_OK);
@@ -351,16 +352,18 @@ static double measured_rate(const uint64_t *rates, uint32_t rails)
     start_ns = fab_clock_now_ns(&rig.clock.clock);
     if (CHECK(rig_run(&rig, bulk_is_done, &to, UINT64_C(10000) * RIG_MS)))
         took_ns = fab_clock_now_ns(&rig.clock.clock) - start_ns;
-    CHECK_MEM(landed, big, sizeof(big));
+    CHECK_MEM(landed, big, size_bytes);
     rig_fini(&rig);
-    return (double)sizeof(big) * 1e9 / (double)took_ns;
+    return (double)size_bytes * 1e9 / (double)took_ns;
 }
 
 static void test_balance(void)
 {
     static const uint64_t equal[] = {100000000, 100000000}, unequal[] = {100000000, 30000000};
-    double single = measured_rate(equal, 1), both = measured_rate(equal, 2);
-    double mixed = measured_rate(unequal, 2);
+    enum { SIZE = 4 << 20, CHUNK = 64 << 10 };
+    double single = measured_rate(equal, 1, SIZE, CHUNK),
+           both = measured_rate(equal, 2, SIZE, CHUNK);
+    double mixed = measured_rate(unequal, 2, SIZE, CHUNK);
 
     CHECK_CASE("one %.1f, two %.1f, unequal %.1f MB/s", single / 1e6, both / 1e6, mixed / 1e6);
     CHECK(single > 0.98 * 100e6);
@@ -419,12 +422,27 @@ static void test_late_landing(void)
         late_landing(n);
 }
 
+/* Transfers of few chunks are cut finer, so that both rails have something. */
+static void test_small_on_two(void)
+{
+    static const uint64_t equal[] = {100000000, 100000000};
+    static const size_t sizes[] = {1 << 20, 3 << 20, 16 << 20};
+
+    for (size_t i = 0; i < FAB_ARRAY_LEN(sizes); i++) {
+        double single = measured_rate(equal, 1, sizes[i], 4 << 20);
+        double both = measured_rate(equal, 2, sizes[i], 4 << 20);
+
+        CHECK_CASE("%zu KiB: one %.1f, two %.1f MB/s", sizes[i] >> 10, single / 1e6, both / 1e6);
+        CHECK(both > 1.7 * single);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         CHECK_TEST(test_staged),   CHECK_TEST(test_place_fails),  CHECK_TEST(test_cancel),
         CHECK_TEST(test_refusals), CHECK_TEST(test_session_ends), CHECK_TEST(test_memory_types),
-        CHECK_TEST(test_balance),  CHECK_TEST(test_late_landing),
+        CHECK_TEST(test_balance),  CHECK_TEST(test_small_on_two), CHECK_TEST(test_late_landing),
     };
 
     return check_run(tests);
