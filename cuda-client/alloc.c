@@ -4,6 +4,7 @@
  * Source: CUDA Driver API, Memory Management.
  */
 #include "cuda-client/memory_int.h"
+#include "cuda-client/region.h"
 #include "generated/cuda-api/client_impl.h"
 
 enum { PITCH_ALIGN = 512 };
@@ -114,14 +115,17 @@ static CUresult free_device(const struct cudac_alloc *seen, CUresult waited)
 
 static CUresult free_managed(const struct cudac_alloc *seen, CUresult waited)
 {
+    struct cudac_dropped dropped = {.region = NULL};
+
     (void)pthread_mutex_lock(&cudac_memory_lock);
     struct cudac_alloc *alloc = cudac_alloc_at(seen->base);
 
     if (!still_is(alloc, seen))
         waited = CUDA_ERROR_INVALID_VALUE;
     else
-        cudac_managed_free(alloc);
+        dropped = cudac_managed_take_out(alloc);
     (void)pthread_mutex_unlock(&cudac_memory_lock);
+    cudac_dropped_end(&dropped);
     return waited;
 }
 

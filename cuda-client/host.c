@@ -50,6 +50,13 @@ static void leave(uint64_t base)
         cudac_alloc_remove(alloc);
 }
 
+/* No kernel was launched since it was added: it has no places yet. Under memory_lock. */
+static void region_undo(struct cudac_region *region)
+{
+    cudac_region_unlink(region);
+    cudac_region_end(region);
+}
+
 /* ---- allocated --------------------------------------------------------------------------------
  */
 
@@ -85,7 +92,7 @@ static CUresult host_alloc(struct cudac_context *context, uint64_t bytes, uint32
         if (result == CUDA_SUCCESS)
             *address_out = base;
         else
-            cudac_region_remove(values.region);
+            region_undo(values.region);
     } else {
         xp_mem_unregister(region.mem);
     }
@@ -121,22 +128,21 @@ CUresult cudac_cuMemAllocHost_v2(void **pp, size_t bytesize)
  */
 
 /* Under memory_lock. */
-static void host_free(const struct cudac_alloc *alloc)
+static struct cudac_dropped take_out(const struct cudac_alloc *alloc)
 {
     struct cudac_region *region = alloc->region;
-    const struct cudac_region was = *region;
-    uint64_t span_bytes = alloc->span_bytes;
+    uint64_t lo = region->device_address & ~(MEMORY_PAGE - 1);
+    struct cudac_dropped dropped = {.region = region, .address = lo};
 
-    leave(was.host_address);
-    if (was.device_address != was.host_address)
-        leave(was.device_address);
-    cudac_region_remove(region);
-    if (was.kind == CUDAC_MEMORY_HOST)
-        cudac_shared_release(was.host_address, span_bytes);
+    if (region->kind == CUDAC_MEMORY_HOST)
+        dropped.bytes = alloc->span_bytes;
     else
-        cudac_shared_release(was.device_address & ~(MEMORY_PAGE - 1),
-                             mem_round_up(was.device_address + was.bytes, MEMORY_PAGE) -
-                                 (was.device_address & ~(MEMORY_PAGE - 1)));
+        dropped.bytes = mem_round_up(region->device_address + region->bytes, MEMORY_PAGE) - lo;
+    leave(region->host_address);
+    if (region->device_address != region->host_address)
+        leave(region->device_address);
+    cudac_region_unlink(region);
+    return dropped;
 }
 
 /* Frees or unregisters the allocation that starts at p, if it is of that kind. */
@@ -144,6 +150,7 @@ static CUresult host_drop(const void *p, enum cudac_memory_kind kind, CUresult i
 {
     struct cudac_context *context;
     struct cudac_alloc seen;
+    struct cudac_dropped dropped = {.region = NULL};
     uint64_t address = (uintptr_t)p;
     CUresult result = cudac_context_current(&context);
 
@@ -157,10 +164,11 @@ static CUresult host_drop(const void *p, enum cudac_memory_kind kind, CUresult i
     const struct cudac_alloc *alloc = cudac_alloc_at(address);
 
     if (alloc && alloc->id == seen.id)
-        host_free(alloc);
+        dropped = take_out(alloc);
     else
         result = if_absent; /* another thread was faster */
     (void)pthread_mutex_unlock(&cudac_memory_lock);
+    cudac_dropped_end(&dropped);
     return result;
 }
 
@@ -229,7 +237,7 @@ static CUresult host_register(struct cudac_context *context, uint64_t address, u
         return CUDA_SUCCESS;
     leave(address);
 remove:
-    cudac_region_remove(values.region);
+    region_undo(values.region);
 release:
     cudac_shared_release(alias, alias_bytes);
     return result;
@@ -307,19 +315,33 @@ CUresult cudac_cuMemHostGetFlags(unsigned int *pFlags, void *p)
     return CUDA_SUCCESS;
 }
 
-void cudac_host_context_close(struct cudac_context *context)
+/* Takes out the next allocation of the context. Under memory_lock. False: there is none. */
+static bool take_next(const struct cudac_context *context, struct cudac_dropped *dropped_out)
 {
     struct cudac_alloc *alloc;
 
-    (void)pthread_mutex_lock(&cudac_memory_lock);
     for (uint64_t at = 0; (alloc = cudac_alloc_next(at)) != NULL;) {
         at = alloc->base + alloc->span_bytes;
         if (alloc->context_id != context->id || !alloc->region || alloc->owner)
             continue;
-        if (alloc->kind == CUDAC_MEMORY_MANAGED)
-            cudac_managed_free(alloc);
-        else
-            host_free(alloc);
+        *dropped_out =
+            alloc->kind == CUDAC_MEMORY_MANAGED ? cudac_managed_take_out(alloc) : take_out(alloc);
+        return true;
     }
-    (void)pthread_mutex_unlock(&cudac_memory_lock);
+    return false;
+}
+
+void cudac_host_context_close(struct cudac_context *context)
+{
+    struct cudac_dropped dropped;
+
+    for (;;) {
+        (void)pthread_mutex_lock(&cudac_memory_lock);
+        bool any = take_next(context, &dropped);
+
+        (void)pthread_mutex_unlock(&cudac_memory_lock);
+        if (!any)
+            return;
+        cudac_dropped_end(&dropped);
+    }
 }

@@ -39,7 +39,8 @@ static CUresult enter(struct cudac_alloc *values, const struct cudac_region *reg
     cudac_extent_remove(values->base);
 fail:
     cuc_advice_free(values->advice);
-    cudac_region_remove(values->region);
+    cudac_region_unlink(values->region); /* no kernel was launched since: it has no places */
+    cudac_region_end(values->region);
     return CUDA_ERROR_OUT_OF_MEMORY;
 }
 
@@ -85,15 +86,15 @@ static CUresult managed_alloc(struct cudac_context *context, uint64_t bytes, uin
     return result;
 }
 
-void cudac_managed_free(struct cudac_alloc *alloc)
+struct cudac_dropped cudac_managed_take_out(struct cudac_alloc *alloc)
 {
-    struct cudac_region *region = alloc->region;
-    uint64_t base = alloc->base, bytes = alloc->span_bytes;
+    const struct cudac_dropped dropped = {
+        .region = alloc->region, .address = alloc->base, .bytes = alloc->span_bytes};
 
-    cudac_extent_remove(base);
+    cudac_extent_remove(alloc->base);
     cudac_alloc_remove(alloc);
-    cudac_region_remove(region);
-    cudac_shared_release(base, bytes);
+    cudac_region_unlink(dropped.region);
+    return dropped;
 }
 
 CUresult cudac_cuMemAllocManaged(CUdeviceptr *dptr, size_t bytesize, unsigned int flags)
@@ -199,7 +200,8 @@ void cudac_managed_remove_variable(struct cudac_alloc *alloc)
 
     cudac_extent_remove(alloc->base);
     cudac_alloc_remove(alloc);
-    cudac_region_remove(region);
+    cudac_region_unlink(region);
+    cudac_region_end(region); /* its only place is the driver's own */
 }
 
 /* ---- advice, prefetch, discard -----------------------------------------------------------------

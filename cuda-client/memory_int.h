@@ -189,8 +189,6 @@ bool cudac_memory_reserved(uint64_t address, uint64_t *lo_out, uint64_t *hi_out)
  */
 
 extern pthread_mutex_t cudac_memory_lock;
-/* managed.c: frees one managed allocation; memory_lock. */
-void cudac_managed_free(struct cudac_alloc *alloc);
 /* A __managed__ variable that the worker's driver placed. Without locks. */
 CUresult cudac_managed_add_variable(struct cudac_context *context, uint64_t address, uint64_t bytes,
                                     const void *owner);

@@ -60,18 +60,34 @@ static void take_places(const struct cudac_region *region)
     }
 }
 
-void cudac_region_remove(struct cudac_region *region)
+void cudac_region_unlink(struct cudac_region *region)
 {
     struct cudac_region **at = &regions;
 
     while (*at != region)
         at = &(*at)->next;
     *at = region->next;
-    take_places(region);
     cudac_move_forget(region);
-    xp_mem_unregister(region->mem);
     cudac_move_changed();
+}
+
+void cudac_region_end(struct cudac_region *region)
+{
+    if (!region)
+        return;
+    take_places(region);
+    xp_mem_unregister(region->mem);
     free(region);
+}
+
+void cudac_dropped_end(const struct cudac_dropped *dropped)
+{
+    cudac_region_end(dropped->region);
+    if (dropped->bytes == 0)
+        return;
+    (void)pthread_mutex_lock(&cudac_memory_lock);
+    cudac_shared_release(dropped->address, dropped->bytes);
+    (void)pthread_mutex_unlock(&cudac_memory_lock);
 }
 
 static uint32_t kind_of(const struct cudac_region *region)

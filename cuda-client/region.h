@@ -75,8 +75,19 @@ bool cudac_shared_fits(uint64_t bytes);
 
 /* Enters a copy of `values` into the list. */
 CUresult cudac_region_add(const struct cudac_region *values, struct cudac_region **region_out);
-/* Takes it out of workers and list; the transport's registration goes too. */
-void cudac_region_remove(struct cudac_region *region);
+/* Takes it out of the list: kernels launched from now on know nothing of it. */
+void cudac_region_unlink(struct cudac_region *region);
+/* Ends it: it leaves the workers, which wait for their devices there, so no lock may be held, and
+ * the transport. Takes NULL. */
+void cudac_region_end(struct cudac_region *region);
+
+/* Memory that was taken out of the tables and is yet to be given back. */
+struct cudac_dropped {
+    struct cudac_region *region; /* unlinked */
+    uint64_t address, bytes;     /* cudac_shared_release(); 0: nothing */
+};
+/* Without locks. */
+void cudac_dropped_end(const struct cudac_dropped *dropped);
 struct cudac_region *cudac_region_first(void);
 /* Gives it a place in the worker. */
 CUresult cudac_region_place(struct cudac_region *region, struct cudac_worker *worker);
@@ -87,6 +98,9 @@ static inline uint64_t region_bit(const struct cudac_worker *worker)
 {
     return UINT64_C(1) << cudac_worker_index(worker);
 }
+
+/* managed.c: takes a managed allocation out of the tables. */
+struct cudac_dropped cudac_managed_take_out(struct cudac_alloc *alloc);
 
 /* ---- moving (managed_move.c): what distributed unified memory will take over -------------------
  */

@@ -404,6 +404,9 @@ static bool whole_mappings(uint64_t lo, uint64_t hi)
     return lo == hi;
 }
 
+/* Regions that end when the lock is given up. Under memory_lock. */
+static struct cudac_region *ended;
+
 /* Kernels see host memory of cuMemMap no longer. Under memory_lock. */
 static void region_close(struct cudac_alloc *alloc)
 {
@@ -414,7 +417,22 @@ static void region_close(struct cudac_alloc *alloc)
     cudac_table_write();
     alloc->region = NULL;
     cudac_table_unlock();
-    cudac_region_remove(region);
+    cudac_region_unlink(region);
+    region->next = ended;
+    ended = region;
+}
+
+/* Gives the lock up, and ends what is to end: workers wait for their devices there. */
+static void unlock_and_end(void)
+{
+    struct cudac_region *region = ended, *next;
+
+    ended = NULL;
+    unlock();
+    for (; region; region = next) {
+        next = region->next;
+        cudac_region_end(region);
+    }
 }
 
 static void unmap_one(uint64_t address)
@@ -448,7 +466,7 @@ CUresult cudac_cuMemUnmap(CUdeviceptr ptr, size_t size)
         }
         result = CUDA_SUCCESS;
     }
-    unlock();
+    unlock_and_end();
     return result;
 }
 
@@ -590,7 +608,7 @@ CUresult cudac_cuMemSetAccess(CUdeviceptr ptr, size_t size, const CUmemAccessDes
         result = set_access(ptr, ptr + size, desc, count, false);
     if (result == CUDA_SUCCESS)
         result = set_access(ptr, ptr + size, desc, count, true);
-    unlock();
+    unlock_and_end();
     return result;
 }
 
