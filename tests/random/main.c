@@ -26,7 +26,7 @@
 
 enum {
     BATCH = 25,              /* programs a process */
-    PROGRAM_TIME_MS = 60000, /* longer is a hang */
+    PROGRAM_TIME_MS = 20000, /* longer is a hang */
     CONTEXT_LINES = 12,
 };
 
@@ -138,6 +138,19 @@ static bool take(struct side *side, void *bytes, size_t size_bytes)
     return true;
 }
 
+/* Why there is no (whole) transcript. */
+static char *end_of(const struct side *side)
+{
+    siginfo_t info = {0};
+    char text[80];
+
+    if (waitid(P_PID, (id_t)side->pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0)
+        return strdup("the program hung\n");
+    (void)snprintf(text, sizeof(text), "the program's process ended: %s %d\n",
+                   info.si_code == CLD_EXITED ? "status" : "signal", info.si_status);
+    return strdup(text);
+}
+
 /* The next program's transcript; a sentence when the process hung or died. */
 static char *next_text(struct side *side)
 {
@@ -145,14 +158,14 @@ static char *next_text(struct side *side)
     char *text;
 
     if (!take(side, &bytes, sizeof(bytes)))
-        return strdup("the program hung or its process died\n");
+        return end_of(side);
     text = malloc(bytes + 1);
     if (!text)
         abort();
     text[bytes] = '\0';
     if (!take(side, text, bytes)) {
         free(text);
-        return strdup("the program's process died\n");
+        return end_of(side);
     }
     return text;
 }
