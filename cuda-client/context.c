@@ -27,6 +27,7 @@ static void context_destroy(struct cuc_object *object)
     struct cudac_context *context = (struct cudac_context *)object;
 
     (void)pthread_mutex_destroy(&context->lock);
+    (void)pthread_mutex_destroy(&context->order);
     free(context);
 }
 
@@ -178,6 +179,7 @@ CUresult cudac_context_new(struct cudac_vgpu *vgpu, unsigned flags, uint32_t sm_
     context->is_primary = is_primary;
     atomic_init(&context->flags, flags);
     (void)pthread_mutex_init(&context->lock, NULL);
+    (void)pthread_mutex_init(&context->order, NULL);
     result = cuc_object_register(&context->object, CUC_CONTEXT, context_destroy);
     if (result != CUDA_SUCCESS) {
         context_destroy(&context->object);

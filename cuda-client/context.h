@@ -34,7 +34,10 @@ struct cudac_context {
     int priority_least, priority_greatest;
     struct cudac_stream *legacy;
     struct cudac_tasks *host; /* host functions; NULL before the first one */
-    /* Counts the work of all streams: a position in a stream is the count at its last command. */
+    /* Counts the work of all streams: a position in a stream is the count at its last command. It
+     * grows with the lock that is held while a command is posted, so that it follows the order on
+     * the wire; what an event or another stream says of a position depends on that. */
+    pthread_mutex_t order;
     _Atomic uint64_t sequence;
 
     pthread_mutex_t lock; /* guards what follows */

@@ -199,18 +199,23 @@ static CUresult record_locked(struct cudac_event *event, struct cudac_stream *st
         .generation = atomic_load_explicit(&event->generation, memory_order_relaxed) + 1,
         .whole_ctx = stream == NULL};
     struct wire_parts parts;
+    uint64_t position;
     CUresult result;
 
     wire_put_event_record(&message, &parts);
-    result = cudac_post(worker_of(event), WIRE_EVENT_RECORD, &parts, NULL);
+    if (stream) {
+        result = cudac_stream_post_at(stream, WIRE_EVENT_RECORD, &parts, NULL, &position);
+    } else {
+        pthread_mutex_lock(&context->order);
+        result = cudac_post(worker_of(event), WIRE_EVENT_RECORD, &parts, NULL);
+        position = atomic_load_explicit(&context->sequence, memory_order_acquire);
+        pthread_mutex_unlock(&context->order);
+    }
     if (result != CUDA_SUCCESS)
         return result;
-    if (stream) {
-        event->position = cudac_stream_count(stream, WIRE_EVENT_RECORD);
+    event->position = position;
+    if (stream)
         cuc_object_ref(&stream->object);
-    } else {
-        event->position = atomic_load_explicit(&context->sequence, memory_order_acquire);
-    }
     cudac_stream_put(event->stream);
     event->stream = stream;
     atomic_store_explicit(&event->generation, message.generation, memory_order_release);

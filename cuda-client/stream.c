@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * cuda-client/stream.c - streams: life, handles, posting and waiting.
  *
- * A stream's work is counted by its context. The count grows after a command was posted, so that
- * whoever reads it and then asks the worker asks about everything up to there.
+ * A stream's work is counted by its context, a posted command in one step with its posting, a call
+ * before it is sent. So whoever reads the count and then asks the worker asks about everything up
+ * to there, and of two posted commands the earlier one has the lower number.
  */
 #include "cuda-client/stream_int.h"
 
@@ -361,14 +362,27 @@ void cudac_stream_put(struct cudac_stream *stream)
         cuc_object_put(&stream->object);
 }
 
+CUresult cudac_stream_post_at(struct cudac_stream *stream, uint32_t op,
+                              const struct wire_parts *parts, uint64_t *number_out,
+                              uint64_t *position_out)
+{
+    struct cudac_context *context = stream->context;
+    CUresult result;
+
+    pthread_mutex_lock(&context->order);
+    result = cudac_post(cudac_context_worker(context), op, parts, number_out);
+    if (result == CUDA_SUCCESS)
+        *position_out = cudac_stream_count(stream, op);
+    pthread_mutex_unlock(&context->order);
+    return result;
+}
+
 CUresult cudac_stream_post(struct cudac_stream *stream, uint32_t op, const struct wire_parts *parts,
                            uint64_t *number_out)
 {
-    CUresult result = cudac_post(cudac_context_worker(stream->context), op, parts, number_out);
+    uint64_t position;
 
-    if (result == CUDA_SUCCESS)
-        (void)cudac_stream_count(stream, op);
-    return result;
+    return cudac_stream_post_at(stream, op, parts, number_out, &position);
 }
 
 /* Waits for what a reply says has landed; `result` is the reply's. */

@@ -19,6 +19,11 @@ static inline bool cudac_stream_is_blocking(const struct cudac_stream *stream)
     return !(stream->flags & CU_STREAM_NON_BLOCKING);
 }
 
+/* cudac_stream_post() that tells the position. */
+CUresult cudac_stream_post_at(struct cudac_stream *stream, uint32_t op,
+                              const struct wire_parts *parts, uint64_t *number_out,
+                              uint64_t *position_out);
+
 /* ---- progress ------------------------------------------------------------------------------- */
 
 /* Whether all work posted so far is known to be done. The default stream also stands for the
