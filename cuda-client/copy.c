@@ -75,10 +75,9 @@ struct move {
 };
 
 /* Whether somebody may still write these bytes before the stream gets to read them. */
-static bool may_change(const struct move *move)
+static bool may_change(const struct move *move, bool is_pending)
 {
-    if (cudac_host_calls_pending() ||
-        cudac_transfers_pending_into(move->rows->address, span_of(move->rows)))
+    if (is_pending || cudac_host_calls_pending())
         return true;
     /* Windows are written by workers of this host without our knowing. */
     return move->host->window_id != 0 && !cudac_worker_is_same_host(move->worker) &&
@@ -87,10 +86,13 @@ static bool may_change(const struct move *move)
 
 static void move_plan(struct move *move, bool to_device, enum cudac_wait wait)
 {
+    const bool is_pending = cudac_transfers_pending_into(move->rows->address, span_of(move->rows));
     const struct cudac_copy_facts facts = {
         .to_device = to_device,
-        .has_window = move->host->window_id != 0 && cudac_worker_is_same_host(move->worker),
-        .may_change = to_device && may_change(move),
+        /* A worker that copies by itself does not wait for what comes from another. */
+        .has_window =
+            move->host->window_id != 0 && !is_pending && cudac_worker_is_same_host(move->worker),
+        .may_change = to_device ? may_change(move, is_pending) : is_pending,
         .bytes = cudac_rows_bytes(move->rows),
         .wait = wait,
     };

@@ -59,7 +59,7 @@ void cudac_end_find(struct cudac_worker *worker, enum cuc_side side, uint64_t ad
 struct cudac_copy_facts {
     bool to_device;
     bool has_window; /* and the worker can map it */
-    bool may_change; /* host memory may be written by host functions, or by other copies */
+    bool may_change; /* other copies, or host functions, may still write the host memory */
     uint64_t bytes;
     enum cudac_wait wait;
 };

@@ -29,12 +29,14 @@ static struct cudac_copy_plan to_device(const struct cudac_copy_facts *facts)
 
 struct cudac_copy_plan cudac_copy_plan(const struct cudac_copy_facts *facts)
 {
+    const bool is_call = facts->wait != CUDAC_WAIT_NEVER;
+    uint32_t flags = WIRE_COPY_TRANSFER; /* in bulk, what comes has its turn */
+
     if (facts->to_device)
         return to_device(facts);
-    return (struct cudac_copy_plan){
-        .flags = facts->has_window                  ? WIRE_COPY_WINDOW
-                 : facts->bytes <= INLINE_BYTES_MAX ? WIRE_COPY_INLINE
-                                                    : WIRE_COPY_TRANSFER,
-        .is_call = facts->wait != CUDAC_WAIT_NEVER,
-    };
+    if (facts->has_window)
+        flags = WIRE_COPY_WINDOW;
+    else if (facts->bytes <= INLINE_BYTES_MAX && !(is_call && facts->may_change))
+        flags = WIRE_COPY_INLINE;
+    return (struct cudac_copy_plan){.flags = flags, .is_call = is_call};
 }

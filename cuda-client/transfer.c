@@ -6,6 +6,8 @@
  * What a failed context never sends leaves it when the context is closed.
  * What the transport has no room for is started when another one is done. Rows that do not lie end
  * to end go through a buffer, chunk by chunk.
+ * Streams put copies in an order, but their bytes travel on their own: so nothing touches host
+ * memory that an earlier copy from a device has not written yet (is_blocked_locked).
  * Thread: any; the transport's callbacks come on its engines and take only the table's lock.
  */
 #include "cuda-client/transfer_int.h"
@@ -37,7 +39,8 @@ struct transfer {
     const struct xp_mem *xp_mem;
     void *owned;
     struct xp_transfer *xp; /* while running */
-    struct fab_list queued; /* in the worker's order of starting */
+    struct fab_list queued; /* waits for room, or for earlier ones */
+    uint8_t *early;         /* a small one's bytes, which have to wait */
     uint8_t **buffers;      /* by chunk, of rows that are not dense */
     uint32_t buffer_count;
 };
@@ -60,7 +63,8 @@ static struct {
     struct fab_map by_id;
     struct fab_list queue; /* transfers that wait for room */
     struct fab_list waiters;
-    uint32_t out_count; /* from devices */
+    uint32_t out_count;   /* from devices */
+    uint32_t early_count; /* with bytes that wait */
 } table = {
     .lock = PTHREAD_MUTEX_INITIALIZER,
     .landed = PTHREAD_COND_INITIALIZER,
@@ -73,6 +77,35 @@ static bool is_out(const struct transfer *transfer)
     return transfer->kind == CUDAC_TRANSFER_RECEIVE || transfer->kind == CUDAC_TRANSFER_SMALL;
 }
 
+static uint64_t rows_end(const struct cudac_rows *rows)
+{
+    return rows->address + (rows->depth - 1) * rows->layer + (rows->height - 1) * rows->pitch +
+           rows->width;
+}
+
+static bool writes_into(const struct transfer *transfer, uint64_t address, uint64_t end)
+{
+    return is_out(transfer) && transfer->rows.address < end && address < rows_end(&transfer->rows);
+}
+
+/* An earlier copy has yet to write memory that this one reads or writes. */
+static bool is_blocked_locked(const struct transfer *transfer)
+{
+    const uint64_t end = rows_end(&transfer->rows);
+    const struct fab_map_entry *entry;
+    size_t cursor = 0;
+
+    if (table.out_count <= (uint32_t)is_out(transfer))
+        return false;
+    while ((entry = fab_map_next(&table.by_id, &cursor)) != NULL) {
+        const struct transfer *other = entry->value;
+
+        if (other->id < transfer->id && writes_into(other, transfer->rows.address, end))
+            return true;
+    }
+    return false;
+}
+
 /* ---- the end -------------------------------------------------------------------------------- */
 
 static void transfer_free(struct transfer *transfer)
@@ -80,6 +113,7 @@ static void transfer_free(struct transfer *transfer)
     for (uint32_t i = 0; i < transfer->buffer_count; i++)
         free(transfer->buffers[i]);
     free(transfer->buffers);
+    free(transfer->early);
     free(transfer->owned);
     free(transfer);
 }
@@ -129,12 +163,30 @@ static void leave_locked(struct transfer *transfer, CUresult result, struct fab_
     (void)fab_map_remove(&table.by_id, transfer->id);
     fab_list_remove(&transfer->queued);
     table.out_count -= is_out(transfer);
+    table.early_count -= transfer->early != NULL;
     tell_waiters_locked(transfer, result, ready);
     fab_list_append(gone, &transfer->queued);
 }
 
 static void start_queued_locked(struct cudac_worker *worker, struct fab_list *ready,
                                 struct fab_list *gone);
+
+/* Small ones whose bytes waited for what has ended. */
+static void land_early_locked(struct fab_list *ready, struct fab_list *gone)
+{
+    const struct fab_map_entry *entry;
+    size_t cursor = 0;
+
+    while (table.early_count > 0 && (entry = fab_map_next(&table.by_id, &cursor)) != NULL) {
+        struct transfer *transfer = entry->value;
+
+        if (!transfer->early || transfer->state != STATE_ARMED || is_blocked_locked(transfer))
+            continue;
+        cudac_rows_scatter(&transfer->rows, 0, cudac_rows_bytes(&transfer->rows), transfer->early);
+        leave_locked(transfer, CUDA_SUCCESS, ready, gone);
+        cursor = 0; /* the map has changed, and others may be free now */
+    }
+}
 
 static void transfer_end(struct transfer *transfer, CUresult result)
 {
@@ -145,6 +197,7 @@ static void transfer_end(struct transfer *transfer, CUresult result)
     fab_list_init(&gone);
     pthread_mutex_lock(&table.lock);
     leave_locked(transfer, result, &ready, &gone);
+    land_early_locked(&ready, &gone);
     start_queued_locked(worker, &ready, &gone);
     pthread_mutex_unlock(&table.lock);
     call_ready(&ready);
@@ -280,31 +333,39 @@ static enum fab_status run_locked(struct transfer *transfer)
     return status;
 }
 
-/* The same; what finds no room is queued. */
+/* The same; what finds no room, or has to wait for another one, is queued. */
 static enum fab_status run_or_queue_locked(struct transfer *transfer)
 {
-    enum fab_status status = run_locked(transfer);
+    enum fab_status status = FAB_ERR_LIMIT;
 
+    transfer->state = STATE_QUEUED;
+    if (!is_blocked_locked(transfer))
+        status = run_locked(transfer);
     if (status != FAB_ERR_LIMIT)
         return status;
     fab_list_append(&table.queue, &transfer->queued);
     return FAB_OK;
 }
 
-/* There is room at the worker: those that wait for it, in their order. */
+/* A transfer of the worker has ended: so there may be room, and what had to wait for it may go. */
 static void start_queued_locked(struct cudac_worker *worker, struct fab_list *ready,
                                 struct fab_list *gone)
 {
+    bool is_full = false;
+
     FAB_LIST_EACH(node, after, &table.queue)
     {
         struct transfer *transfer = fab_list_object(node, struct transfer, queued);
         enum fab_status status;
 
-        if (transfer->worker != worker || transfer->state != STATE_QUEUED)
+        if (transfer->state != STATE_QUEUED || (is_full && transfer->worker == worker) ||
+            is_blocked_locked(transfer))
             continue;
         status = run_locked(transfer);
-        if (status == FAB_ERR_LIMIT)
-            return;
+        if (status == FAB_ERR_LIMIT) {
+            is_full = is_full || transfer->worker == worker;
+            continue;
+        }
         fab_list_remove(&transfer->queued);
         if (status != FAB_OK)
             leave_locked(transfer, result_of(status), ready, gone);
@@ -388,6 +449,19 @@ void cudac_transfer_cancel(struct cudac_worker *worker, uint64_t id)
 
 /* ---- what workers say ----------------------------------------------------------------------- */
 
+/* False: its bytes may be written now (or never, where there is no memory to keep them). */
+static bool keep_early_locked(struct transfer *transfer, const struct wire_out_data *message)
+{
+    if (transfer->state != STATE_ARMED || transfer->early || !is_blocked_locked(transfer))
+        return false;
+    transfer->early = fab_alloc(message->data_count);
+    if (!transfer->early)
+        return false;
+    memcpy(transfer->early, message->data, message->data_count);
+    table.early_count++;
+    return true;
+}
+
 void cudac_on_out_data(struct cudac_worker *worker, const void *bytes, size_t size_bytes)
 {
     struct transfer *transfer;
@@ -406,9 +480,11 @@ void cudac_on_out_data(struct cudac_worker *worker, const void *bytes, size_t si
         (void)cudac_worker_broken(worker, "out_data is not what was asked for");
         return;
     }
+    if (transfer && message.data_count > 0 && keep_early_locked(transfer, &message))
+        transfer = NULL;
     transfer = claim_locked(transfer);
     pthread_mutex_unlock(&table.lock);
-    if (!transfer) /* cancelled here meanwhile */
+    if (!transfer) /* cancelled here meanwhile, or not its turn */
         return;
     if (message.data_count > 0)
         cudac_rows_scatter(&transfer->rows, 0, message.data_count, message.data);
@@ -576,12 +652,6 @@ CUresult cudac_transfers_when(struct cudac_worker *worker, const uint64_t *ids, 
 
 /* ---- questions ------------------------------------------------------------------------------ */
 
-static uint64_t rows_end(const struct cudac_rows *rows)
-{
-    return rows->address + (rows->depth - 1) * rows->layer + (rows->height - 1) * rows->pitch +
-           rows->width;
-}
-
 bool cudac_transfers_pending_into(uint64_t address, uint64_t bytes)
 {
     const struct fab_map_entry *entry;
@@ -592,8 +662,7 @@ bool cudac_transfers_pending_into(uint64_t address, uint64_t bytes)
     while (table.out_count > 0 && !is_hit && (entry = fab_map_next(&table.by_id, &cursor))) {
         const struct transfer *transfer = entry->value;
 
-        is_hit = is_out(transfer) && transfer->rows.address < address + bytes &&
-                 address < rows_end(&transfer->rows);
+        is_hit = writes_into(transfer, address, address + bytes);
     }
     pthread_mutex_unlock(&table.lock);
     return is_hit;
