@@ -8,6 +8,7 @@
 
 #include "cuda-client/context.h"
 #include "cuda-client/init.h"
+#include "cuda-client/memory.h"
 #include "cuda-client/remote.h"
 #include "cuda-client/thread.h"
 #include "cuda-client/trace.h"
@@ -62,6 +63,8 @@ CUresult cudac_call_begin(struct cudac_call *call, uint32_t number, uint32_t fla
 CUresult cudac_call_end(struct cudac_call *call, CUresult result)
 {
     cudac_thread.per_thread = call->outer_per_thread;
+    if (cudac_thread.has_given)
+        cudac_memory_call_end();
     if (cudac_trace_on())
         cudac_trace_end(call->number, result);
     return result;

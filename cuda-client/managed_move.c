@@ -17,6 +17,7 @@
 
 #include "cuda-client/managed_int.h"
 #include "cuda-client/stream.h"
+#include "cuda-client/thread.h"
 #include "cuda-client/transfer.h"
 
 enum {
@@ -105,6 +106,23 @@ static bool is_mixed(void)
     return false;
 }
 
+/* Driver calls that gave a region to work which they may not have posted yet. memory_lock. */
+static uint32_t giving;
+
+void cudac_memory_call_end(void)
+{
+    (void)pthread_mutex_lock(&cudac_memory_lock);
+    giving--;
+    (void)pthread_mutex_unlock(&cudac_memory_lock);
+    cudac_thread.has_given = false;
+}
+
+/* Whether what is known of streams says all: no other thread is about to post. */
+static bool is_settled(void)
+{
+    return giving == (cudac_thread.has_given ? 1 : 0);
+}
+
 static void at_home(struct cudac_region *region)
 {
     region->away = NULL;
@@ -126,6 +144,10 @@ static void give_to(struct cudac_region *region, struct cudac_worker *worker,
     static uint64_t last_use;
     uint32_t i = 0;
 
+    if (!cudac_thread.has_given) {
+        cudac_thread.has_given = true;
+        giving++;
+    }
     region->away = worker;
     region->used_at = ++last_use;
     if (is_live(region))
@@ -173,7 +195,7 @@ CUresult cudac_memory_before_host_call(struct cudac_worker *worker)
             if (result == CUDA_SUCCESS)
                 result = one;
         }
-        if (!is_in_use(region, &found))
+        if (is_settled() && !is_in_use(region, &found))
             at_home(region);
     }
     if (context)
@@ -298,7 +320,7 @@ static bool bring_home(struct cudac_region *region, const struct cudac_worker *w
 
     if (!other || other == wanted_by)
         return false;
-    if (cudac_worker_state(other) != CUDA_SUCCESS || region->used_at <= *waited) {
+    if (cudac_worker_state(other) != CUDA_SUCCESS || (region->used_at <= *waited && is_settled())) {
         at_home(region); /* lost: the home copy stands; or waited for */
         return false;
     }

@@ -85,6 +85,9 @@ CUresult cudac_memory_before_host_call(struct cudac_worker *worker);
 /* When it has returned, before its stream goes on: what it wrote goes to where the stream's kernels
  * see it. The same threads. */
 void cudac_memory_after_host_call(void);
+/* At the end of a driver call that called one of these two (cudac_thread.has_given): its work is
+ * posted. */
+void cudac_memory_call_end(void);
 /* Around a copy or set, in a stream at `worker`, one side of which is MANAGED, HOST or
  * REGISTERED memory. True: the bytes live at that worker now, so the copy goes there
  * (device_address; device to device for the worker). False: use the host's bytes (host_address) as

@@ -10,6 +10,7 @@
 
 #include "cuda-client/managed_int.h"
 #include "cuda-client/memory.h"
+#include "cuda-client/thread.h"
 #include "cuda-client/transfer.h"
 #include "cuda-common/layout.h"
 #include "generated/cuda-api/client_impl.h"
@@ -30,6 +31,8 @@ struct place {
     unsigned char *at; /* NULL: free */
     bool is_shared;
 };
+
+_Thread_local struct cudac_thread cudac_thread;
 
 struct fake_worker fake_workers[FAKE_WORKERS];
 bool fake_host_calls;

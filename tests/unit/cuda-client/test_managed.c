@@ -4,10 +4,12 @@
  */
 #include "tests/unit/cuda-client/fake_remote.h"
 
+#include <pthread.h>
 #include <string.h>
 
 #include "cuda-client/managed_int.h"
 #include "cuda-client/memory.h"
+#include "cuda-client/thread.h"
 #include "generated/cuda-api/client_impl.h"
 
 enum { UNIT = 64 * 1024 };
@@ -23,6 +25,8 @@ static void launch(uint32_t worker, uint32_t stream)
 {
     CHECK_EQ(cudac_memory_before_launch(fake_stream(worker, stream), NULL, 0), CUDA_SUCCESS);
     fake_work(fake_stream(worker, stream));
+    if (cudac_thread.has_given)
+        cudac_memory_call_end();
 }
 
 static void finish(uint32_t worker, uint32_t stream)
@@ -204,6 +208,43 @@ static void test_copies_of_managed(void)
     CHECK_EQ(cudac_cuMemFree_v2(address), CUDA_SUCCESS);
 }
 
+static pthread_barrier_t turn;
+
+/* Stops between giving memory to a launch and posting it. */
+static void *slow_launch(void *arg)
+{
+    (void)arg;
+    CHECK_EQ(cudac_memory_before_launch(fake_stream(0, 1), NULL, 0), CUDA_SUCCESS);
+    (void)pthread_barrier_wait(&turn);
+    (void)pthread_barrier_wait(&turn);
+    fake_work(fake_stream(0, 1));
+    cudac_memory_call_end();
+    return NULL;
+}
+
+static void test_two_threads(void)
+{
+    CUdeviceptr address;
+    unsigned char *host;
+    pthread_t thread;
+
+    fake_reset(false, FAKE_MIB);
+    host = managed(UNIT, &address);
+    (void)pthread_barrier_init(&turn, NULL, 2);
+    if (!CHECK_EQ(pthread_create(&thread, NULL, slow_launch, NULL), 0))
+        return;
+    (void)pthread_barrier_wait(&turn);
+    CHECK_CASE("no stream is busy, but one will be");
+    finish(0, 0);
+    (void)pthread_barrier_wait(&turn);
+    (void)pthread_join(thread, NULL);
+    fake_place(0, address)[0] = 7;
+    finish(0, 1);
+    CHECK_EQ(host[0], 7);
+    (void)pthread_barrier_destroy(&turn);
+    CHECK_EQ(cudac_cuMemFree_v2(address), CUDA_SUCCESS);
+}
+
 /* A launch is posted before the host function that it comes after has run. */
 static void test_host_function(void)
 {
@@ -341,12 +382,19 @@ int main(void)
 {
     fake_reset(true, FAKE_MIB);
     const struct CMUnitTest tests[] = {
-        CHECK_TEST(test_nothing_managed),    CHECK_TEST(test_same_host),
-        CHECK_TEST(test_there_and_back),     CHECK_TEST(test_both_sides),
-        CHECK_TEST(test_one_of_two_streams), CHECK_TEST(test_two_workers),
-        CHECK_TEST(test_lost_worker),        CHECK_TEST(test_copies_of_managed),
-        CHECK_TEST(test_host_function),      CHECK_TEST(test_pinned),
-        CHECK_TEST(test_while_both_run),     CHECK_TEST(test_registered),
+        CHECK_TEST(test_nothing_managed),
+        CHECK_TEST(test_same_host),
+        CHECK_TEST(test_there_and_back),
+        CHECK_TEST(test_both_sides),
+        CHECK_TEST(test_one_of_two_streams),
+        CHECK_TEST(test_two_workers),
+        CHECK_TEST(test_lost_worker),
+        CHECK_TEST(test_copies_of_managed),
+        CHECK_TEST(test_host_function),
+        CHECK_TEST(test_two_threads),
+        CHECK_TEST(test_pinned),
+        CHECK_TEST(test_while_both_run),
+        CHECK_TEST(test_registered),
     };
 
     return check_run(tests);
