@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A worker is killed while something is in flight: its devices say so, and go on saying it; the
+ * other worker's devices go on; the user reads one line.
+ * Run as `remote-run --workers 2 --devices 2 test_lost`, by shared memory and by rails.
+ */
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/functional/remote/remote_world.h"
+#include "tests/support/check.h"
+
+enum { LOST = 0, BESIDE = 1, OTHER = 2, DEVICES = 4, COPIES = 8 };
+
+/* What a child has: two devices of the worker that it loses and one of the other. */
+struct world {
+    struct remote_gpu lost, beside, other;
+    CUevent event;
+    sem_t in_callback, callback_goes;
+    void *pinned;
+};
+
+static uint64_t free_before[DEVICES];
+
+/* ---- what is in flight ------------------------------------------------------------------------
+ */
+
+static void *pinned(struct world *world)
+{
+    if (!world->pinned)
+        remote_need(cuMemHostAlloc(&world->pinned, REMOTE_GPU_BYTES, 0), "cuMemHostAlloc");
+    return world->pinned;
+}
+
+static void fly_nothing(struct world *world)
+{
+    (void)world;
+}
+
+static void fly_launch(struct world *world)
+{
+    remote_gpu_hold(&world->lost);
+}
+
+static void fly_copies_in(struct world *world)
+{
+    for (int i = 0; i < COPIES; i++)
+        remote_need(cuMemcpyHtoDAsync(world->lost.memory, pinned(world), REMOTE_GPU_BYTES,
+                                      world->lost.stream),
+                    "cuMemcpyHtoDAsync");
+}
+
+static void fly_copies_out(struct world *world)
+{
+    for (int i = 0; i < COPIES; i++)
+        remote_need(cuMemcpyDtoHAsync(pinned(world), world->lost.memory, REMOTE_GPU_BYTES,
+                                      world->lost.stream),
+                    "cuMemcpyDtoHAsync");
+}
+
+/* From memory that the driver has to copy before it returns. */
+static void fly_pageable(struct world *world)
+{
+    void *bytes = calloc(1, REMOTE_GPU_BYTES);
+
+    if (!bytes)
+        abort();
+    remote_gpu_hold(&world->lost);
+    for (int i = 0; i < 2; i++)
+        remote_need(
+            cuMemcpyHtoDAsync(world->lost.memory, bytes, REMOTE_GPU_BYTES / 8, world->lost.stream),
+            "cuMemcpyHtoDAsync");
+}
+
+static void CUDA_CB callback(void *arg)
+{
+    struct world *world = arg;
+
+    (void)sem_post(&world->in_callback);
+    while (sem_wait(&world->callback_goes) != 0)
+        ;
+}
+
+static void fly_callback(struct world *world)
+{
+    remote_need(cuLaunchHostFunc(world->lost.stream, callback, world), "cuLaunchHostFunc");
+    while (sem_wait(&world->in_callback) != 0)
+        ;
+}
+
+/* The other worker waits for what will never come. */
+static void fly_event(struct world *world)
+{
+    remote_need(cuEventCreate(&world->event, 0), "cuEventCreate");
+    remote_gpu_hold(&world->lost);
+    remote_need(cuEventRecord(world->event, world->lost.stream), "cuEventRecord");
+    remote_need(cuCtxSetCurrent(world->other.context), "cuCtxSetCurrent");
+    remote_need(cuStreamWaitEvent(world->other.stream, world->event, 0), "cuStreamWaitEvent");
+}
+
+static void fly_peer_out(struct world *world)
+{
+    for (int i = 0; i < COPIES; i++)
+        remote_need(cuMemcpyPeerAsync(world->other.memory, world->other.context, world->lost.memory,
+                                      world->lost.context, REMOTE_GPU_BYTES, world->lost.stream),
+                    "cuMemcpyPeerAsync");
+}
+
+static void fly_peer_in(struct world *world)
+{
+    remote_gpu_hold(&world->lost);
+    for (int i = 0; i < 2; i++)
+        remote_need(cuMemcpyPeerAsync(world->lost.memory, world->lost.context, world->other.memory,
+                                      world->other.context, REMOTE_GPU_BYTES, world->lost.stream),
+                    "cuMemcpyPeerAsync");
+}
+
+struct flight {
+    const char *name;
+    void (*start)(struct world *world);
+};
+
+static const struct flight flights[] = {
+    {"nothing", fly_nothing},        {"a launch", fly_launch},
+    {"copies in", fly_copies_in},    {"copies out", fly_copies_out},
+    {"pageable copy", fly_pageable}, {"a callback", fly_callback},
+    {"an event", fly_event},         {"peer copies out", fly_peer_out},
+    {"peer copies in", fly_peer_in},
+};
+
+/* ---- the child --------------------------------------------------------------------------------
+ */
+
+static void *wait_in_call(void *arg)
+{
+    struct world *world = arg;
+
+    remote_need(cuCtxSetCurrent(world->lost.context), "cuCtxSetCurrent");
+    if (!remote_expect("a call that waits", cuStreamSynchronize(world->lost.stream),
+                       CUDA_ERROR_DEVICE_UNAVAILABLE))
+        _exit(1);
+    return NULL;
+}
+
+/* Until the loss is known: with nothing in flight no call must know it at once. */
+static CUresult lost_at_last(const struct remote_gpu *gpu)
+{
+    CUresult result;
+
+    do
+        result = remote_gpu_try(gpu);
+    while (result == CUDA_SUCCESS);
+    return result;
+}
+
+static bool sticks(struct world *world)
+{
+    CUdeviceptr at;
+    bool holds = true;
+
+    holds &= remote_expect("again", remote_gpu_try(&world->lost), CUDA_ERROR_DEVICE_UNAVAILABLE);
+    holds &= remote_expect("memory", cuMemAlloc(&at, 1 << 20), CUDA_ERROR_DEVICE_UNAVAILABLE);
+    holds &= remote_expect("the device beside", remote_gpu_try(&world->beside),
+                           CUDA_ERROR_DEVICE_UNAVAILABLE);
+    return holds;
+}
+
+static bool goes_on(struct world *world)
+{
+    bool holds = true;
+    CUdeviceptr at;
+
+    holds &= remote_expect("the other device", cuCtxSetCurrent(world->other.context), CUDA_SUCCESS);
+    (void)cuStreamSynchronize(world->other.stream); /* of what waited for the lost one, if any */
+    holds &= remote_expect("the other device", remote_gpu_try(&world->other), CUDA_SUCCESS);
+    holds &= remote_expect("the other's memory", cuMemAlloc(&at, 64 << 20), CUDA_SUCCESS);
+    return holds;
+}
+
+static int lose(void *arg)
+{
+    const struct flight *flight = arg;
+    pid_t workers[REMOTE_WORKERS_MAX];
+    static struct world world;
+    pthread_t thread;
+    bool is_waited = flight->start != fly_nothing, holds;
+
+    (void)sem_init(&world.in_callback, 0, 0);
+    (void)sem_init(&world.callback_goes, 0, 0);
+    remote_gpu_open(&world.other, OTHER);
+    remote_gpu_open(&world.beside, BESIDE);
+    remote_gpu_open(&world.lost, LOST);
+    if (remote_workers(workers) != 2)
+        return REMOTE_BROKEN;
+    flight->start(&world);
+    if (is_waited && flight->start != fly_copies_in && flight->start != fly_copies_out &&
+        flight->start != fly_peer_out) /* those may end before */
+        is_waited = pthread_create(&thread, NULL, wait_in_call, &world) == 0;
+    else
+        is_waited = false;
+    (void)kill(workers[0], SIGKILL);
+    if (is_waited)
+        (void)pthread_join(thread, NULL);
+    holds =
+        remote_expect("the lost device", lost_at_last(&world.lost), CUDA_ERROR_DEVICE_UNAVAILABLE);
+    holds &= sticks(&world);
+    holds &= goes_on(&world);
+    (void)sem_post(&world.callback_goes);
+    return holds ? 0 : 1;
+}
+
+/* ---- the tests --------------------------------------------------------------------------------
+ */
+
+static unsigned lines(const char *text)
+{
+    unsigned count = 0;
+
+    for (; *text; text++)
+        count += *text == '\n';
+    return count;
+}
+
+static void test_killed_worker(void)
+{
+    for (size_t i = 0; i < FAB_ARRAY_LEN(flights); i++) {
+        struct flight flight = flights[i];
+        struct remote_child child;
+
+        CHECK_CASE("%s", flight.name);
+        remote_child_start(&child, lose, &flight);
+        CHECK_EQ(remote_child_end(&child), 0);
+        CHECK_HAS(child.error_text, "node1");
+        CHECK_EQ(lines(child.error_text), 1);
+        if (lines(child.error_text) != 1)
+            (void)printf("%s", child.error_text);
+        CHECK(remote_workers_wait(0));
+    }
+}
+
+static void test_accounts(void)
+{
+    uint64_t now[DEVICES];
+
+    CHECK_CASE("after all of it");
+    CHECK(remote_free_bytes(now, DEVICES));
+    CHECK_MEM(now, free_before, sizeof(now));
+}
+
+/* ---- while it attaches ------------------------------------------------------------------------
+ */
+
+static void *attach(void *arg)
+{
+    *(CUresult *)arg = cuInit(0);
+    return NULL;
+}
+
+/* The worker is held where it is, and killed: the attach fails, and the next one works. */
+static int lose_in_attach(void *arg)
+{
+    pid_t workers[REMOTE_WORKERS_MAX];
+    CUresult first = CUDA_SUCCESS;
+    struct remote_gpu gpu;
+    pthread_t thread;
+
+    (void)arg;
+    if (pthread_create(&thread, NULL, attach, &first) != 0)
+        return REMOTE_BROKEN;
+    while (remote_workers(workers) == 0)
+        ;
+    (void)kill(workers[0], SIGSTOP);
+    (void)kill(workers[0], SIGKILL);
+    (void)pthread_join(thread, NULL);
+    if (!remote_expect("cuInit", first, CUDA_ERROR_SYSTEM_NOT_READY))
+        return 1;
+    remote_gpu_open(&gpu, LOST);
+    return remote_expect("the second attach", remote_gpu_try(&gpu), CUDA_SUCCESS) ? 0 : 1;
+}
+
+static void test_attach(void)
+{
+    struct remote_child child;
+
+    CHECK_CASE("killed while the program attaches");
+    remote_child_start(&child, lose_in_attach, NULL);
+    CHECK_EQ(remote_child_end(&child), 0);
+    CHECK(remote_workers_wait(0));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {CHECK_TEST(test_killed_worker), CHECK_TEST(test_attach),
+                                       CHECK_TEST(test_accounts)};
+
+    if (!getenv("FABRIC_SOCKET"))
+        check_skip("it runs under remote-run");
+    if (!remote_free_bytes(free_before, DEVICES))
+        check_skip("remote GPUs do not work here");
+    return check_run(tests);
+}
