@@ -168,10 +168,14 @@ link() { # GUEST RAIL on|off
 
 # Does what guest 1 asks until it ends; its program's exit status.
 serve() {
-    local words ask answer
+    local words ask answer is_gone=
     exec {ask}<>"$run/ask1.out" {answer}<>"$run/ask1.in"
-    while kill -0 "${pids[0]}" 2>/dev/null && [ $SECONDS -lt "$LIMIT_S" ]; do
-        read -r -t 1 -a words <&"$ask" || continue
+    while [ $SECONDS -lt "$LIMIT_S" ]; do
+        if ! read -r -t 1 -a words <&"$ask"; then
+            [ -z "$is_gone" ] || break # and has left no word behind
+            kill -0 "${pids[0]}" 2>/dev/null || is_gone=yes
+            continue
+        fi
         echo "vm: ${SECONDS} s: ${words[*]}"
         case ${words[0]} in
         link)
