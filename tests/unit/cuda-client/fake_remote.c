@@ -271,7 +271,7 @@ static CUresult on_host_unmap(uint32_t k, const struct flat *args)
         places[i].at = NULL;
         return CUDA_SUCCESS;
     }
-    CHECK(!"a place that is there");
+    check_true(false, "a place that is there", __FILE__, __LINE__);
     return CUDA_ERROR_INVALID_VALUE;
 }
 
@@ -330,7 +330,7 @@ static CUresult execute(uint32_t k, uint32_t op, const struct flat *args, struct
     case WIRE_MEM_ACCESS:
         return CUDA_SUCCESS;
     default:
-        CHECK(!"a command that memory sends");
+        check_true(false, "a command that memory sends", __FILE__, __LINE__);
         return CUDA_ERROR_INVALID_VALUE;
     }
 }
@@ -452,7 +452,7 @@ CUresult cudac_worker_broken(struct cudac_worker *worker, const char *what)
 {
     (void)worker;
     (void)fprintf(stderr, "worker broken: %s\n", what);
-    CHECK(!"a worker that keeps to the protocol");
+    check_true(false, "a worker that keeps to the protocol", __FILE__, __LINE__);
     return CUDA_ERROR_UNKNOWN;
 }
 
