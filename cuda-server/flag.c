@@ -87,6 +87,12 @@ static struct flag *take_set_locked(struct cudas_flags *flags, uint64_t id)
     return flag;
 }
 
+/* What a flag's result is to those that waited. */
+static CUresult result_for_others(CUresult result)
+{
+    return cudas_is_sticky(result) ? CUDA_SUCCESS : result;
+}
+
 CUresult cudas_flag_wait(struct cudas_worker *worker, uint64_t id, struct cudas_context *context,
                          CUstream stream)
 {
@@ -104,7 +110,8 @@ CUresult cudas_flag_wait(struct cudas_worker *worker, uint64_t id, struct cudas_
         wait.context = NULL;
     fab_mutex_unlock(&flags->lock);
     if (set) {
-        result = set->result;
+        if (set->result != CUDA_SUCCESS)
+            cudas_context_failed(context, set->result);
         flag_free(set);
     } else if (wait.context) {
         result = CUDA_ERROR_OUT_OF_MEMORY;
@@ -129,7 +136,7 @@ void cudas_flag_set(struct cudas_worker *worker, uint64_t id, CUresult result)
         is_lost = !flag;
         if (flag && !flag->is_set) {
             flag->is_set = true;
-            flag->result = result;
+            flag->result = result_for_others(result);
             flags->early_count++;
         }
         flag = NULL;
@@ -139,6 +146,7 @@ void cudas_flag_set(struct cudas_worker *worker, uint64_t id, CUresult result)
         cudas_condemn(worker, "too many flags that nobody waits for");
     if (!flag)
         return;
+    result = result_for_others(result);
     for (size_t i = 0; result != CUDA_SUCCESS && i < flag->waits.count; i++)
         cudas_context_failed(fab_vec_at(&flag->waits, struct cudas_wait, i)->context, result);
     flag_free(flag);

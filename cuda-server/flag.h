@@ -17,7 +17,9 @@ void cudas_flags_destroy(struct cudas_flags *flags); /* takes NULL; sets all */
 /* Lets the stream (context current) wait for the flag. */
 CUresult cudas_flag_wait(struct cudas_worker *worker, uint64_t id, struct cudas_context *context,
                          CUstream stream);
-/* All that wait for it go on. A `result` other than success becomes an error of their contexts. */
+/* All that wait for it go on. A `result` other than success becomes an error of their contexts,
+ * unless it is a fault of the device that was waited for: its own context says that, as within one
+ * driver. */
 void cudas_flag_set(struct cudas_worker *worker, uint64_t id, CUresult result);
 /* The session is over: nobody will set any of them. */
 void cudas_flags_set_all(struct cudas_worker *worker);

@@ -67,14 +67,16 @@ static enum fab_status create_worker(const struct ses_prepare *prepare, const st
                                      struct cudas_worker **worker_out, struct fab_err *err)
 {
     struct cudas_vgpu vgpus[SES_VGPUS_MAX];
-    const struct cudas_config config = {.driver = arguments.driver,
-                                        .clock = fab_clock_real(),
-                                        .log = log,
-                                        .vgpus = vgpus,
-                                        .vgpu_count = prepare->vgpu_count,
-                                        .spin_ns = spin_us() * 1000,
-                                        .image_folder = getenv("FABRIC_IMAGE_FOLDER"),
-                                        .capture_text = true};
+    const struct cudas_config config = {
+        .driver = arguments.driver,
+        .clock = fab_clock_real(),
+        .log = log,
+        .vgpus = vgpus,
+        .vgpu_count = prepare->vgpu_count,
+        .spin_ns = spin_us() * 1000,
+        .numa_node = prepare->node.rail_count > 0 ? prepare->node.rails[0].numa_node : -1,
+        .image_folder = getenv("FABRIC_IMAGE_FOLDER"),
+        .capture_text = true};
 
     for (uint32_t i = 0; i < prepare->vgpu_count; i++)
         vgpus[i] = (struct cudas_vgpu){.index = prepare->vgpu_index[i],

@@ -199,6 +199,7 @@ void *cudas_mover_main(void *arg)
 {
     struct cudas_mover *mover = arg;
 
+    cudas_thread_place(mover->worker);
     fab_mutex_lock(&mover->lock);
     for (;;) {
         struct fab_list *node = fab_list_take(&mover->dirty);

@@ -20,6 +20,7 @@
 #include "cuda-server/transfer.h"
 #include "cuda-server/watch.h"
 #include "cuda-server/window.h"
+#include "ucx-transport/xp_numa.h"
 
 const struct cudas_vgpu *cudas_vgpu_find(const struct cudas_worker *worker, uint32_t index)
 {
@@ -34,6 +35,15 @@ const struct cudas_vgpu *cudas_vgpu_of_address(const struct cudas_worker *worker
     const int index = cuc_layout_device(worker->layout, address);
 
     return index < 0 ? NULL : cudas_vgpu_find(worker, (uint32_t)index);
+}
+
+void cudas_thread_place(const struct cudas_worker *worker)
+{
+    struct fab_err err = {.status = FAB_OK};
+
+    if (xp_numa_bind_thread(worker->numa_node, &err) != FAB_OK)
+        fab_log_warn(worker->log, "a thread is not on its NUMA node", "node %d why %s",
+                     worker->numa_node, err.text);
 }
 
 /* ---- creation -------------------------------------------------------------------------------- */
@@ -96,6 +106,7 @@ enum fab_status cudas_worker_create(const struct cudas_config *config,
     worker->log = config->log;
     worker->spin_ns = config->spin_ns;
     worker->wants_text = config->capture_text;
+    worker->numa_node = config->numa_node;
     if (config->vgpu_count == 0 || config->vgpu_count > CUDAS_VGPUS_MAX) {
         free(worker);
         return fab_err_set(err, FAB_ERR_RANGE, "%u virtual GPUs", config->vgpu_count);

@@ -71,6 +71,7 @@ struct cudas_worker {
     _Atomic bool is_over; /* the session has ended: nothing is sent any more */
 
     bool wants_text;
+    int numa_node; /* where its threads run and its staging memory lies; -1: anywhere */
     void (*end_fn)(void *user); /* see cudas_worker_on_end() */
     void *end_user;
 
@@ -96,6 +97,7 @@ struct cudas_config {
     const struct cudas_vgpu *vgpus; /* copied */
     uint32_t vgpu_count;
     uint32_t spin_ns;
+    int numa_node;            /* of the nearest rail; -1: anywhere */
     const char *image_folder; /* code of earlier sessions of this tenant; NULL: none */
     bool capture_text;        /* take over descriptors 1 and 2 for what kernels print */
 };
@@ -130,6 +132,9 @@ void cudas_worker_on_end(struct cudas_worker *worker, void (*fn)(void *user), vo
 const struct cudas_vgpu *cudas_vgpu_find(const struct cudas_worker *worker, uint32_t index);
 /* The vgpu of ours in whose slice the address lies, or NULL. */
 const struct cudas_vgpu *cudas_vgpu_of_address(const struct cudas_worker *worker, uint64_t address);
+
+/* For the worker's own threads, first thing: keeps the thread and what it allocates on the node. */
+void cudas_thread_place(const struct cudas_worker *worker);
 
 /* The client broke the protocol: the session ends. */
 void cudas_condemn(struct cudas_worker *worker, const char *why);
