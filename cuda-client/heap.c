@@ -394,9 +394,11 @@ CUresult cudac_memory_wait_all(void)
 
     cudac_context_each(NULL, see_device, &seen);
     for (uint32_t i = 0; i < MEMORY_VGPUS_MAX; i++) {
-        if (!(seen.mask & UINT64_C(1) << i))
-            continue;
-        CUresult one = cudac_memory_wait(cudac_vgpu_of_index(i), seen.context_id[i]);
+        struct cudac_vgpu *vgpu = seen.mask & UINT64_C(1) << i ? cudac_vgpu_of_index(i) : NULL;
+
+        if (!vgpu || cudac_worker_state(cudac_vgpu_worker(vgpu)) != CUDA_SUCCESS)
+            continue; /* a lost one uses nothing any more */
+        CUresult one = cudac_memory_wait(vgpu, seen.context_id[i]);
 
         if (result == CUDA_SUCCESS)
             result = one;

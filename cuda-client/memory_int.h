@@ -159,7 +159,7 @@ struct cudac_memory_context *cudac_memory_context(struct cudac_context *context)
 struct cudac_memory_context *cudac_memory_context_find(const struct cudac_context *context);
 /* Waits for a device's work as cuMemFree does; sticky errors are told to the context of that id. */
 CUresult cudac_memory_wait(struct cudac_vgpu *vgpu, uint64_t context_id);
-/* The same for every device that has a context: the first error. */
+/* The same for every device that has a context and is not lost: the first error. */
 CUresult cudac_memory_wait_all(void);
 
 /* Calls that answer with a result only. */

@@ -185,7 +185,7 @@ static void test_lost_worker(void)
     CHECK_EQ(fake_place(1, address)[0], 5);
     finish(1, 0);
     fake_make_current(fake_context(1));
-    CHECK_EQ(cudac_cuMemFree_v2(address), CUDA_ERROR_DEVICE_UNAVAILABLE);
+    CHECK_EQ(cudac_cuMemFree_v2(address), CUDA_SUCCESS); /* it is the host's */
     CHECK_EQ(cudac_cuMemFree_v2(address), CUDA_ERROR_INVALID_VALUE);
 }
 
@@ -346,7 +346,7 @@ static void test_while_both_run(void)
     (void)carry(&changed);
     CHECK(!carry(&changed));
     fake_make_current(fake_context(1));
-    CHECK_EQ(cudac_cuMemFreeHost(mapped), CUDA_ERROR_DEVICE_UNAVAILABLE);
+    CHECK_EQ(cudac_cuMemFreeHost(mapped), CUDA_SUCCESS);
 }
 
 static void test_registered(void)
