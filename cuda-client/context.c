@@ -16,7 +16,7 @@
 #include "cuda-client/tasks.h"
 #include "cuda-client/text.h"
 
-/* Open contexts, oldest first. */
+/* Open contexts, by id, which grows: oldest first. */
 static struct {
     pthread_mutex_t lock;
     struct cudac_context *first;
@@ -38,9 +38,9 @@ static void list_add(struct cudac_context *context)
     struct cudac_context **at;
 
     pthread_mutex_lock(&contexts.lock);
-    for (at = &contexts.first; *at;)
+    for (at = &contexts.first; *at && (*at)->id < context->id;)
         at = &(*at)->next;
-    context->next = NULL;
+    context->next = *at;
     *at = context;
     pthread_mutex_unlock(&contexts.lock);
 }
