@@ -348,6 +348,8 @@ static CUresult sender_leads(const struct half *dst, const struct half *src, uin
         result = send_post(src, peer, transfer, flag);
     if (result == CUDA_SUCCESS && !src->stream)
         result = side_sync(src);
+    if (result == CUDA_SUCCESS && !src->stream) /* the flag is also set when the peer is lost */
+        result = cudac_worker_state(cudac_context_worker(dst->context));
     return result;
 }
 
@@ -372,9 +374,12 @@ static CUresult copy_linked(const struct half *dst, const struct half *src, uint
     CUresult result;
 
     flags_sweep();
-    /* In both cases the receiver's worker sets it and the sender's waits. */
+    /* In both cases the receiver's worker sets it and the sender's waits. When the receiver's is
+     * lost, the sender's context has no part in it, unless it is the program's stream that waits.
+     */
     result = cudac_flag_route(flag, cudac_context_worker(dst->context),
-                              cudac_context_worker(src->context));
+                              cudac_context_worker(src->context),
+                              src->stream ? CUDA_ERROR_DEVICE_UNAVAILABLE : CUDA_SUCCESS);
     if (result != CUDA_SUCCESS)
         return result;
     result =

@@ -439,7 +439,8 @@ static CUresult wait_there(const struct cudac_event *event, struct cudac_context
                                         .whole_ctx = stream == NULL};
     struct cudac_worker *from = worker_of(event);
     struct wire_parts parts;
-    CUresult result = cudac_flag_route(notify.flag, from, cudac_context_worker(context));
+    CUresult result = cudac_flag_route(notify.flag, from, cudac_context_worker(context),
+                                       CUDA_ERROR_DEVICE_UNAVAILABLE);
 
     if (result != CUDA_SUCCESS)
         return result;

@@ -12,7 +12,7 @@
 struct route {
     struct route *next;
     uint64_t flag;
-    CUresult result;
+    CUresult result; /* of the flag; before it is known: if `from` is lost */
     struct cudac_worker *from, *to;
     struct cudac_stream *stream; /* holds a reference; NULL: the client is told in any case */
     uint64_t position;           /* of the wait, in it */
@@ -87,13 +87,14 @@ static struct route *take_over_locked(void)
     return over;
 }
 
-CUresult cudac_flag_route(uint64_t flag, struct cudac_worker *from, struct cudac_worker *to)
+CUresult cudac_flag_route(uint64_t flag, struct cudac_worker *from, struct cudac_worker *to,
+                          CUresult lost)
 {
     struct route *route = fab_alloc(sizeof(*route)), *over;
 
     if (!route)
         return CUDA_ERROR_OUT_OF_MEMORY;
-    *route = (struct route){.flag = flag, .from = from, .to = to};
+    *route = (struct route){.flag = flag, .result = lost, .from = from, .to = to};
     pthread_mutex_lock(&routes.lock);
     over = take_over_locked();
     route->next = routes.first;
@@ -147,5 +148,5 @@ void cudac_flags_lost(struct cudac_worker *worker)
     struct route *route;
 
     while ((route = route_take(worker, /* flag */ 0)))
-        route_end(route, CUDA_ERROR_DEVICE_UNAVAILABLE);
+        route_end(route, route->result);
 }

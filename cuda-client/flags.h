@@ -17,8 +17,10 @@
 struct cudac_stream;
 
 /* From now on a `flag` message with that number from `from` goes on to `to`. If `from` is lost
- * first, `to` gets it with the error. */
-CUresult cudac_flag_route(uint64_t flag, struct cudac_worker *from, struct cudac_worker *to);
+ * first, `to` gets it with the result `lost`: an error becomes the error of the context that waits,
+ * as it should where the program made it wait. */
+CUresult cudac_flag_route(uint64_t flag, struct cudac_worker *from, struct cudac_worker *to,
+                          CUresult lost);
 /* The stream's last command waits for the flag, which may be set without a word to the client: when
  * the stream is known to have gone on it is forgotten. */
 void cudac_flag_waits(uint64_t flag, struct cudac_stream *stream);

@@ -15,14 +15,17 @@
 #include "tests/functional/remote/remote_world.h"
 #include "tests/support/check.h"
 
-enum { LOST = 0, BESIDE = 1, OTHER = 2, DEVICES = 4, COPIES = 8 };
+enum { LOST = 0, BESIDE = 1, OTHER = 2, APART = 3, DEVICES = 4, COPIES = 8 };
 
-/* What a child has: two devices of the worker that it loses and one of the other. */
+/* What a child has: two devices of the worker that it loses, and two of another one. `other` may
+ * have to do with the lost one. */
 struct world {
-    struct remote_gpu lost, beside, other;
+    struct remote_gpu lost, beside, other, apart;
     CUevent event;
     sem_t in_callback, callback_goes;
     void *pinned;
+    pthread_t copier;
+    bool has_copier;
 };
 
 static uint64_t free_before[DEVICES];
@@ -63,18 +66,31 @@ static void fly_copies_out(struct world *world)
                     "cuMemcpyDtoHAsync");
 }
 
-/* From memory that the driver has to copy before it returns. */
+/* A call that waits for its stream, as copies from memory that is not pinned may. */
+static void *copy_pageable(void *arg)
+{
+    struct world *world = arg;
+    void *bytes = calloc(1, REMOTE_GPU_BYTES);
+    CUresult result;
+
+    remote_need(cuCtxSetCurrent(world->lost.context), "cuCtxSetCurrent");
+    do
+        result = bytes ? cuMemcpyHtoDAsync(world->lost.memory, bytes, REMOTE_GPU_BYTES,
+                                           world->lost.stream)
+                       : CUDA_ERROR_OUT_OF_MEMORY;
+    while (result == CUDA_SUCCESS);
+    if (!remote_expect("a pageable copy", result, CUDA_ERROR_DEVICE_UNAVAILABLE))
+        _exit(1);
+    free(bytes);
+    return NULL;
+}
+
 static void fly_pageable(struct world *world)
 {
-    void *bytes = calloc(1, REMOTE_GPU_BYTES);
-
-    if (!bytes)
-        abort();
     remote_gpu_hold(&world->lost);
-    for (int i = 0; i < 2; i++)
-        remote_need(
-            cuMemcpyHtoDAsync(world->lost.memory, bytes, REMOTE_GPU_BYTES / 8, world->lost.stream),
-            "cuMemcpyHtoDAsync");
+    if (pthread_create(&world->copier, NULL, copy_pageable, world) != 0)
+        abort();
+    world->has_copier = true;
 }
 
 static void CUDA_CB callback(void *arg)
@@ -123,14 +139,20 @@ static void fly_peer_in(struct world *world)
 struct flight {
     const char *name;
     void (*start)(struct world *world);
+    bool may_end;      /* before the worker is killed */
+    CUresult of_other; /* what the other device says */
 };
 
 static const struct flight flights[] = {
-    {"nothing", fly_nothing},        {"a launch", fly_launch},
-    {"copies in", fly_copies_in},    {"copies out", fly_copies_out},
-    {"pageable copy", fly_pageable}, {"a callback", fly_callback},
-    {"an event", fly_event},         {"peer copies out", fly_peer_out},
-    {"peer copies in", fly_peer_in},
+    {.name = "nothing", .start = fly_nothing, .may_end = true},
+    {.name = "a launch", .start = fly_launch},
+    {.name = "copies in", .start = fly_copies_in, .may_end = true},
+    {.name = "copies out", .start = fly_copies_out, .may_end = true},
+    {.name = "copies of pageable memory", .start = fly_pageable},
+    {.name = "a callback", .start = fly_callback},
+    {.name = "an event", .start = fly_event, .of_other = CUDA_ERROR_DEVICE_UNAVAILABLE},
+    {.name = "peer copies out", .start = fly_peer_out, .may_end = true},
+    {.name = "peer copies in", .start = fly_peer_in},
 };
 
 /* ---- the child --------------------------------------------------------------------------------
@@ -170,15 +192,16 @@ static bool sticks(struct world *world)
     return holds;
 }
 
-static bool goes_on(struct world *world)
+/* Only who waits for what the lost device was to do hears of it. */
+static bool goes_on(struct world *world, CUresult of_other)
 {
     bool holds = true;
     CUdeviceptr at;
 
-    holds &= remote_expect("the other device", cuCtxSetCurrent(world->other.context), CUDA_SUCCESS);
-    (void)cuStreamSynchronize(world->other.stream); /* of what waited for the lost one, if any */
-    holds &= remote_expect("the other device", remote_gpu_try(&world->other), CUDA_SUCCESS);
-    holds &= remote_expect("the other's memory", cuMemAlloc(&at, 64 << 20), CUDA_SUCCESS);
+    holds &= remote_expect("the other device", remote_gpu_try(&world->other), of_other);
+    holds &= remote_expect("the other's memory", cuMemAlloc(&at, 64 << 20), of_other);
+    holds &= remote_expect("the device apart", remote_gpu_try(&world->apart), CUDA_SUCCESS);
+    holds &= remote_expect("its memory", cuMemAlloc(&at, 64 << 20), CUDA_SUCCESS);
     return holds;
 }
 
@@ -188,28 +211,28 @@ static int lose(void *arg)
     pid_t workers[REMOTE_WORKERS_MAX];
     static struct world world;
     pthread_t thread;
-    bool is_waited = flight->start != fly_nothing, holds;
+    bool is_waited = false, holds;
 
     (void)sem_init(&world.in_callback, 0, 0);
     (void)sem_init(&world.callback_goes, 0, 0);
+    remote_gpu_open(&world.apart, APART);
     remote_gpu_open(&world.other, OTHER);
     remote_gpu_open(&world.beside, BESIDE);
     remote_gpu_open(&world.lost, LOST);
     if (remote_workers(workers) != 2)
         return REMOTE_BROKEN;
     flight->start(&world);
-    if (is_waited && flight->start != fly_copies_in && flight->start != fly_copies_out &&
-        flight->start != fly_peer_out) /* those may end before */
+    if (!flight->may_end)
         is_waited = pthread_create(&thread, NULL, wait_in_call, &world) == 0;
-    else
-        is_waited = false;
     (void)kill(workers[0], SIGKILL);
     if (is_waited)
         (void)pthread_join(thread, NULL);
+    if (world.has_copier)
+        (void)pthread_join(world.copier, NULL);
     holds =
         remote_expect("the lost device", lost_at_last(&world.lost), CUDA_ERROR_DEVICE_UNAVAILABLE);
     holds &= sticks(&world);
-    holds &= goes_on(&world);
+    holds &= goes_on(&world, flight->of_other);
     (void)sem_post(&world.callback_goes);
     return holds ? 0 : 1;
 }
