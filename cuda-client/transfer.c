@@ -48,6 +48,7 @@ struct transfer {
 /* Somebody waits for some transfers of a worker. */
 struct waiter {
     struct fab_list link;
+    struct waiter *next; /* in a list of those whose callback is due */
     struct cudac_worker *worker;
     uint32_t left;
     CUresult result;
@@ -120,7 +121,7 @@ static void transfer_free(struct transfer *transfer)
 
 /* Waiters that have all now go on: threads are woken, callbacks are put on `ready`. */
 static void tell_waiters_locked(const struct transfer *transfer, CUresult result,
-                                struct fab_list *ready)
+                                struct waiter **ready)
 {
     FAB_LIST_EACH(node, after, &table.waiters)
     {
@@ -137,27 +138,28 @@ static void tell_waiters_locked(const struct transfer *transfer, CUresult result
         if (waiter->left > 0)
             continue;
         fab_list_remove(&waiter->link);
-        if (waiter->fn)
-            fab_list_append(ready, &waiter->link);
-        else
+        if (waiter->fn) {
+            waiter->next = *ready;
+            *ready = waiter;
+        } else {
             pthread_cond_broadcast(&table.landed); /* its memory is the waiting thread's */
+        }
     }
 }
 
-static void call_ready(struct fab_list *ready)
+static void call_ready(struct waiter *ready)
 {
-    struct fab_list *node;
+    while (ready) {
+        struct waiter *waiter = ready;
 
-    while ((node = fab_list_take(ready)) != NULL) {
-        struct waiter *waiter = fab_list_object(node, struct waiter, link);
-
+        ready = waiter->next;
         waiter->fn(waiter->arg);
         free(waiter);
     }
 }
 
 /* Out of the table, with all that follows; `gone` gets it, to be freed. */
-static void leave_locked(struct transfer *transfer, CUresult result, struct fab_list *ready,
+static void leave_locked(struct transfer *transfer, CUresult result, struct waiter **ready,
                          struct fab_list *gone)
 {
     (void)fab_map_remove(&table.by_id, transfer->id);
@@ -168,11 +170,11 @@ static void leave_locked(struct transfer *transfer, CUresult result, struct fab_
     fab_list_append(gone, &transfer->queued);
 }
 
-static void start_queued_locked(struct cudac_worker *worker, struct fab_list *ready,
+static void start_queued_locked(struct cudac_worker *worker, struct waiter **ready,
                                 struct fab_list *gone);
 
 /* Small ones whose bytes waited for what has ended. */
-static void land_early_locked(struct fab_list *ready, struct fab_list *gone)
+static void land_early_locked(struct waiter **ready, struct fab_list *gone)
 {
     const struct fab_map_entry *entry;
     size_t cursor = 0;
@@ -191,16 +193,16 @@ static void land_early_locked(struct fab_list *ready, struct fab_list *gone)
 static void transfer_end(struct transfer *transfer, CUresult result)
 {
     struct cudac_worker *worker = transfer->worker;
-    struct fab_list ready, gone, *node;
+    struct waiter *ready = NULL;
+    struct fab_list gone, *node;
 
-    fab_list_init(&ready);
     fab_list_init(&gone);
     pthread_mutex_lock(&table.lock);
     leave_locked(transfer, result, &ready, &gone);
     land_early_locked(&ready, &gone);
     start_queued_locked(worker, &ready, &gone);
     pthread_mutex_unlock(&table.lock);
-    call_ready(&ready);
+    call_ready(ready);
     while ((node = fab_list_take(&gone)) != NULL)
         transfer_free(fab_list_object(node, struct transfer, queued));
 }
@@ -348,7 +350,7 @@ static enum fab_status run_or_queue_locked(struct transfer *transfer)
 }
 
 /* A transfer of the worker has ended: so there may be room, and what had to wait for it may go. */
-static void start_queued_locked(struct cudac_worker *worker, struct fab_list *ready,
+static void start_queued_locked(struct cudac_worker *worker, struct waiter **ready,
                                 struct fab_list *gone)
 {
     bool is_full = false;

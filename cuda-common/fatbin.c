@@ -180,7 +180,7 @@ static enum fab_status wrapper_measure(const void *code, struct cuc_code *code_o
         only = part;
         found++;
     }
-    return found == 1 ? join(&image, &only, code_out, err) : FAB_OK;
+    return found == 1 && image.start && only.start ? join(&image, &only, code_out, err) : FAB_OK;
 }
 
 static size_t larger(size_t a, uint64_t b)

@@ -101,7 +101,7 @@ CUresult cuc_occupancy_available(const struct cuc_device_limits *device,
     const uint64_t reserved = device->shared_reserved_bytes, used = kernel->static_shared_bytes;
     uint64_t share;
 
-    if (cuc_occupancy_blocks(device, kernel, block_threads, 0) < blocks)
+    if (blocks == 0 || cuc_occupancy_blocks(device, kernel, block_threads, 0) < blocks)
         return CUDA_ERROR_INVALID_VALUE;
     share = device->shared_per_sm_bytes / blocks;
     share -= share % SHARED_UNIT;
