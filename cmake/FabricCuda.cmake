@@ -65,5 +65,25 @@ function(fab_cuda_test prefix name)
         set_tests_properties(
             ${prefix}_${program} PROPERTIES LABELS examples TIMEOUT ${T_TIMEOUT} SKIP_RETURN_CODE 77
                                             ENVIRONMENT SOFTCUDA_STATE=${state})
+        fab_remote_test(remote_${prefix}_${program} ${T_TIMEOUT} ${T_DIR}/${program}
+                        "--devices;${T_DEVICES}" ${PROJECT_BINARY_DIR}/bin/remote-run --devices
+                        ${T_DEVICES})
     endforeach()
+    # Once, 16 GPUs on four hosts of a rack, over two rails.
+    list(GET programs 0 program)
+    math(EXPR timeout "${T_TIMEOUT} * 2")
+    fab_remote_test(rack_${prefix}_${program} ${timeout} ${T_DIR}/${program}
+                    "--config;${PROJECT_SOURCE_DIR}/configs/softcuda/four-nodes.cfg"
+                    ${PROJECT_SOURCE_DIR}/tests/rack/rack.sh run 5
+                    ${PROJECT_BINARY_DIR}/bin/remote-run --workers 4 --devices 4 --rails 2)
+endfunction()
+
+# fab_remote_test(NAME TIMEOUT PROGRAM NATIVE_DEVICES RUNNER...)
+# The program's output on remote GPUs must be what it is on as many native ones.
+function(fab_remote_test name timeout program devices)
+    add_test(NAME ${name}
+             COMMAND ${PROJECT_SOURCE_DIR}/tests/support/same-output
+                     ${PROJECT_BINARY_DIR}/bin/softcuda-run ${devices} ${program} -- ${ARGN}
+                     ${program})
+    set_tests_properties(${name} PROPERTIES LABELS remote TIMEOUT ${timeout} SKIP_RETURN_CODE 77)
 endfunction()

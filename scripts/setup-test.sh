@@ -6,7 +6,8 @@
 #   tsan      what has threads, under the thread sanitizer
 #   vm        the transport between two virtual machines over soft-RoCE
 #   fuzz      each fuzz target for a while with a printed seed
-#   examples  release: every example and CUDA test program, with both runtimes, on softcuda
+#   examples  release: every example and CUDA test program, with both runtimes, on softcuda, and with
+#             the same output on remote GPUs
 
 ALL_TIERS=(unit asan tsan vm fuzz examples)
 FUZZ_SECONDS=${FUZZ_SECONDS:-30} # each target
@@ -44,7 +45,7 @@ tier_unit()
 tier_asan()
 {
     setup_build asan all
-    run_ctest asan asan -LE 'examples|perf|rack|vm' -E '^structure_'
+    run_ctest asan asan -LE 'examples|perf|rack|vm|defects' -E '^structure_'
 }
 
 tier_tsan()
@@ -52,7 +53,7 @@ tier_tsan()
     setup_build tsan all
     export TSAN_OPTIONS=suppressions=$PWD/tests/support/tsan.supp
     # The handlers' oracles have one thread and would take minutes.
-    run_ctest tsan tsan -LE 'examples|perf|rack|vm|fuzz' -E '^test_ops_|^structure_'
+    run_ctest tsan tsan -LE 'examples|perf|rack|vm|fuzz|defects' -E '^test_ops_|^structure_'
 }
 
 tier_vm()
@@ -94,7 +95,7 @@ fuzz_one()
 tier_examples()
 {
     setup_build release all
-    run_ctest examples release -L 'examples|perf'
+    run_ctest examples release -L 'examples|perf|remote'
 }
 
 # test_tiers [TIER...] - all by default; the last line is what a CI reads.

@@ -16,17 +16,29 @@ static size_t part(struct rng *rng, size_t bytes)
     return rng_chance(rng, 2) ? bytes : 1 + rng_next(rng) % bytes;
 }
 
-void world_check_buffer(struct world *w, struct rng *rng, struct buffer *buffer)
+static void note_memory(struct world *w, CUcontext context, CUdeviceptr at, size_t bytes)
 {
-    uint8_t *copy = malloc(buffer->bytes);
+    uint8_t *copy = malloc(bytes);
 
     if (!copy)
         abort();
-    world_settle_buffer(w, rng, buffer);
-    (void)CU(w, cuCtxSetCurrent, buffer->context);
-    if (CU(w, cuMemcpyDtoH_v2, copy, buffer->at, buffer->bytes) == CUDA_SUCCESS)
-        world_note_hash(w, "contents", copy, buffer->bytes);
+    (void)CU(w, cuCtxSetCurrent, context);
+    if (CU(w, cuMemcpyDtoH_v2, copy, at, bytes) == CUDA_SUCCESS)
+        world_note_hash(w, "contents", copy, bytes);
     free(copy);
+}
+
+void world_check_buffer(struct world *w, struct rng *rng, struct buffer *buffer)
+{
+    world_settle_buffer(w, rng, buffer);
+    note_memory(w, buffer->context, buffer->at, buffer->bytes);
+}
+
+void world_note_memory(struct world *w, uint32_t lane, CUdeviceptr at, size_t bytes)
+{
+    (void)CU(w, cuCtxSetCurrent, w->lane[lane].context);
+    (void)CU(w, cuStreamSynchronize, w->lane[lane].handle);
+    note_memory(w, w->lane[lane].context, at, bytes);
 }
 
 static void check(struct world *w, struct rng *rng)

@@ -129,6 +129,34 @@ static void launch_burst(struct world *w, struct rng *rng)
                  NULL);
 }
 
+/* Memory is freed behind work in one stream and asked for in another: it may be the same only when
+ * that work is done. */
+static void reuse(struct world *w, struct rng *rng)
+{
+    uint32_t first = world_lane(w, rng), second = world_lane_on(w, rng, w->lane[first].device);
+    size_t bytes = 65536u << rng_below(rng, 4);
+    uint32_t words = (uint32_t)(bytes / 4), value = (uint32_t)rng_next(rng);
+    CUfunction function = kernel(w, rng, first, "shared");
+    CUdeviceptr before = 0, after = 0;
+    void *params[] = {&before, &words};
+
+    if (first == second || !function)
+        return;
+    (void)CU(w, cuCtxSetCurrent, w->lane[first].context);
+    if (CU(w, cuMemAllocAsync, &before, bytes, w->lane[first].handle) != CUDA_SUCCESS)
+        return;
+    for (uint32_t i = 0; i < 40; i++)
+        (void)CU(w, cuLaunchKernel, function, words / 256, 1, 1, 256, 1, 1, 0,
+                 w->lane[first].handle, params, NULL);
+    (void)CU(w, cuMemFreeAsync, before, w->lane[first].handle);
+    if (CU(w, cuMemAllocAsync, &after, bytes, w->lane[second].handle) != CUDA_SUCCESS)
+        return;
+    (void)CU(w, cuMemsetD32Async, after, value, words, w->lane[second].handle);
+    world_settle_lane(w, rng, first);
+    world_note_memory(w, second, after, bytes);
+    (void)CU(w, cuMemFreeAsync, after, w->lane[second].handle);
+}
+
 static void launch_wrong(struct world *w, struct rng *rng)
 {
     uint32_t lane = world_lane(w, rng), words = 1;
@@ -431,6 +459,7 @@ const struct step_kind steps_stream[] = {
     {"launch_one", launch_one, 16, false},
     {"launch_two", launch_two, 12, false},
     {"launch_burst", launch_burst, 3, false},
+    {"reuse", reuse, 3, false},
     {"launch_wrong", launch_wrong, 1, false},
     {"host_call", host_call, 5, false},
     {"host_chain", host_chain, 4, false},

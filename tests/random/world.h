@@ -185,6 +185,8 @@ extern const char random_ptx_small[];
 
 /* Contents of a buffer go into the transcript (steps_copy.c); also at the end of a program. */
 void world_check_buffer(struct world *w, struct rng *rng, struct buffer *buffer);
+/* The same of any device memory, when the lane is done with it. */
+void world_note_memory(struct world *w, uint32_t lane, CUdeviceptr at, size_t bytes);
 
 /* ---- programs (program.c) -------------------------------------------------------------------- */
 
