@@ -150,6 +150,7 @@ static void give_to(struct cudac_region *region, struct cudac_worker *worker,
     }
     region->away = worker;
     region->used_at = ++last_use;
+    atomic_store_explicit(&of_worker[cudac_worker_index(worker)].moves, true, memory_order_release);
     if (is_live(region))
         cudac_carry_start();
     if (!stream) {
@@ -372,6 +373,13 @@ static bool must_have(const struct cudac_region *region, const struct launch *la
            points_into(launch->params, launch->params_bytes, region->device_address, region->bytes);
 }
 
+/* Copies from devices are on their way into the host's bytes: these are the ones to use, and what
+ * reads them waits for its turn. */
+static bool is_behind(const struct cudac_region *region)
+{
+    return cudac_transfers_pending_into(region->host_address, region->bytes);
+}
+
 /* Whether copies are on their way from devices into the host's bytes. Those that the launch comes
  * after are waited for, once, without the lock. */
 static bool host_is_behind(const struct cudac_region *region, struct launch *launch)
@@ -474,17 +482,31 @@ CUresult cudac_memory_before_launch(struct cudac_stream *stream, const void *par
 /* ---- copies ------------------------------------------------------------------------------------
  */
 
-/* Where a worker has a place, copies and sets go there, in the order of their stream. What the host
- * wrote is sent first: no stream waits for it, so we do. */
+/* Where a worker has a place, copies and sets go there, in the order of their stream; what kernels
+ * may use at any time gets one now. What the host wrote is sent first: no stream waits for it, so
+ * we do. */
 static bool takes_copies(struct cudac_region *region, struct cudac_worker *worker)
 {
     struct cudac_sending sending = {.worker = worker, .waits = true};
+    struct cudac_context *context;
+    CUresult result = CUDA_ERROR_INVALID_CONTEXT;
 
-    if (!(region->placed & region_bit(worker)))
+    if (region->owner ? region->owner != worker
+                      : region->kind != CUDAC_MEMORY_MANAGED && !region->is_wanted &&
+                            !(region->placed & region_bit(worker)))
+        return false;
+    if (cudac_region_place(region, worker) != CUDA_SUCCESS)
         return false;
     if (region->shared & region_bit(worker))
         return true;
-    if (!cudac_mover_is_open(worker) || cudac_move_send(region, &sending) != CUDA_SUCCESS)
+    context = cudac_context_of_id(look(worker).context_id);
+    if (context) {
+        result = cudac_mover_open(context);
+        cuc_object_put(&context->object);
+    }
+    if (result == CUDA_SUCCESS)
+        result = cudac_move_send(region, &sending);
+    if (result != CUDA_SUCCESS)
         return false;
     give_to(region, worker, NULL);
     return true;
@@ -501,8 +523,10 @@ bool cudac_memory_is_away(struct cudac_worker *worker, uint64_t address, uint64_
         const struct cudac_alloc *alloc = cudac_alloc_at(address);
         struct cudac_region *region = alloc ? alloc->region : NULL;
 
-        again = region && bring_home(region, worker, &waited);
-        is_away = region && !again && takes_copies(region, worker);
+        bool stays = region && is_behind(region);
+
+        again = region && bring_home(region, stays ? NULL : worker, &waited);
+        is_away = region && !again && !stays && takes_copies(region, worker);
     }
     (void)pthread_mutex_unlock(&cudac_memory_lock);
     return is_away;

@@ -24,6 +24,7 @@ struct fake_worker {
 };
 extern struct fake_worker fake_workers[FAKE_WORKERS];
 extern bool fake_host_calls;   /* host functions are queued */
+extern bool fake_landing;      /* copies into host memory are on their way */
 extern uint32_t fake_messages; /* all commands */
 extern uint32_t fake_carries;  /* times that carrying was asked for */
 

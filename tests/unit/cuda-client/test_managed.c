@@ -20,13 +20,18 @@ static unsigned char *managed(size_t bytes, CUdeviceptr *address_out)
     return (unsigned char *)(uintptr_t)*address_out; /* NOLINT(performance-no-int-to-ptr) */
 }
 
+static void end_call(void)
+{
+    if (cudac_thread.has_given)
+        cudac_memory_call_end();
+}
+
 /* A launch without parameters; its stream is busy until finish(). */
 static void launch(uint32_t worker, uint32_t stream)
 {
     CHECK_EQ(cudac_memory_before_launch(fake_stream(worker, stream), NULL, 0), CUDA_SUCCESS);
     fake_work(fake_stream(worker, stream));
-    if (cudac_thread.has_given)
-        cudac_memory_call_end();
+    end_call();
 }
 
 static void finish(uint32_t worker, uint32_t stream)
@@ -197,13 +202,25 @@ static void test_copies_of_managed(void)
     fake_reset(false, FAKE_MIB);
     host = managed(UNIT, &address);
     host[0] = 1;
-    CHECK_CASE("no place yet: the host's bytes");
-    CHECK(!cudac_memory_is_away(fake_worker(0), address, 10));
-    launch(0, 0);
-    host[1] = 2;
-    CHECK_CASE("a place: there, with what the host wrote");
+    CHECK_CASE("it gets a place for it");
     CHECK(cudac_memory_is_away(fake_worker(0), address, 10));
-    CHECK_MEM(fake_place(0, address), ((unsigned char[]){1, 2}), 2);
+    end_call();
+    CHECK_MEM(fake_place(0, address), ((unsigned char[]){1, 0}), 2);
+    CHECK_CASE("what the copy wrote comes back");
+    fake_place(0, address)[2] = 3;
+    finish(0, 0);
+    CHECK_EQ(host[2], 3);
+    CHECK_CASE("what the host wrote goes first");
+    host[1] = 2;
+    CHECK(cudac_memory_is_away(fake_worker(0), address, 10));
+    end_call();
+    CHECK_MEM(fake_place(0, address), ((unsigned char[]){1, 2, 3}), 3);
+    CHECK_CASE("copies into the host's bytes are on their way: these are meant");
+    fake_place(0, address)[3] = 4;
+    fake_landing = true;
+    CHECK(!cudac_memory_is_away(fake_worker(0), address, 10));
+    CHECK_EQ(host[3], 4);
+    fake_landing = false;
     finish(0, 0);
     CHECK_EQ(cudac_cuMemFree_v2(address), CUDA_SUCCESS);
 }
