@@ -66,6 +66,16 @@ static void end_locked(struct cudas_transfer *transfer, CUresult result)
                         result);
 }
 
+/* What a transfer's end means for those who wait for it. A fault of a device is its own context's,
+ * as in one driver: that one tells of it, and others go on. */
+static CUresult result_of(enum fab_status status)
+{
+    if (status == FAB_ERR_DEVICE)
+        return CUDA_SUCCESS;
+    return status == FAB_ERR_PEER_LOST || status == FAB_ERR_TIMEOUT ? CUDA_ERROR_DEVICE_UNAVAILABLE
+                                                                    : CUDA_ERROR_UNKNOWN;
+}
+
 void cudas_transfer_fail_locked(struct cudas_transfer *transfer, enum fab_status status)
 {
     if (transfer->has_failed)
@@ -81,9 +91,7 @@ void cudas_transfer_fail_locked(struct cudas_transfer *transfer, enum fab_status
     }
     if (transfer->bulk)
         xp_bulk_cancel(transfer->bulk, status);
-    end_locked(transfer, status == FAB_ERR_PEER_LOST || status == FAB_ERR_TIMEOUT
-                             ? CUDA_ERROR_DEVICE_UNAVAILABLE
-                             : CUDA_ERROR_UNKNOWN);
+    end_locked(transfer, result_of(status));
 }
 
 void cudas_transfer_moved_locked(struct cudas_transfer *transfer, uint64_t bytes)

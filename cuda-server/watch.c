@@ -76,8 +76,8 @@ static void tell_locked(struct watch *watch, CUresult status)
     atomic_fetch_sub_explicit(&watch->worker->watches->count, 1, memory_order_relaxed);
     if (watch->flag == 0)
         tell_reached(watch, status);
-    else
-        cudas_peer_flag(watch->worker, watch->peer, watch->flag, status);
+    else /* a fault of this device is its own context's, not that of who waits, as in one driver */
+        cudas_peer_flag(watch->worker, watch->peer, watch->flag, CUDA_SUCCESS);
 }
 
 static void watch_free(struct watch *watch)
