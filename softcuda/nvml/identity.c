@@ -2,10 +2,10 @@
  * softcuda/nvml/identity.c - handles, names, places and kinds of devices.
  */
 #include <ctype.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
+#include "cuda-common/nvml_row.h"
 #include "softcuda/nvml/nvml_int.h"
 
 /* ---- handles
@@ -110,7 +110,7 @@ nvmlReturn_t nvmlDeviceGetName(nvmlDevice_t device, char *name, unsigned int len
 {
     nvmlReturn_t result = nvml_check(device, name);
 
-    return result == NVML_SUCCESS ? nvml_put_text(device->model->name, name, length) : result;
+    return result == NVML_SUCCESS ? cuc_nvml_put_text(device->model->name, name, length) : result;
 }
 
 nvmlReturn_t nvmlDeviceGetUUID(nvmlDevice_t device, char *uuid, unsigned int length)
@@ -120,7 +120,7 @@ nvmlReturn_t nvmlDeviceGetUUID(nvmlDevice_t device, char *uuid, unsigned int len
 
     if (result != NVML_SUCCESS)
         return result;
-    return nvml_put_text(device_uuid_format(device->model->uuid, text), uuid, length);
+    return cuc_nvml_put_text(device_uuid_format(device->model->uuid, text), uuid, length);
 }
 
 nvmlReturn_t nvmlDeviceGetBrand(nvmlDevice_t device, int *brand)
@@ -139,9 +139,7 @@ void nvml_pci_info(const struct nvmlDevice_st *device, nvmlPciInfo_t *pci)
     if (device_pci_parse(device->model->pci_bus_id, &domain, &bus, &slot) != FAB_OK)
         domain = bus = slot = 0; /* the reader of the device file wrote the text itself */
     *pci = (nvmlPciInfo_t){.domain = domain, .bus = bus, .device = slot};
-    (void)snprintf(pci->busIdLegacy, sizeof(pci->busIdLegacy), "%04X:%02X:%02X.0", domain & 0xffff,
-                   bus & 0xff, slot & 0x1f);
-    (void)snprintf(pci->busId, sizeof(pci->busId), "%08X:%02X:%02X.0", domain, bus, slot);
+    cuc_nvml_put_bus_id(pci);
 }
 
 nvmlReturn_t nvmlDeviceGetPciInfo_v3(nvmlDevice_t device, nvmlPciInfo_t *pci)

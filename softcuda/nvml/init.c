@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * softcuda/nvml/init.c - initialisation, the list of devices, the system's versions, error texts.
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "base/err.h"
+#include "cuda-common/nvml_row.h"
 #include "softcuda/devices/state.h"
 #include "softcuda/nvml/nvml_int.h"
 
@@ -150,16 +145,6 @@ struct nvmlDevice_st *nvml_device_of_place(uint32_t place)
     return NULL;
 }
 
-nvmlReturn_t nvml_put_text(const char *from, char *text, unsigned int length)
-{
-    size_t bytes = strlen(from) + 1;
-
-    if (bytes > length)
-        return NVML_ERROR_INSUFFICIENT_SIZE;
-    memcpy(text, from, bytes);
-    return NVML_SUCCESS;
-}
-
 /* ---- the system
  * ----------------------------------------------------------------------------------- */
 
@@ -169,7 +154,7 @@ static nvmlReturn_t put_version(const char *from, char *version, unsigned int le
 
     if (result != NVML_SUCCESS)
         return result;
-    return version ? nvml_put_text(from, version, length) : NVML_ERROR_INVALID_ARGUMENT;
+    return version ? cuc_nvml_put_text(from, version, length) : NVML_ERROR_INVALID_ARGUMENT;
 }
 
 nvmlReturn_t nvmlSystemGetDriverVersion(char *version, unsigned int length)
@@ -179,7 +164,7 @@ nvmlReturn_t nvmlSystemGetDriverVersion(char *version, unsigned int length)
 
 nvmlReturn_t nvmlSystemGetNVMLVersion(char *version, unsigned int length)
 {
-    return version ? nvml_put_text(nvml_version, version, length) : NVML_ERROR_INVALID_ARGUMENT;
+    return version ? cuc_nvml_put_text(nvml_version, version, length) : NVML_ERROR_INVALID_ARGUMENT;
 }
 
 nvmlReturn_t nvmlSystemGetCudaDriverVersion(int *version)
@@ -197,24 +182,9 @@ nvmlReturn_t nvmlSystemGetCudaDriverVersion_v2(int *version)
 
 nvmlReturn_t nvmlSystemGetProcessName(unsigned int pid, char *name, unsigned int length)
 {
-    char path[40], line[512];
     nvmlReturn_t result = nvml_ready();
 
-    if (result != NVML_SUCCESS)
-        return result;
-    if (!name || length == 0)
-        return NVML_ERROR_INVALID_ARGUMENT;
-    (void)snprintf(path, sizeof(path), "/proc/%u/cmdline", pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-    if (fd < 0)
-        return errno == EACCES ? NVML_ERROR_NO_PERMISSION : NVML_ERROR_NOT_FOUND;
-    ssize_t bytes = read(fd, line, sizeof(line) - 1); /* arguments end with 0: the first is left */
-
-    (void)close(fd);
-    line[bytes > 0 ? bytes : 0] = '\0';
-    (void)snprintf(name, length, "%s", line);
-    return NVML_SUCCESS;
+    return result == NVML_SUCCESS ? cuc_nvml_process_name(pid, name, length) : result;
 }
 
 nvmlReturn_t nvmlUnitGetCount(unsigned int *count)
@@ -231,69 +201,5 @@ nvmlReturn_t nvmlUnitGetCount(unsigned int *count)
 
 const char *nvmlErrorString(nvmlReturn_t result)
 {
-    switch (result) {
-    case NVML_SUCCESS:
-        return "Done";
-    case NVML_ERROR_UNINITIALIZED:
-        return "NVML is not initialised";
-    case NVML_ERROR_INVALID_ARGUMENT:
-        return "An argument is invalid";
-    case NVML_ERROR_NOT_SUPPORTED:
-        return "The device does not support this";
-    case NVML_ERROR_NO_PERMISSION:
-        return "Permission denied";
-    case NVML_ERROR_ALREADY_INITIALIZED:
-        return "Initialised already";
-    case NVML_ERROR_NOT_FOUND:
-        return "Not found";
-    case NVML_ERROR_INSUFFICIENT_SIZE:
-        return "The buffer is too small";
-    case NVML_ERROR_INSUFFICIENT_POWER:
-        return "External power cables are missing";
-    case NVML_ERROR_DRIVER_NOT_LOADED:
-        return "The driver is not loaded, or its device file is wrong";
-    case NVML_ERROR_TIMEOUT:
-        return "The time is over";
-    case NVML_ERROR_IRQ_ISSUE:
-        return "The kernel has a problem with the device's interrupts";
-    case NVML_ERROR_LIBRARY_NOT_FOUND:
-        return "The NVML library was not found";
-    case NVML_ERROR_FUNCTION_NOT_FOUND:
-        return "This NVML does not have the function";
-    case NVML_ERROR_CORRUPTED_INFOROM:
-        return "The infoROM is corrupted";
-    case NVML_ERROR_GPU_IS_LOST:
-        return "The device is lost";
-    case NVML_ERROR_RESET_REQUIRED:
-        return "The device must be reset";
-    case NVML_ERROR_OPERATING_SYSTEM:
-        return "The operating system keeps the device from us";
-    case NVML_ERROR_LIB_RM_VERSION_MISMATCH:
-        return "Driver and library are of different versions";
-    case NVML_ERROR_IN_USE:
-        return "The device is in use";
-    case NVML_ERROR_MEMORY:
-        return "Out of memory";
-    case NVML_ERROR_NO_DATA:
-        return "No data";
-    case NVML_ERROR_VGPU_ECC_NOT_SUPPORTED:
-        return "Not possible while ECC is on";
-    case NVML_ERROR_INSUFFICIENT_RESOURCES:
-        return "Resources other than memory are short";
-    case NVML_ERROR_FREQ_NOT_SUPPORTED:
-        return "The device does not have this frequency";
-    case NVML_ERROR_ARGUMENT_VERSION_MISMATCH:
-        return "A structure is of another version";
-    case NVML_ERROR_DEPRECATED:
-        return "The function is no longer supported";
-    case NVML_ERROR_NOT_READY:
-        return "Not ready";
-    case NVML_ERROR_GPU_NOT_FOUND:
-        return "No such device";
-    case NVML_ERROR_INVALID_STATE:
-        return "The device is in the wrong state for this";
-    case NVML_ERROR_UNKNOWN:
-        break;
-    }
-    return "Unknown error";
+    return cuc_nvml_error_text(result);
 }

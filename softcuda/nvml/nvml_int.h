@@ -12,8 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cuda-common/nvml.h"
 #include "softcuda/devices/device_model.h"
-#include "softcuda/nvml/nvml.h"
 
 struct state_account;
 
@@ -38,8 +38,6 @@ uint32_t nvml_device_count(void);
 struct nvmlDevice_st *nvml_device_at(uint32_t index);
 struct nvmlDevice_st *nvml_device_of_place(uint32_t place);
 
-/* Copies text, or NVML_ERROR_INSUFFICIENT_SIZE. */
-nvmlReturn_t nvml_put_text(const char *from, char *text, unsigned int length);
 /* The PCI description of a device. */
 void nvml_pci_info(const struct nvmlDevice_st *device, nvmlPciInfo_t *pci);
 /* Share of the last moments in which kernels ran. */

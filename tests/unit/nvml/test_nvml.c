@@ -5,9 +5,9 @@
 
 #include <time.h>
 
+#include "cuda-common/nvml.h"
 #include "softcuda/devices/device_model.h"
 #include "softcuda/devices/state.h"
-#include "softcuda/nvml/nvml.h"
 #include "tests/unit/driver/support.h"
 
 /* In the order of bus ids: "second" (place 1), "first" (place 0), "third" (place 2). */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * softcuda/nvml/nvml.h - the part of the NVML interface that softcuda offers.
+ * cuda-common/nvml.h - the part of the NVML interface that softcuda and the client library offer.
  *
  * Our own declarations of documented functions, since the toolkit's core packages bring none.
  * Names, numbers and layouts are the interface's; whatever is not here does not exist in our
  * library, and programs that look it up by name see that. Source: NVML API Reference Guide.
  */
-#ifndef SOFTCUDA_NVML_NVML_H
-#define SOFTCUDA_NVML_NVML_H
+#ifndef CUDA_COMMON_NVML_H
+#define CUDA_COMMON_NVML_H
 
 #include "base/compiler.h"
 
@@ -352,4 +352,4 @@ FAB_EXPORT nvmlReturn_t nvmlDeviceSetPowerManagementLimit(nvmlDevice_t device,
 FAB_EXPORT nvmlReturn_t nvmlDeviceSetComputeMode(nvmlDevice_t device, int mode);
 FAB_EXPORT nvmlReturn_t nvmlEventSetCreate(void **set);
 
-#endif /* SOFTCUDA_NVML_NVML_H */
+#endif /* CUDA_COMMON_NVML_H */
