@@ -13,16 +13,18 @@ import argparse
 import pathlib
 import sys
 
-from generator import (check, emit_coverage, emit_exports, emit_names, emit_types, emit_wire, header,
-                       model, wire)
+from generator import (check, emit_coverage, emit_exports, emit_names, emit_nvml, emit_types, emit_wire,
+                       header, model, nvml, wire)
 
 EMITTERS = {"coverage": emit_coverage, "names": emit_names, "types": emit_types,
             "wire": emit_wire.Messages("wire", "cuda-api/wire/wire.toml",
                                        "the messages between a client process and a gpu-worker"),
             "session": emit_wire.Messages("sesm", "session/messages.toml",
                                           "the messages of the attach protocol"),
+            "nvml": emit_nvml,
             "softcuda": emit_exports.Face("softcuda", "soft", "soft_call", "softcuda/driver"),
-            "client": emit_exports.Face("client", "cudac", "cudac_call", "cuda-client")}
+            "client": emit_exports.Face("client", "cudac", "cudac_call", "cuda-client",
+                                        also=("fabric_client_face",))}
 
 
 def main(argv=None):
@@ -40,7 +42,8 @@ def main(argv=None):
                 _compare(args, name, EMITTERS[name].emit(description))
             else:
                 _write(args.out, EMITTERS[name].emit(description))
-    except (model.DescriptionError, header.HeaderError, wire.WireError) as error:
+    except (model.DescriptionError, header.HeaderError, wire.WireError,
+            nvml.NvmlError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -13,6 +13,7 @@ class Face:
     prefix: str     # of its implementations: soft_cuInit
     call_word: str  # of what stands around each call: soft_call_begin(), SOFT_CALL_NEEDS_INIT
     folder: str     # where the implementations are
+    also: tuple = ()  # exported beside the API
 
     def outputs(self, description):
         names = [f"{self.consumer}_{name}" for name in
@@ -97,5 +98,6 @@ class Face:
         return ctext.template("driver_procs.inc.in", rows="\n".join(text), **words)
 
     def _version_script(self, description, words):
-        names = "\n".join(f"    {name};" for name in sorted(e.name for e in description.exports()))
+        names = sorted(export.name for export in description.exports()) + list(self.also)
+        names = "\n".join(f"    {name};" for name in names)
         return ctext.template("driver_exports.map.in", names=names, **words)
