@@ -87,6 +87,7 @@ static const struct op_row rows[OPS_MAX] = {
     [WIRE_PEER_SEND] = POST(cudas_on_peer_send),
     [WIRE_PEER_RECEIVE] = POST(cudas_on_peer_receive),
     [WIRE_PEER_LEAVE] = POST(cudas_on_peer_leave),
+    [WIRE_NVML] = CALL(cudas_on_nvml),
 };
 
 bool cudas_is_parked(uint32_t op)

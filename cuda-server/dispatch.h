@@ -66,5 +66,6 @@ cudas_execute_fn cudas_on_copy_in, cudas_on_copy_out, cudas_on_copy_device,
     cudas_on_set; /* copy.c */
 cudas_execute_fn cudas_on_peer_invite, cudas_on_peer_join, cudas_on_peer_send,
     cudas_on_peer_receive, cudas_on_peer_leave; /* peer.c */
+cudas_execute_fn cudas_on_nvml;                 /* nvml.c */
 
 #endif /* CUDA_SERVER_DISPATCH_H */

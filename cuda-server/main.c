@@ -24,22 +24,32 @@
 
 enum { SPIN_CPUS = 4, SPIN_US = 30 }; /* with fewer cores than that, waiting awake takes one away */
 
+enum { OPTION_NVML = 256 };
+
 static struct {
-    const char *driver;
+    const char *driver, *nvml;
 } arguments;
 
 static error_t parse(int key, char *text, struct argp_state *state)
 {
     (void)state;
-    if (key != 'd')
+    switch (key) {
+    case 'd':
+        arguments.driver = text;
+        return 0;
+    case OPTION_NVML:
+        arguments.nvml = text;
+        return 0;
+    default:
         return ARGP_ERR_UNKNOWN;
-    arguments.driver = text;
-    return 0;
+    }
 }
 
 static const struct argp_option options[] = {
     {"driver", 'd', "PATH", 0, "CUDA driver library to load (libcuda.so.1 as the loader finds it)",
      0},
+    {"nvml", OPTION_NVML, "PATH", 0,
+     "NVML library to load (libnvidia-ml.so.1 beside that driver, or as the loader finds it)", 0},
     {0}};
 static const struct argp parser = {
     .options = options,
@@ -69,6 +79,7 @@ static enum fab_status create_worker(const struct ses_prepare *prepare, const st
     struct cudas_vgpu vgpus[SES_VGPUS_MAX];
     const struct cudas_config config = {
         .driver = arguments.driver,
+        .nvml = arguments.nvml,
         .clock = fab_clock_real(),
         .log = log,
         .vgpus = vgpus,

@@ -13,6 +13,7 @@
 #include "cuda-server/gate.h"
 #include "cuda-server/image_store.h"
 #include "cuda-server/memory.h"
+#include "cuda-server/nvml.h"
 #include "cuda-server/outbox.h"
 #include "cuda-server/peer.h"
 #include "cuda-server/queue.h"
@@ -91,6 +92,8 @@ static enum fab_status create_parts(struct cudas_worker *worker, const struct cu
         status = cudas_images_create(config->image_folder, &worker->images, err);
     if (status == FAB_OK)
         status = cudas_peers_create(worker, &worker->peers, err);
+    if (status == FAB_OK)
+        status = cudas_nvml_create(config->nvml, config->driver, &worker->nvml, err);
     return status;
 }
 
@@ -226,6 +229,7 @@ void cudas_worker_destroy(struct cudas_worker *worker)
     cudas_objects_destroy(worker->objects);
     cudas_images_destroy(worker->images);
     cudas_peers_destroy(worker->peers);
+    cudas_nvml_destroy(worker->nvml);
     cudas_gate_destroy(worker->gate);
     free(worker);
 }

@@ -27,6 +27,7 @@ struct cudas_gate;
 struct cudas_images;
 struct cudas_memory;
 struct cudas_mover;
+struct cudas_nvml;
 struct cudas_objects;
 struct cudas_outbox;
 struct cudas_peers;
@@ -46,6 +47,14 @@ struct cudas_stats {
     _Atomic uint64_t gate_wait_ns, gpu_ns;
     _Atomic uint64_t late_errors;
     _Atomic uint64_t parked, parked_max; /* calls that wait in the driver */
+};
+
+/* The batch of kernels that is being launched; see meter.h. Thread: the leader. */
+struct cudas_meter {
+    struct cudas_batch *open;
+    struct cudas_context *context; /* holds a reference */
+    CUstream stream;
+    uint32_t launches;
 };
 
 struct cudas_vgpu {
@@ -86,12 +95,15 @@ struct cudas_worker {
     struct cudas_mover *mover;
     struct cudas_images *images;
     struct cudas_peers *peers;
+    struct cudas_nvml *nvml;
     struct cudas_text *text; /* NULL: text goes where the process's does */
     struct cudas_stats stats;
+    struct cudas_meter meter;
 };
 
 struct cudas_config {
     const char *driver; /* path; NULL: libcuda.so.1 */
+    const char *nvml;   /* path; NULL: libnvidia-ml.so.1, beside the driver if there is one */
     const struct fab_clock *clock;
     const struct fab_log *log;
     const struct cudas_vgpu *vgpus; /* copied */
