@@ -4,13 +4,13 @@
  * Source: CUDA Driver API, Device Management.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "cuda-client/context_int.h"
 #include "cuda-client/memory.h"
 #include "cuda-client/remote_int.h"
 #include "cuda-common/atomics.h"
+#include "cuda-common/pci.h"
 #include "generated/cuda-api/client_impl.h"
 
 CUresult cudac_cuDeviceGetCount(int *count)
@@ -54,43 +54,14 @@ CUresult cudac_cuDeviceGetPCIBusId(char *pciBusId, int len, CUdevice dev)
     return vgpu ? put_text(vgpu->facts.pci_bus_id, pciBusId, len) : CUDA_ERROR_INVALID_DEVICE;
 }
 
-/* [domain:]bus:device[.function], hexadecimal; the function does not tell GPUs apart. */
-static bool pci_parse(const char *text, unsigned long field[3])
-{
-    char *end;
-    int count = 0;
-
-    field[0] = 0;
-    for (const char *at = text;; at = end + 1) {
-        unsigned long value = strtoul(at, &end, 16);
-
-        if (end == at || count == 3 || *at == '-' || *at == '+' || *at == ' ')
-            return false;
-        field[count++] = value;
-        if (*end != ':')
-            break;
-    }
-    if (*end == '.') {
-        (void)strtoul(end + 1, &end, 16);
-        if (*end != '\0')
-            return false;
-    }
-    if (count == 2) {
-        field[2] = field[1];
-        field[1] = field[0];
-        field[0] = 0;
-    }
-    return count >= 2 && *end == '\0';
-}
-
 CUresult cudac_cuDeviceGetByPCIBusId(CUdevice *dev, const char *pciBusId)
 {
-    unsigned long wanted[3], have[3];
+    uint32_t wanted[3], have[3];
 
-    if (!dev || !pciBusId || !pci_parse(pciBusId, wanted))
+    if (!dev || !pciBusId || !cuc_pci_parse(pciBusId, wanted))
         return CUDA_ERROR_INVALID_VALUE;
     for (int i = 0; i < cudac_vgpu_count(); i++)
-        if (pci_parse((const char *)cudac_vgpu_at(i)->facts.pci_bus_id, have) &&
+        if (cuc_pci_parse((const char *)cudac_vgpu_at(i)->facts.pci_bus_id, have) &&
             memcmp(have, wanted, sizeof(have)) == 0) {
             *dev = i;
             return CUDA_SUCCESS;

@@ -53,16 +53,35 @@ static void after_fork_in_child(void)
     atomic_store_explicit(&client.is_forked, true, memory_order_relaxed);
 }
 
+static CUresult attach_locked(void)
+{
+    if (cudac_is_attached())
+        return CUDA_SUCCESS;
+    cudac_trace_init();
+    if (!client.has_fork_hook)
+        client.has_fork_hook = pthread_atfork(NULL, NULL, after_fork_in_child) == 0;
+    return cudac_attach();
+}
+
+CUresult cudac_init_attach(void)
+{
+    CUresult result;
+
+    if (cudac_is_forked())
+        return CUDA_ERROR_NOT_INITIALIZED;
+    pthread_mutex_lock(&client.lock);
+    result = attach_locked();
+    pthread_mutex_unlock(&client.lock);
+    return result;
+}
+
 static CUresult init_locked(void)
 {
     const char *blocking = getenv("CUDA_LAUNCH_BLOCKING");
     CUresult result;
 
-    cudac_trace_init();
     client.launch_blocking = blocking && strcmp(blocking, "1") == 0;
-    if (!client.has_fork_hook)
-        client.has_fork_hook = pthread_atfork(NULL, NULL, after_fork_in_child) == 0;
-    result = cudac_attach();
+    result = attach_locked();
     if (result != CUDA_SUCCESS)
         return result;
     if (cudac_vgpu_count() == 0)

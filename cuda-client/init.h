@@ -6,7 +6,12 @@
 
 #include <stdbool.h>
 
+#include <cuda.h>
+
 bool cudac_is_initialized(void);
+/* The first part of cuInit, for what manages devices: the process is attached, CUDA is not
+ * initialised. */
+CUresult cudac_init_attach(void);
 /* The process ends and has said goodbye to its workers. */
 bool cudac_is_ending(void);
 /* CUDA_LAUNCH_BLOCKING=1: every launch waits for its end. */
