@@ -45,6 +45,8 @@ struct cudas_context {
 
     struct fab_mutex lock; /* guards what follows */
     struct fab_list lanes; /* that are free */
+    struct fab_list free_batches, pending_batches; /* meter.c */
+    uint32_t batch_count;
     struct cudas_pinned pinned;
 };
 

@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "cuda-server/context.h"
 #include "cuda-server/memory.h"
+#include "cuda-server/meter.h"
 #include "cuda-server/sync.h"
 #include "cuda-server/text.h"
 #include "cuda-server/transfer.h"
@@ -30,6 +31,7 @@ static void context_destroy(struct cudas_object *object)
     struct cudas_context *context = (struct cudas_context *)object;
 
     free_lanes(context);
+    cudas_meter_context_fini(context);
     cudas_pinned_fini(&context->pinned);
     fab_mutex_fini(&context->lock);
     free(context);
@@ -54,6 +56,8 @@ static struct cudas_context *context_new(struct cudas_worker *worker,
         .object = {.kind = CUDAS_STREAM}, .worker = worker, .handle = CU_STREAM_LEGACY};
     fab_mutex_init(&context->lock);
     fab_list_init(&context->lanes);
+    fab_list_init(&context->free_batches);
+    fab_list_init(&context->pending_batches);
     cudas_pinned_init(&context->pinned);
     return context;
 }

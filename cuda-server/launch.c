@@ -8,6 +8,7 @@
 
 #include "cuda-server/gate.h"
 #include "cuda-server/image.h"
+#include "cuda-server/meter.h"
 
 enum { ATTRIBUTES_MAX = 32 + 1 };
 
@@ -104,6 +105,8 @@ void cudas_on_launch(struct cudas_worker *worker, const struct cudas_command *co
     if (result == CUDA_SUCCESS) {
         cudas_gate(worker, place.context->vgpu);
         function = cudas_function_get(worker, m.function);
+        if (!command->is_call) /* those are not the leader's, and few */
+            cudas_meter_launch(worker, &place);
         result = function ? launch(worker, &m, place.stream->handle, function)
                           : CUDA_ERROR_INVALID_HANDLE;
         if (function)

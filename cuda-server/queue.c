@@ -16,6 +16,7 @@
 #include "base/alloc.h"
 #include "base/vec.h"
 #include "cuda-server/dispatch.h"
+#include "cuda-server/meter.h"
 
 enum {
     RING_BYTES = 8 << 20, /* the credit: 4 MiB of arguments, 65536 commands; and one gap */
@@ -185,6 +186,7 @@ static bool wait_for_command(struct cudas_queue *queue)
 
     if (!is_empty(queue))
         return true;
+    cudas_meter_close(queue->worker);
     give_credit(queue);
     spin(queue);
     if (!is_empty(queue))
@@ -268,6 +270,8 @@ static void lead(struct cudas_queue *queue, struct fab_vec *buffer)
         const struct record *record = take(queue, &next);
 
         atomic_fetch_add_explicit(&queue->worker->stats.commands, 1, memory_order_relaxed);
+        if (record->op != WIRE_LAUNCH)
+            cudas_meter_close(queue->worker);
         if (record->is_call && cudas_is_parked(record->op)) {
             park(queue, record, next, buffer);
             if (atomic_exchange(&queue->has_leader, true))

@@ -3,6 +3,7 @@
  */
 #include "cuda-server/sync.h"
 
+#include "cuda-server/meter.h"
 #include "cuda-server/text.h"
 #include "cuda-server/transfer.h"
 #include "cuda-server/watch.h"
@@ -13,6 +14,8 @@ void cudas_before_news(struct cudas_worker *worker, struct cudas_context *contex
     if (context && cudas_is_sticky(result))
         cudas_context_failed(context, result);
     cudas_watches_look(worker);
+    if (context && cudas_enter(context) == CUDA_SUCCESS)
+        cudas_meter_read(context);
 }
 
 void cudas_reply_landed(struct cudas_worker *worker, const struct cudas_command *command,

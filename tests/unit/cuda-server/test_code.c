@@ -121,6 +121,7 @@ static void test_modules(void)
     CHECK_EQ(rig_read(&rig, rig_address(0, 64), &value, sizeof(value)), CUDA_SUCCESS);
     CHECK_EQ(value, 77);
     CHECK_EQ(rig_stats(&rig).launches, 1);
+    CHECK(rig_stats(&rig).gpu_ns > 0);
     CHECK_CASE("a variable");
     CHECK_EQ(RIG_CALL(&rig, global_find, WIRE_GLOBAL_FIND, .image = IMAGE, .name = "answer",
                       .name_count = 6),
