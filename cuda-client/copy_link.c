@@ -173,70 +173,6 @@ void cudac_links_lost(struct cudac_worker *worker)
     }
 }
 
-/* ---- flags that one worker waits for and the other sets ------------------------------------- */
-
-/* The workers tell each other; this process only has to when the one that would is lost. */
-struct flag {
-    struct flag *next;
-    uint64_t number, position; /* in the stream, when it is known to be set */
-    struct cudac_stream *stream;
-};
-
-static pthread_mutex_t flags_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct flag *flags;
-
-static bool is_over(const struct flag *flag)
-{
-    return atomic_load_explicit(&flag->stream->done, memory_order_acquire) >= flag->position ||
-           atomic_load_explicit(&flag->stream->is_retired, memory_order_acquire);
-}
-
-static void flags_sweep(void)
-{
-    struct flag *gone = NULL;
-
-    pthread_mutex_lock(&flags_lock);
-    for (struct flag **at = &flags; *at;) {
-        struct flag *flag = *at;
-
-        if (!is_over(flag)) {
-            at = &flag->next;
-            continue;
-        }
-        *at = flag->next;
-        flag->next = gone;
-        gone = flag;
-    }
-    pthread_mutex_unlock(&flags_lock);
-    while (gone) {
-        struct flag *next = gone->next;
-
-        cudac_flag_forget(gone->number);
-        cudac_stream_put(gone->stream);
-        free(gone);
-        gone = next;
-    }
-}
-
-/* `stream` has come to the copy, and beyond it when the flag has been set. */
-static void flag_keep(uint64_t number, struct cudac_stream *stream)
-{
-    struct flag *flag = fab_alloc(sizeof(*flag));
-
-    if (!flag) /* then the route stays for ever, which costs a few bytes */
-        return;
-    cuc_object_ref(&stream->object);
-    *flag = (struct flag){
-        .number = number,
-        .position = atomic_load_explicit(&stream->posted, memory_order_acquire),
-        .stream = stream,
-    };
-    pthread_mutex_lock(&flags_lock);
-    flag->next = flags;
-    flags = flag;
-    pthread_mutex_unlock(&flags_lock);
-}
-
 /* ---- the two halves ------------------------------------------------------------------------- */
 
 /* One end: which stream of which context works there. */
@@ -373,7 +309,6 @@ static CUresult copy_linked(const struct half *dst, const struct half *src, uint
     struct cudac_stream *leader = dst->stream ? dst->stream : src->stream;
     CUresult result;
 
-    flags_sweep();
     /* In both cases the receiver's worker sets it and the sender's waits. When the receiver's is
      * lost, the sender's context has no part in it, unless it is the program's stream that waits.
      */
@@ -385,7 +320,7 @@ static CUresult copy_linked(const struct half *dst, const struct half *src, uint
     result =
         dst->stream ? receiver_leads(dst, src, peer, flag) : sender_leads(dst, src, peer, flag);
     if (result == CUDA_SUCCESS && leader)
-        flag_keep(flag, leader);
+        cudac_flag_waits(flag, leader);
     else
         cudac_flag_forget(flag);
     return result;

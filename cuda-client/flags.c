@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "cuda-client/stream.h"
+#include "cuda-client/transfer.h"
 
 struct route {
     struct route *next;
@@ -129,6 +130,13 @@ void cudac_flag_forget(uint64_t flag)
     route_free(route_take(NULL, flag));
 }
 
+static void route_landed(void *arg)
+{
+    struct route *route = arg;
+
+    route_end(route, route->result);
+}
+
 void cudac_on_flag(struct cudac_worker *worker, const void *bytes, size_t size_bytes)
 {
     struct wire_flag message;
@@ -139,8 +147,12 @@ void cudac_on_flag(struct cudac_worker *worker, const void *bytes, size_t size_b
         return;
     }
     route = route_take(worker, message.flag);
-    if (route)
-        route_end(route, (CUresult)message.result);
+    if (!route)
+        return;
+    route->result = (CUresult)message.result;
+    if (cudac_transfers_when(worker, message.landed, message.landed_count, route_landed, route) !=
+        CUDA_SUCCESS)
+        route_end(route, CUDA_ERROR_OUT_OF_MEMORY);
 }
 
 void cudac_flags_lost(struct cudac_worker *worker)

@@ -68,6 +68,24 @@ static void tell_reached(const struct watch *watch, CUresult result)
     cudas_signal(watch->worker, WIRE_REACHED, &parts);
 }
 
+/* A fault of this device is its own context's, not that of who waits, as in one driver. What the
+ * event stands for includes bytes that are on their way to the client: then it passes the flag on
+ * when they are there, since who waits may have the client use them. */
+static void tell_flag(const struct watch *watch)
+{
+    uint64_t landed[CUDAS_LANDED_MAX];
+    struct wire_flag m = {.flag = watch->flag, .result = CUDA_SUCCESS, .landed = landed};
+    struct wire_parts parts;
+
+    m.landed_count = cudas_landed(watch->worker, landed);
+    if (m.landed_count == 0) {
+        cudas_peer_flag(watch->worker, watch->peer, watch->flag, CUDA_SUCCESS);
+        return;
+    }
+    wire_put_flag(&m, &parts);
+    cudas_signal(watch->worker, WIRE_FLAG, &parts);
+}
+
 static void tell_locked(struct watch *watch, CUresult status)
 {
     if (fab_list_is_empty(&watch->link))
@@ -76,8 +94,8 @@ static void tell_locked(struct watch *watch, CUresult status)
     atomic_fetch_sub_explicit(&watch->worker->watches->count, 1, memory_order_relaxed);
     if (watch->flag == 0)
         tell_reached(watch, status);
-    else /* a fault of this device is its own context's, not that of who waits, as in one driver */
-        cudas_peer_flag(watch->worker, watch->peer, watch->flag, CUDA_SUCCESS);
+    else
+        tell_flag(watch);
 }
 
 static void watch_free(struct watch *watch)
