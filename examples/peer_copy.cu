@@ -27,7 +27,7 @@ int main()
 {
     const int count = 50000;
     const size_t bytes = count * sizeof(int);
-    int devices = 0;
+    int devices = 0, direct = 0;
 
     CUDA_CHECK(cudaGetDeviceCount(&devices));
     std::vector<int *> buffer(devices);
@@ -59,6 +59,7 @@ int main()
             CUDA_CHECK(cudaGetLastError());
             CUDA_CHECK(cudaDeviceSynchronize());
             CUDA_CHECK(cudaDeviceDisablePeerAccess(d));
+            direct++;
         } else {
             CUDA_CHECK(cudaMemcpyPeer(buffer[next], next, buffer[d], d, bytes));
         }
@@ -69,6 +70,6 @@ int main()
         CUDA_CHECK(cudaSetDevice(d));
         CUDA_CHECK(cudaFree(buffer[d]));
     }
-    printf("%d integers round %d device(s)\n", count, devices);
+    printf("%d integers round %d device(s), %d hop(s) by direct access\n", count, devices, direct);
     return finish(count_wrong("values", got.data(), want.data(), count));
 }
