@@ -139,15 +139,13 @@ static void step_locked(struct cudas_mover *mover, struct cudas_transfer *transf
 /* ---- completing ------------------------------------------------------------------------------ */
 
 static void done_in_locked(struct cudas_mover *mover, struct cudas_transfer *transfer,
-                           struct cudas_chunk *record, uint32_t index)
+                           struct cudas_chunk *record)
 {
     const uint64_t bytes = record->size_bytes;
 
     record->state = CUDAS_CHUNK_DONE;
     cudas_slot_give(transfer->context, record->slot);
     record->slot = NULL;
-    if (transfer->bulk)
-        xp_bulk_consumed(transfer->bulk, index, transfer->has_failed ? FAB_ERR_CANCELLED : FAB_OK);
     cudas_transfer_moved_locked(transfer, bytes);
     cudas_transfers_feed_locked(mover, transfer->context);
 }
@@ -187,7 +185,7 @@ FAB_UNCHECKED static void complete_locked(struct cudas_mover *mover)
         cudas_transfer_fail_locked(transfer, FAB_ERR_DEVICE);
     }
     if (transfer->config.direction == CUDAS_IN)
-        done_in_locked(mover, transfer, record, copying.index);
+        done_in_locked(mover, transfer, record);
     else
         done_out_locked(transfer, record);
     cudas_transfer_put_locked(transfer);

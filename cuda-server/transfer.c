@@ -81,14 +81,6 @@ void cudas_transfer_fail_locked(struct cudas_transfer *transfer, enum fab_status
     if (transfer->has_failed)
         return;
     transfer->has_failed = true;
-    for (size_t i = 0; i < transfer->chunks.count; i++) {
-        struct cudas_chunk *chunk = fab_vec_at(&transfer->chunks, struct cudas_chunk, i);
-
-        if (chunk->state == CUDAS_CHUNK_LANDED && transfer->bulk) {
-            chunk->state = CUDAS_CHUNK_DONE;
-            xp_bulk_consumed(transfer->bulk, (uint32_t)i, status);
-        }
-    }
     if (transfer->bulk)
         xp_bulk_cancel(transfer->bulk, status);
     end_locked(transfer, result_of(status));
@@ -259,7 +251,10 @@ static void moved_in_locked(struct cudas_transfer *transfer, struct cudas_chunk 
         xp_bulk_consumed(transfer->bulk, index, FAB_OK);
         cudas_transfer_moved_locked(transfer, bytes);
     } else {
+        /* It is safe in the slot. Acknowledged now: while a stream is not there yet, its chunks
+         * must not take the rails from those whose stream is. */
         record->state = CUDAS_CHUNK_LANDED;
+        xp_bulk_consumed(transfer->bulk, index, FAB_OK);
         if (transfer->is_reached)
             cudas_transfer_dirty_locked(transfer);
     }
