@@ -8,6 +8,8 @@
  */
 #include "cuda-common/managed.h"
 
+#include <string.h>
+
 #include "cuda-client/region.h"
 #include "cuda-client/stream.h"
 #include "generated/cuda-api/client_impl.h"
@@ -186,6 +188,7 @@ CUresult cudac_managed_add_variable(struct cudac_context *context, uint64_t addr
     if (result == CUDA_SUCCESS)
         result = enter(&values, &region, &alloc);
     if (result == CUDA_SUCCESS) {
+        memset(memory_pointer(address), 0, bytes); /* an earlier module's may have been here */
         result = cudac_move_fetch(alloc->region, context);
         if (result != CUDA_SUCCESS)
             cudac_managed_remove_variable(alloc);

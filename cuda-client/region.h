@@ -53,7 +53,7 @@ enum cudac_shared_area { CUDAC_SHARED_PINNED, CUDAC_SHARED_MANAGED };
 CUresult cudac_shared_reserve(enum cudac_shared_area area, uint64_t bytes, uint64_t align,
                               uint64_t *address_out);
 /* Zeroed memory at a free place of the area, or at an address that a driver chose. `bytes` are
- * whole pages. CUDA_ERROR_OUT_OF_MEMORY. */
+ * whole pages. CUDA_ERROR_OUT_OF_MEMORY; CUDA_ERROR_NOT_SUPPORTED: the address is not free here. */
 CUresult cudac_shared_map(enum cudac_shared_area area, uint64_t bytes, uint64_t align,
                           uint64_t *address_out);
 CUresult cudac_shared_map_at(uint64_t address, uint64_t bytes);

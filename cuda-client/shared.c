@@ -25,6 +25,7 @@ static struct {
     int fd; /* plus one: 0 is not opened */
     struct cuc_ranges taken;
 } areas[AREAS];
+static struct cuc_ranges elsewhere; /* outside the areas, where drivers placed variables */
 
 static struct cuc_span span_of(enum cudac_shared_area area)
 {
@@ -138,24 +139,43 @@ CUresult cudac_shared_map(enum cudac_shared_area area, uint64_t bytes, uint64_t 
     return result;
 }
 
+/* A driver in another process chose the address: here somebody else may have it. */
+static bool map_private(uint64_t address, uint64_t bytes)
+{
+    void *wanted = memory_pointer(address);
+    void *got = mmap(wanted, bytes, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+    if (got == MAP_FAILED)
+        return false;
+    if (got != wanted) {
+        (void)munmap(got, bytes);
+        return false;
+    }
+    (void)madvise(got, bytes, MADV_DONTFORK);
+    return true;
+}
+
 CUresult cudac_shared_map_at(uint64_t address, uint64_t bytes)
 {
     int area = area_of(address);
+    struct cuc_ranges *taken = area < 0 ? &elsewhere : &areas[area].taken;
 
-    if (area < 0 || cuc_ranges_hit(&areas[area].taken, address, address + bytes) ||
-        !cuc_ranges_insert(&areas[area].taken, address, address + bytes, NULL))
+    if (cuc_ranges_hit(taken, address, address + bytes) ||
+        !cuc_ranges_insert(taken, address, address + bytes, NULL))
         return CUDA_ERROR_OUT_OF_MEMORY;
-    if (map_file((enum cudac_shared_area)area, address, bytes))
+    if (area < 0 ? map_private(address, bytes)
+                 : map_file((enum cudac_shared_area)area, address, bytes))
         return CUDA_SUCCESS;
-    (void)cuc_ranges_remove(&areas[area].taken, address);
-    return CUDA_ERROR_OUT_OF_MEMORY;
+    (void)cuc_ranges_remove(taken, address);
+    return CUDA_ERROR_NOT_SUPPORTED;
 }
 
 bool cudac_shared_has(uint64_t address)
 {
     int area = area_of(address);
 
-    return area >= 0 && cuc_ranges_find(&areas[area].taken, address) != NULL;
+    return cuc_ranges_find(area < 0 ? &elsewhere : &areas[area].taken, address) != NULL;
 }
 
 void cudac_shared_release(uint64_t address, uint64_t bytes)

@@ -235,6 +235,12 @@ void cuc_heap_each(const struct cuc_heap *heap, void (*see)(uint64_t lo, uint64_
 
 void cuc_heap_clear(struct cuc_heap *heap)
 {
-    while (heap->blocks)
-        block_destroy(heap->blocks);
+    struct cuc_block *block;
+
+    while ((block = heap->blocks) != NULL) {
+        heap->blocks = block->next;
+        heap->reserved_bytes -= block->bytes;
+        heap->ops->give(heap, block->lo, block->bytes);
+        free(block);
+    }
 }

@@ -235,24 +235,35 @@ static CUresult on_mem_free(uint32_t k, const struct flat *args)
     return CUDA_SUCCESS;
 }
 
+static struct place *place_new(uint32_t worker, uint64_t address, uint64_t bytes)
+{
+    for (uint32_t i = 0; i < PLACES; i++) {
+        if (places[i].at)
+            continue;
+        places[i] = (struct place){.worker = worker, .address = address, .bytes = bytes};
+        return &places[i];
+    }
+    abort();
+}
+
+void fake_place_add(uint32_t worker, uint64_t address, uint64_t bytes)
+{
+    place_new(worker, address, bytes)->at = calloc(1, bytes);
+}
+
 static CUresult on_host_map(uint32_t k, const struct flat *args, struct cudac_reply *reply)
 {
     struct wire_host_map m;
     struct wire_parts parts;
-    uint32_t i = 0;
 
     if (!CHECK(wire_get_host_map(args->bytes, args->size, &m)) || !CHECK(!fake_place(k, m.address)))
         return CUDA_ERROR_INVALID_VALUE;
-    while (i < PLACES && places[i].at)
-        i++;
-    if (i == PLACES)
-        abort();
-    places[i] = (struct place){.worker = k, .address = m.address, .bytes = m.bytes};
-    places[i].is_shared = m.window.mem_id != 0;
-    places[i].at = places[i].is_shared ? (unsigned char *)(uintptr_t)m.address
-                                       : calloc(1, m.bytes); /* NOLINT(performance-no-int-to-ptr) */
-    wire_put_host_map_reply(&(struct wire_host_map_reply){.same_memory = places[i].is_shared},
-                            &parts);
+    struct place *place = place_new(k, m.address, m.bytes);
+
+    place->is_shared = m.window.mem_id != 0;
+    place->at = place->is_shared ? (unsigned char *)(uintptr_t)m.address
+                                 : calloc(1, m.bytes); /* NOLINT(performance-no-int-to-ptr) */
+    wire_put_host_map_reply(&(struct wire_host_map_reply){.same_memory = place->is_shared}, &parts);
     answer(reply, &parts);
     return CUDA_SUCCESS;
 }

@@ -43,4 +43,7 @@ struct cudac_worker *fake_worker(uint32_t index);
 /* The worker's bytes at the address of a place, or NULL without one. */
 unsigned char *fake_place(uint32_t worker, uint64_t address);
 
+/* Memory that the worker's driver placed. */
+void fake_place_add(uint32_t worker, uint64_t address, uint64_t bytes);
+
 #endif /* TESTS_UNIT_CUDA_CLIENT_FAKE_REMOTE_H */

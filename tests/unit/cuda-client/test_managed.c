@@ -6,9 +6,11 @@
 
 #include <pthread.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "cuda-client/managed_int.h"
 #include "cuda-client/memory.h"
+#include "cuda-client/memory_int.h"
 #include "cuda-client/thread.h"
 #include "generated/cuda-api/client_impl.h"
 
@@ -290,6 +292,57 @@ static void test_host_function(void)
     CHECK_EQ(cudac_cuMemFree_v2(address), CUDA_SUCCESS);
 }
 
+/* Where the worker's driver placed it: in the managed range, or anywhere. */
+static void test_variable(void)
+{
+    static const char owner;
+    void *free_place = mmap(NULL, 4 * UNIT, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    CHECK_EQ(munmap(free_place, 4 * UNIT), 0);
+    const struct {
+        const char *label;
+        uint64_t address;
+        CUresult result;
+    } cases[] = {
+        {"in the range", cudac_layout()->managed.base + 5 * UNIT + 16, CUDA_SUCCESS},
+        {"elsewhere", (uintptr_t)free_place + 4096 + 32, CUDA_SUCCESS},
+        {"where we have something", (uintptr_t)&owner, CUDA_ERROR_NOT_SUPPORTED},
+    };
+
+    for (size_t i = 0; i < FAB_ARRAY_LEN(cases); i++) {
+        uint64_t address = cases[i].address;
+        struct cudac_memory_info info;
+
+        CHECK_CASE("%s", cases[i].label);
+        fake_reset(true, FAKE_MIB);
+        fake_place_add(0, address, 64);
+        fake_place(0, address)[3] = 42; /* its initial value */
+        CHECK_EQ(cudac_memory_add_fixed(fake_context(0), address, 64, true, &owner),
+                 cases[i].result);
+        if (cases[i].result != CUDA_SUCCESS)
+            continue;
+        unsigned char *host =
+            (unsigned char *)(uintptr_t)address; /* NOLINT(performance-no-int-to-ptr) */
+
+        CHECK_EQ(host[3], 42);
+        CHECK(cudac_memory_find(address, &info) && info.kind == CUDAC_MEMORY_MANAGED);
+        host[4] = 1;
+        launch(0, 0);
+        CHECK_EQ(fake_place(0, address)[4], 1);
+        fake_place(0, address)[5] = 2;
+        finish(0, 0);
+        CHECK_EQ(host[5], 2);
+        CHECK_EQ(cudac_cuMemFree_v2(address), CUDA_ERROR_INVALID_VALUE);
+        cudac_memory_remove_fixed(&owner);
+        CHECK(!cudac_memory_find(address, &info));
+        CHECK_CASE("%s, by another module", cases[i].label);
+        memset(fake_place(0, address), 0, 64);
+        CHECK_EQ(cudac_memory_add_fixed(fake_context(0), address, 64, true, &owner), CUDA_SUCCESS);
+        CHECK_EQ(host[3] | host[4] | host[5], 0);
+        cudac_memory_remove_fixed(&owner);
+    }
+}
+
 static void test_pinned(void)
 {
     struct cudac_stream *stream;
@@ -399,19 +452,13 @@ int main(void)
 {
     fake_reset(true, FAKE_MIB);
     const struct CMUnitTest tests[] = {
-        CHECK_TEST(test_nothing_managed),
-        CHECK_TEST(test_same_host),
-        CHECK_TEST(test_there_and_back),
-        CHECK_TEST(test_both_sides),
-        CHECK_TEST(test_one_of_two_streams),
-        CHECK_TEST(test_two_workers),
-        CHECK_TEST(test_lost_worker),
-        CHECK_TEST(test_copies_of_managed),
-        CHECK_TEST(test_host_function),
-        CHECK_TEST(test_two_threads),
-        CHECK_TEST(test_pinned),
-        CHECK_TEST(test_while_both_run),
-        CHECK_TEST(test_registered),
+        CHECK_TEST(test_nothing_managed),    CHECK_TEST(test_same_host),
+        CHECK_TEST(test_there_and_back),     CHECK_TEST(test_both_sides),
+        CHECK_TEST(test_one_of_two_streams), CHECK_TEST(test_two_workers),
+        CHECK_TEST(test_lost_worker),        CHECK_TEST(test_copies_of_managed),
+        CHECK_TEST(test_host_function),      CHECK_TEST(test_two_threads),
+        CHECK_TEST(test_variable),           CHECK_TEST(test_pinned),
+        CHECK_TEST(test_while_both_run),     CHECK_TEST(test_registered),
     };
 
     return check_run(tests);
