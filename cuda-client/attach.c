@@ -26,6 +26,7 @@ static struct {
     struct xp_node *node;
     struct cudac_worker *workers;
     uint32_t worker_count;
+    bool uses_ucx; /* for ever, once it did */
 } attached;
 
 bool cudac_is_attached(void)
@@ -116,6 +117,7 @@ static enum fab_status node_open(const struct ses_grant *grant, struct fab_err *
     for (uint32_t i = 0; i < grant->node.rail_count; i++) {
         const struct ses_rail *rail = &grant->node.rails[i];
 
+        attached.uses_ucx |= rail->wire != SES_WIRE_SHM;
         rails[i] = (struct xp_rail_config){
             .backend = rail->wire == SES_WIRE_SHM ? &xp_backend_shm : &xp_backend_ucx,
             .device = rail->device,
@@ -324,4 +326,19 @@ void cudac_detach(void)
     for (uint32_t i = 0; i < attached.worker_count; i++)
         xp_flush(attached.workers[i].conn);
     cudac_watch_stop();
+}
+
+/* Threads, connections and descriptors are left as they are: nothing here uses them any more. */
+bool cudac_attach_forget(void)
+{
+    if (attached.uses_ucx)
+        return false;
+    atomic_store_explicit(&attached.is_done, false, memory_order_release);
+    attached.node = NULL;
+    attached.session = NULL;
+    attached.workers = NULL;
+    attached.worker_count = 0;
+    cudac_layout_release();
+    cudac_watch_forget();
+    return true;
 }

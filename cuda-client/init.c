@@ -2,7 +2,9 @@
  * cuda-client/init.c - cuInit, the version, fork, and the end of the process.
  *
  * Nothing happens before cuInit. In a child that forked after it our threads and connections do not
- * exist: every call there answers CUDA_ERROR_NOT_INITIALIZED and touches no lock. At the end of the
+ * exist: every call there answers CUDA_ERROR_NOT_INITIALIZED and touches no lock. A process that
+ * only managed devices before the fork (face.h) had no state in CUDA: its child begins anew, as it
+ * does on a machine with GPUs, unless UCX was in use, which a fork breaks. At the end of the
  * process a destructor, which runs behind the program's own atexit functions, says goodbye; what
  * calls us still later hears CUDA_ERROR_DEINITIALIZED.
  */
@@ -24,6 +26,7 @@ enum { DRIVER_VERSION = 13000 }; /* CUDA 13.0 */
 static struct {
     pthread_mutex_t lock;
     _Atomic bool is_done, is_forked, is_ending;
+    _Atomic bool is_begun, is_attaching; /* cuInit was called; a thread is in attach_locked() */
     bool has_fork_hook, launch_blocking;
 } client = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -50,17 +53,24 @@ bool cudac_launch_is_blocking(void)
 /* Also while another thread is in cuInit: what that thread began does not exist here. */
 static void after_fork_in_child(void)
 {
-    atomic_store_explicit(&client.is_forked, true, memory_order_relaxed);
+    if (atomic_load(&client.is_begun) || atomic_load(&client.is_attaching) ||
+        !cudac_attach_forget())
+        atomic_store_explicit(&client.is_forked, true, memory_order_relaxed);
 }
 
 static CUresult attach_locked(void)
 {
+    CUresult result;
+
     if (cudac_is_attached())
         return CUDA_SUCCESS;
+    atomic_store(&client.is_attaching, true);
     cudac_trace_init();
     if (!client.has_fork_hook)
         client.has_fork_hook = pthread_atfork(NULL, NULL, after_fork_in_child) == 0;
-    return cudac_attach();
+    result = cudac_attach();
+    atomic_store(&client.is_attaching, false);
+    return result;
 }
 
 CUresult cudac_init_attach(void)
@@ -80,6 +90,7 @@ static CUresult init_locked(void)
     const char *blocking = getenv("CUDA_LAUNCH_BLOCKING");
     CUresult result;
 
+    atomic_store(&client.is_begun, true);
     client.launch_blocking = blocking && strcmp(blocking, "1") == 0;
     result = attach_locked();
     if (result != CUDA_SUCCESS)

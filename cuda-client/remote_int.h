@@ -49,6 +49,9 @@ struct cudac_vgpu {
 /* ---- attach.c: the tables; written once, before cudac_is_attached() */
 
 void cudac_detach(void);
+/* In a forked child: what was attached is the parent's, and stays untouched. False: that cannot be
+ * forgotten, since UCX has state in the process that parent and child would share. */
+bool cudac_attach_forget(void);
 /* The lowest version of the workers' drivers; 0 before the attach. */
 int cudac_workers_version(void);
 
@@ -72,7 +75,8 @@ bool cudac_env_is_on(const char *name); /* set, and not "0" */
 
 bool cudac_watch_start(struct ses_client *session);
 void cudac_watch_wake(void);
-void cudac_watch_stop(void); /* says goodbye to the broker */
+void cudac_watch_stop(void);   /* says goodbye to the broker */
+void cudac_watch_forget(void); /* see cudac_attach_forget() */
 
 /* One line for the user, unless the process is ending. */
 void cudac_tell(const char *format, ...) FAB_PRINTF(1, 2);

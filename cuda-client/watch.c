@@ -169,3 +169,11 @@ void cudac_watch_stop(void)
     cudac_watch_wake();
     ses_client_close(session);
 }
+
+void cudac_watch_forget(void)
+{
+    (void)pthread_mutex_init(&watch.lock, NULL); /* its holder, if any, is not in this process */
+    watch.session = NULL;
+    watch.wake_fd = -1;
+    watch.has_thread = false;
+}

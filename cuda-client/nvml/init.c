@@ -115,10 +115,14 @@ nvmlReturn_t nvmlShutdown(void)
 /* ---- for the other files ----------------------------------------------------------------------
  */
 
+/* A forked child, whose parent initialised the library, attaches for itself: the same devices. */
 nvmlReturn_t cudac_nvml_ready(void)
 {
-    return atomic_load(&library.users) > 0 && library.face->is_usable() ? NVML_SUCCESS
-                                                                        : NVML_ERROR_UNINITIALIZED;
+    if (atomic_load(&library.users) == 0)
+        return NVML_ERROR_UNINITIALIZED;
+    if (!library.face->is_usable())
+        (void)library.face->attach();
+    return library.face->is_usable() ? NVML_SUCCESS : NVML_ERROR_UNINITIALIZED;
 }
 
 nvmlReturn_t cudac_nvml_check(nvmlDevice_t device, const void *out)
