@@ -197,7 +197,7 @@ void *cudas_mover_main(void *arg)
 {
     struct cudas_mover *mover = arg;
 
-    cudas_thread_place(mover->worker);
+    cudas_thread_begin(mover->worker, "cudas-mover");
     fab_mutex_lock(&mover->lock);
     for (;;) {
         struct fab_list *node = fab_list_take(&mover->dirty);

@@ -64,6 +64,7 @@ static void *outbox_main(void *arg)
     struct cudas_outbox *outbox = arg;
     const struct timespec pause = {.tv_nsec = RETRY_NS};
 
+    cudas_thread_begin(outbox->worker, "cudas-outbox");
     fab_mutex_lock(&outbox->lock);
     while (!outbox->is_ending) {
         if (fab_list_is_empty(&outbox->letters)) {

@@ -293,7 +293,7 @@ static void *follower_main(void *arg)
     struct cudas_queue *queue = arg;
     struct fab_vec buffer = FAB_VEC(char); /* from memory that is aligned for anything */
 
-    cudas_thread_place(queue->worker);
+    cudas_thread_begin(queue->worker, "cudas-lead");
     (void)pthread_mutex_lock(&queue->lock);
     while (!queue->is_ending) {
         if (!atomic_exchange(&queue->has_leader, true)) {

@@ -68,6 +68,7 @@ static void *text_main(void *arg)
                                       {.fd = text->read_fd[1], .events = POLLIN},
                                       {.fd = text->end_fd, .events = POLLIN}};
 
+    cudas_thread_begin(text->worker, "cudas-text");
     while (poll(fds, STREAMS + 1, -1) >= 0 && !(fds[STREAMS].revents & POLLIN)) {
         fab_mutex_lock(&text->lock);
         for (uint32_t stream = 0; stream < STREAMS; stream++)

@@ -3,6 +3,7 @@
  */
 #include "cuda-server/worker.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,10 +39,11 @@ const struct cudas_vgpu *cudas_vgpu_of_address(const struct cudas_worker *worker
     return index < 0 ? NULL : cudas_vgpu_find(worker, (uint32_t)index);
 }
 
-void cudas_thread_place(const struct cudas_worker *worker)
+void cudas_thread_begin(const struct cudas_worker *worker, const char *name)
 {
     struct fab_err err = {.status = FAB_OK};
 
+    (void)pthread_setname_np(pthread_self(), name);
     if (xp_numa_bind_thread(worker->numa_node, &err) != FAB_OK)
         fab_log_warn(worker->log, "a thread is not on its NUMA node", "node %d why %s",
                      worker->numa_node, err.text);

@@ -145,8 +145,9 @@ const struct cudas_vgpu *cudas_vgpu_find(const struct cudas_worker *worker, uint
 /* The vgpu of ours in whose slice the address lies, or NULL. */
 const struct cudas_vgpu *cudas_vgpu_of_address(const struct cudas_worker *worker, uint64_t address);
 
-/* For the worker's own threads, first thing: keeps the thread and what it allocates on the node. */
-void cudas_thread_place(const struct cudas_worker *worker);
+/* For the worker's own threads, first thing: a name (15 characters), and the node where the thread
+ * and what it allocates are kept. */
+void cudas_thread_begin(const struct cudas_worker *worker, const char *name);
 
 /* The client broke the protocol: the session ends. */
 void cudas_condemn(struct cudas_worker *worker, const char *why);
