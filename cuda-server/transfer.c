@@ -360,14 +360,14 @@ static void reached_callback(CUstream stream, CUresult status, void *arg)
 /* The stream calls back and then waits. Without the lock: the driver may make us wait for room, and
  * its callbacks take the lock. */
 static CUresult enter_stream(struct cudas_transfer *transfer, CUstream stream,
-                             struct cudas_wait *wait_out)
+                             struct cudas_wait *wait_out, bool *is_there_out)
 {
     struct cudas_mover *mover = mover_of(transfer);
     const struct cudas_driver *cu = &transfer->worker->cu;
     CUresult result;
 
     if (cu->cuStreamQuery(stream) == CUDA_SUCCESS) {
-        transfer->is_reached = true;
+        transfer->is_reached = *is_there_out = true;
         return cudas_wait_begin(transfer->context, stream, wait_out);
     }
     fab_mutex_lock(&mover->lock);
@@ -426,9 +426,12 @@ static CUresult start_locked(struct cudas_transfer *transfer, struct cudas_wait 
 
 static CUresult submit(struct cudas_transfer *transfer, CUstream stream)
 {
-    struct cudas_mover *mover = mover_of(transfer);
+    struct cudas_worker *const worker = transfer->worker;
+    struct cudas_mover *mover = worker->mover;
+    const uint64_t id = transfer->config.id;
+    const bool is_pulled = transfer->config.pull;
     struct cudas_wait wait = {.context = NULL};
-    bool ask = false;
+    bool is_there = false; /* the stream; else its callback asks */
     CUresult result;
 
     /* One slot at least, made while the context is current here. */
@@ -440,16 +443,15 @@ static CUresult submit(struct cudas_transfer *transfer, CUstream stream)
     fab_mutex_lock(&mover->lock);
     fab_list_append(&mover->all, &transfer->all_link);
     fab_mutex_unlock(&mover->lock);
-    result = enter_stream(transfer, stream, &wait);
-    ask = transfer->is_reached && transfer->config.pull; /* else the callback asks */
+    result = enter_stream(transfer, stream, &wait, &is_there);
     fab_mutex_lock(&mover->lock);
     if (result == CUDA_SUCCESS)
         result = start_locked(transfer, &wait);
     if (result != CUDA_SUCCESS)
         cudas_transfer_fail_locked(transfer, FAB_ERR_DEVICE);
     fab_mutex_unlock(&mover->lock);
-    if (ask && result == CUDA_SUCCESS)
-        ask_client(transfer->worker, transfer->config.id);
+    if (is_there && is_pulled && result == CUDA_SUCCESS) /* the transfer may be gone */
+        ask_client(worker, id);
     return result;
 }
 
