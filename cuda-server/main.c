@@ -122,9 +122,8 @@ static enum fab_status open_node(const struct ses_node *described, const struct 
 }
 
 static enum fab_status open_connection(struct cudas_worker *worker, struct xp_node *node,
-                                       const struct ses_accept *accept,
-                                       const struct ses_settings *settings,
-                                       struct xp_conn **conn_out, struct fab_err *err)
+                                       const struct ses_accept *accept, struct xp_conn **conn_out,
+                                       struct fab_err *err)
 {
     const struct ses_link *link = &accept->link;
     struct xp_rail_pair pairs[SES_RAILS_MAX * SES_RAILS_MAX];
@@ -135,7 +134,9 @@ static enum fab_status open_connection(struct cudas_worker *worker, struct xp_no
         .pairs = pairs,
         .pair_count = link->pair_count,
         .manual_executed = true,
-        .limits = {.chunk_bytes = CUDAS_SLOT_BYTES, .grace_ns = settings->grace_ns},
+        /* Silence is no evidence here: a program may be stopped, by a terminal or a debugger, for
+         * as long as its user likes. The broker tells when it has ended. */
+        .limits = {.chunk_bytes = CUDAS_SLOT_BYTES, .grace_ns = UINT64_MAX},
         .handlers = &cudas_client_handlers,
         .user = worker};
 
@@ -203,7 +204,7 @@ static enum fab_status run(struct ses_worker *session, const struct fab_log *log
     if (status == FAB_OK)
         status = cudas_worker_start(worker, accept.row, node, err);
     if (status == FAB_OK)
-        status = open_connection(worker, node, &accept, &prepare->settings, &conn, err);
+        status = open_connection(worker, node, &accept, &conn, err);
     if (status == FAB_OK)
         serve(session, end_fd, log);
     return status;

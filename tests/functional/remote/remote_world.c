@@ -238,6 +238,30 @@ void remote_stay(void)
         _exit(REMOTE_BROKEN);
 }
 
+bool remote_is_let_go(void)
+{
+    struct pollfd poll_fd = {.fd = hold_fd, .events = POLLIN};
+
+    return poll(&poll_fd, 1, 0) > 0;
+}
+
+bool remote_child_says(const struct remote_child *child, const char *text)
+{
+    uint64_t limit_s = now_s() + REMOTE_LIMIT_S;
+    char said[REMOTE_ERRORS];
+
+    for (;;) {
+        ssize_t bytes = pread(child->errors, said, sizeof(said) - 1, 0);
+
+        said[bytes > 0 ? bytes : 0] = '\0';
+        if (strstr(said, text))
+            return true;
+        if (now_s() > limit_s)
+            return false;
+        (void)poll(NULL, 0, 1);
+    }
+}
+
 int remote_child_end(struct remote_child *child)
 {
     int status = 0;

@@ -71,9 +71,12 @@ struct remote_child {
 void remote_child_start(struct remote_child *child, int (*fn)(void *arg), void *arg);
 /* True: the child called remote_tell(). False: it ended before. */
 bool remote_heard(const struct remote_child *child);
+/* Waits until its stderr has the text. False: that does not happen. */
+bool remote_child_says(const struct remote_child *child, const char *text);
 /* Waits for its end: the exit status, or 128 + the signal. */
 int remote_child_end(struct remote_child *child);
-void remote_tell(void); /* in the child */
-void remote_stay(void); /* in the child: until the parent is gone or ends it */
+void remote_tell(void);      /* in the child */
+void remote_stay(void);      /* in the child: until the parent is gone or ends it */
+bool remote_is_let_go(void); /* in the child: whether remote_stay() would return */
 
 #endif /* TESTS_FUNCTIONAL_REMOTE_REMOTE_WORLD_H */

@@ -3,11 +3,9 @@
  * grace period, and for longer.
  * Run as `rack.sh run 3 remote-run --rails 2 --workers 2 --devices 1 [--grace 3s] test_links PART`.
  */
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "tests/functional/remote/remote_world.h"
 #include "tests/rack/rack_link.h"
@@ -121,20 +119,6 @@ static void set_all(bool up)
         CHECK(rack_set_link(rail, HOST, up));
 }
 
-/* Until the user is told. */
-static void wait_for_line(const struct remote_child *child, const char *line)
-{
-    char text[REMOTE_ERRORS] = "";
-
-    for (unsigned i = 0; i < REMOTE_LIMIT_S * 1000u && !strstr(text, line); i++) {
-        ssize_t bytes = pread(child->errors, text, sizeof(text) - 1, 0);
-
-        text[bytes > 0 ? bytes : 0] = '\0';
-        (void)poll(NULL, 0, 1);
-    }
-    CHECK_HAS(text, line);
-}
-
 static void finish(struct remote_child *child)
 {
     CHECK_EQ(remote_child_end(child), 0);
@@ -175,7 +159,7 @@ static void test_all_rails(void)
     remote_child_start(&child, work_on, NULL);
     hear(&child, CUT_AFTER);
     set_all(false);
-    wait_for_line(&child, "does not answer");
+    CHECK(remote_child_says(&child, "does not answer"));
     set_all(true);
     hear(&child, ROUNDS - CUT_AFTER);
     finish(&child);
