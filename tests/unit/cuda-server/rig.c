@@ -286,7 +286,7 @@ CUresult rig_read(struct rig *rig, uint64_t address, void *bytes, uint32_t size_
 
 struct wire_stats_reply rig_stats(struct rig *rig)
 {
-    struct wire_stats_reply stats;
+    struct wire_stats_reply stats = {.commands = 0};
 
     must(RIG_CALL(rig, stats, WIRE_STATS, .nothing = 0) == CUDA_SUCCESS &&
              wire_get_stats_reply(rig->reply, rig->reply_bytes, &stats),
