@@ -10,7 +10,7 @@
 #             the same output on remote GPUs
 
 ALL_TIERS=(unit asan tsan vm fuzz examples)
-FUZZ_SECONDS=${FUZZ_SECONDS:-30} # each target
+FUZZ_SECONDS=${FUZZ_SECONDS:-20} # each target
 PASSED=0 FAILED=0 SKIPPED=0
 FAILED_TIERS=()
 
