@@ -15,7 +15,7 @@
  * Unknown ids have landed long ago. CUDA_SUCCESS, or why one of them failed. Thread: any but the
  * control engine. */
 CUresult cudac_transfers_wait(struct cudac_worker *worker, const uint64_t *ids, uint32_t count);
-/* Calls fn when they have landed (perhaps before it returns); for handlers of the control engine. */
+/* Calls fn when they have landed, perhaps before it returns; for handlers of the control engine. */
 CUresult cudac_transfers_when(struct cudac_worker *worker, const uint64_t *ids, uint32_t count,
                               void (*fn)(void *arg), void *arg);
 

@@ -43,8 +43,8 @@ struct cudas_context {
     _Atomic int told;           /* the asynchronous error that the client was told of */
     struct cudas_stream legacy; /* id 0; without a reference of its own */
 
-    struct fab_mutex lock; /* guards what follows */
-    struct fab_list lanes; /* that are free */
+    struct fab_mutex lock;                         /* guards what follows */
+    struct fab_list lanes;                         /* that are free */
     struct fab_list free_batches, pending_batches; /* meter.c */
     uint32_t batch_count;
     struct cudas_pinned pinned;
