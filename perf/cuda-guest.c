@@ -18,15 +18,14 @@
 
 enum { MIB = 1 << 20, COPY_MAX = 256 * MIB, MATRIX = 256 };
 
-#define FUNCTIONS(X)                                                                               \
-    X(cuInit)                                                                                      \
-    X(cuDeviceGetCount)                                                                            \
-    X(cuDevicePrimaryCtxRetain)                                                                    \
-    X(cuCtxSetCurrent)                                                                             \
-    X(cuModuleLoadData) X(cuModuleGetFunction) X(cuLaunchKernel) X(cuStreamSynchronize)            \
-        X(cuStreamCreate) X(cuMemAlloc) X(cuMemFree) X(cuMemHostAlloc) X(cuMemcpyHtoD)             \
-            X(cuMemcpyDtoH) X(cuMemcpyHtoDAsync) X(cuMemcpyDtoHAsync) X(cuMemcpyPeer)              \
-                X(cuMemsetD8) X(cuCtxSynchronize) X(cuMemsetD32)
+/* clang-format off: it never ends with the same lines */
+#define FUNCTIONS(X) \
+    X(cuInit) X(cuDeviceGetCount) X(cuDevicePrimaryCtxRetain) X(cuCtxSetCurrent) \
+    X(cuModuleLoadData) X(cuModuleGetFunction) X(cuLaunchKernel) X(cuStreamSynchronize) \
+    X(cuStreamCreate) X(cuMemAlloc) X(cuMemFree) X(cuMemHostAlloc) X(cuMemcpyHtoD) \
+    X(cuMemcpyDtoH) X(cuMemcpyHtoDAsync) X(cuMemcpyDtoHAsync) X(cuMemcpyPeer) X(cuMemsetD8) \
+    X(cuCtxSynchronize) X(cuMemsetD32)
+/* clang-format on */
 
 static struct {
 #define FIELD(name) __typeof__(&name) name;
