@@ -18,7 +18,8 @@
 
 enum { MIB = 1 << 20, COPY_MAX = 256 * MIB, MATRIX = 256 };
 
-/* clang-format off: it never ends with the same lines */
+/* It never settles on a layout of this. */
+/* clang-format off */
 #define FUNCTIONS(X) \
     X(cuInit) X(cuDeviceGetCount) X(cuDevicePrimaryCtxRetain) X(cuCtxSetCurrent) \
     X(cuModuleLoadData) X(cuModuleGetFunction) X(cuLaunchKernel) X(cuStreamSynchronize) \
