@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * tests/functional/remote/test_order.c - bytes that travel by themselves keep the order of streams.
+ *
+ * A copy's bytes and the news of its end go different ways. Each case makes one overtake the other
+ * if nothing keeps them apart. Run as `remote-run --workers 2 test_remote_order`, by shared memory
+ * and by rails.
+ */
+#include <stdint.h>
+#include <string.h>
+
+#include "tests/functional/remote/remote_world.h"
+#include "tests/support/check.h"
+
+enum { ROUNDS = 40, LARGE = 4 << 20, SMALL = 1024, STEP = 512 };
+
+static struct remote_gpu here, there;
+static uint8_t *pinned;
+static int wrong; /* rounds that saw other bytes */
+
+struct look {
+    const uint8_t *at;
+    size_t bytes;
+    uint8_t value;
+};
+
+static bool is_all(const struct look *look)
+{
+    for (size_t i = 0; i < look->bytes; i += STEP)
+        if (look->at[i] != look->value)
+            return false;
+    return true;
+}
+
+static void look_now(void *arg)
+{
+    wrong += !is_all(arg);
+}
+
+static void open_both(void)
+{
+    remote_gpu_open(&here, 0);
+    remote_gpu_open(&there, 1);
+    remote_need(cuMemHostAlloc((void **)&pinned, 2 * (size_t)LARGE, 0), "pinned memory");
+}
+
+static void go_to(const struct remote_gpu *gpu)
+{
+    remote_need(cuCtxSetCurrent(gpu->context), "context");
+}
+
+/* A stream of `here` waits for an event of `there`, ahead of which bytes go to the host: a host
+ * function, and a copy from there, find them. */
+static int event_elsewhere(void *arg)
+{
+    struct look look = {.bytes = LARGE};
+    CUevent event;
+
+    (void)arg;
+    open_both();
+    look.at = pinned;
+    remote_need(cuEventCreate(&event, CU_EVENT_DISABLE_TIMING), "event");
+    for (unsigned round = 1; round <= ROUNDS; round++) {
+        look.value = (uint8_t)round;
+        go_to(&there);
+        remote_need(cuMemsetD8Async(there.memory, look.value, LARGE, there.stream), "set");
+        remote_need(cuMemcpyDtoHAsync(pinned, there.memory, LARGE, there.stream), "to the host");
+        remote_need(cuEventRecord(event, there.stream), "record");
+        go_to(&here);
+        remote_need(cuStreamWaitEvent(here.stream, event, 0), "wait");
+        remote_need(cuLaunchHostFunc(here.stream, look_now, &look), "host function");
+        remote_need(cuMemcpyHtoDAsync(here.memory, pinned, LARGE, here.stream), "from the host");
+        remote_need(cuStreamSynchronize(here.stream), "synchronise");
+        remote_need(cuMemcpyDtoH(pinned + LARGE, here.memory, LARGE), "look");
+        wrong += !is_all(&(struct look){pinned + LARGE, LARGE, look.value});
+    }
+    return wrong == 0 ? 0 : 1;
+}
+
+/* A small copy and a large one into the same memory: the later one counts. */
+static int same_memory(void *arg)
+{
+    (void)arg;
+    open_both();
+    go_to(&here);
+    for (unsigned round = 1; round <= ROUNDS; round++) {
+        const uint8_t first = (uint8_t)round, last = (uint8_t)(round + ROUNDS);
+        const bool large_last = round % 2 == 0;
+        const size_t bytes[2] = {large_last ? SMALL : LARGE, large_last ? LARGE : SMALL};
+
+        remote_need(cuMemsetD8Async(here.memory, first, LARGE, here.stream), "set");
+        remote_need(cuMemcpyDtoHAsync(pinned, here.memory, bytes[0], here.stream), "first");
+        remote_need(cuMemsetD8Async(here.memory, last, LARGE, here.stream), "set");
+        remote_need(cuMemcpyDtoHAsync(pinned, here.memory, bytes[1], here.stream), "last");
+        remote_need(cuStreamSynchronize(here.stream), "synchronise");
+        wrong += !is_all(&(struct look){pinned, bytes[1], last});
+        wrong += !large_last && pinned[LARGE - 1] != first;
+    }
+    return wrong == 0 ? 0 : 1;
+}
+
+/* Bytes for a stream that is not there yet must not keep those away for which it waits. */
+static int one_behind_the_other(void *arg)
+{
+    CUstream behind;
+    CUevent event;
+
+    (void)arg;
+    open_both();
+    go_to(&here);
+    remote_need(cuStreamCreate(&behind, CU_STREAM_NON_BLOCKING), "stream");
+    remote_need(cuEventCreate(&event, CU_EVENT_DISABLE_TIMING), "event");
+    for (unsigned round = 1; round <= ROUNDS; round++) {
+        memset(pinned, (int)round, LARGE);
+        memset(pinned + LARGE, (int)(round + ROUNDS), LARGE);
+        remote_need(cuMemcpyHtoDAsync(here.memory, pinned, LARGE, here.stream), "ahead");
+        remote_need(cuEventRecord(event, here.stream), "record");
+        remote_need(cuStreamWaitEvent(behind, event, 0), "wait");
+        remote_need(cuMemcpyHtoDAsync(here.memory, pinned + LARGE, LARGE, behind), "behind");
+        remote_need(cuStreamSynchronize(behind), "synchronise");
+        remote_need(cuMemcpyDtoH(pinned, here.memory, LARGE), "look");
+        wrong += !is_all(&(struct look){pinned, LARGE, (uint8_t)(round + ROUNDS)});
+    }
+    return wrong == 0 ? 0 : 1;
+}
+
+static void test_order(void)
+{
+    static const struct {
+        const char *label;
+        int (*run)(void *arg);
+    } cases[] = {{"an event elsewhere", event_elsewhere},
+                 {"the same memory", same_memory},
+                 {"one behind the other", one_behind_the_other}};
+
+    for (size_t i = 0; i < FAB_ARRAY_LEN(cases); i++) {
+        struct remote_child child;
+
+        CHECK_CASE("%s", cases[i].label);
+        remote_child_start(&child, cases[i].run, NULL);
+        CHECK_EQ(remote_child_end(&child), 0);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {CHECK_TEST(test_order)};
+
+    return check_run(tests);
+}
