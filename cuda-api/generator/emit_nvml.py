@@ -40,14 +40,21 @@ def _invoke(call):
         else:
             values.append(f"args[{i}].pointer")
     items = ctext.fill(f"    return ((nvmlReturn_t(*)({types}))fn)(", values, ");")
-    return (f"static nvmlReturn_t invoke_{call.name}(void (*fn)(void), "
-            f"const union cuc_nvml_arg *args)\n{{\n{items}\n}}")
+    head = ctext.fill(f"static nvmlReturn_t invoke_{call.name}(",
+                      ["void (*fn)(void)", "const union cuc_nvml_arg *args"], ")")
+    return f"{head}\n{{\n{items}\n}}"
 
 
 def _assert(call):
     types = ", ".join(param.type for param in call.params) or "void"
-    return ctext.fill("_Static_assert(", [f"IS_TYPE({call.name}, {call.result}({types}))",
-                                          f'"{call.name}"'], ");")
+    kind = f"{call.result}({types})"
+    line = f'_Static_assert(IS_TYPE({call.name}, {kind}), "{call.name}");'
+    if len(line) <= ctext.WIDTH:
+        return line
+    head = f"_Static_assert(IS_TYPE({call.name}, {kind}),"
+    if len(head) > ctext.WIDTH:
+        head = f"_Static_assert(IS_TYPE({call.name},\n{' ' * 23}{kind}),"
+    return f'{head}\n{" " * 15}"{call.name}");'
 
 
 def _row(call):
@@ -74,7 +81,10 @@ def _export(call):
         return f"{head}\n{{\n{unused}    return cudac_nvml_refused({call.params[0].name});\n}}"
     values = [f"{{.value = (uint64_t){p.name}}}" if p.kind == "value" else f"{{.pointer = {p.name}}}"
               for p in call.params]
-    args = ctext.fill("    const union cuc_nvml_arg args[] = {", values, "};")
+    head_of_args = "    const union cuc_nvml_arg args[] = {"
+    args = ctext.fill(head_of_args, values, "};")
+    if "\n" in args:
+        args = ctext.broken(head_of_args, values, "};")
     return f"{head}\n{{\n{args}\n\n    return cudac_nvml_forward(CUC_NVML_{call.name}, args);\n}}"
 
 
