@@ -117,6 +117,23 @@ void cudac_memory_call_end(void)
     cudac_thread.has_given = false;
 }
 
+/* Held while regions are gathered for one launch or copy, over the waits for other workers too: two
+ * that want the same regions at two workers would take them from each other for ever. Before
+ * memory_lock; nobody who waits for the host wants it. */
+static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
+
+static void turn_begin(void)
+{
+    (void)pthread_mutex_lock(&turn);
+    (void)pthread_mutex_lock(&cudac_memory_lock);
+}
+
+static void turn_end(void)
+{
+    (void)pthread_mutex_unlock(&cudac_memory_lock);
+    (void)pthread_mutex_unlock(&turn);
+}
+
 /* Whether what is known of streams says all: no other thread is about to post. */
 static bool is_settled(void)
 {
@@ -468,14 +485,14 @@ CUresult cudac_memory_before_launch(struct cudac_stream *stream, const void *par
                             .params_bytes = params_bytes,
                             .is_mixed = is_mixed()};
 
-    (void)pthread_mutex_lock(&cudac_memory_lock);
+    turn_begin();
     now = atomic_load(&generation);
     CUresult result = prepare_all(&launch);
 
     atomic_store_explicit(&of_worker[index].moves, launch.moves, memory_order_relaxed);
     atomic_store_explicit(&of_worker[index].picks, launch.picks, memory_order_relaxed);
     atomic_store_explicit(&of_worker[index].seen, now, memory_order_release);
-    (void)pthread_mutex_unlock(&cudac_memory_lock);
+    turn_end();
     return result;
 }
 
@@ -518,7 +535,7 @@ bool cudac_memory_is_away(struct cudac_worker *worker, uint64_t address, uint64_
     uint64_t waited = 0;
 
     (void)bytes; /* a range lies in one allocation */
-    (void)pthread_mutex_lock(&cudac_memory_lock);
+    turn_begin();
     while (again) {
         const struct cudac_alloc *alloc = cudac_alloc_at(address);
         struct cudac_region *region = alloc ? alloc->region : NULL;
@@ -528,6 +545,6 @@ bool cudac_memory_is_away(struct cudac_worker *worker, uint64_t address, uint64_
         again = region && bring_home(region, stays ? NULL : worker, &waited);
         is_away = region && !again && !stays && takes_copies(region, worker);
     }
-    (void)pthread_mutex_unlock(&cudac_memory_lock);
+    turn_end();
     return is_away;
 }
