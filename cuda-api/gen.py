@@ -22,6 +22,7 @@ EMITTERS = {"coverage": emit_coverage, "names": emit_names, "types": emit_types,
             "session": emit_wire.Messages("sesm", "session/messages.toml",
                                           "the messages of the attach protocol"),
             "nvml": emit_nvml,
+            "nvml-coverage": emit_nvml.Coverage(),
             "softcuda": emit_exports.Face("softcuda", "soft", "soft_call", "softcuda/driver"),
             "client": emit_exports.Face("client", "cudac", "cudac_call", "cuda-client",
                                         also=("fabric_client_face",))}

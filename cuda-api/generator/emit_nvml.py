@@ -88,6 +88,22 @@ def _export(call):
     return f"{head}\n{{\n{args}\n\n    return cudac_nvml_forward(CUC_NVML_{call.name}, args);\n}}"
 
 
+REMOTELY = {"forwarded": "the GPU's node answers", "manual": "client and node answer",
+            "local": "the client answers", "refused": "not supported"}
+
+
+class Coverage:
+    """The table of docs/coverage.d."""
+    def outputs(self, _description):
+        return ["nvml.md"]
+
+    def emit(self, _description):
+        calls = sorted(nvml.load(ROOT / SOURCE).calls, key=lambda call: call.name)
+        rows = "\n".join(f"| `{c.name}` | {REMOTELY[c.client]} |"
+                         f" {'measurement' if c.is_measurement else 'state'} |" for c in calls)
+        return {"nvml.md": ctext.template("nvml.md.in", source=SOURCE, count=len(calls), rows=rows)}
+
+
 class _Spaced:
     """A parameter as ctext.prototype() wants it."""
     def __init__(self, param):

@@ -80,6 +80,12 @@ class Rows(unittest.TestCase):
     def test_files_are_the_listed_ones(self):
         self.assertEqual(sorted(emit_nvml.outputs(None)), sorted(emit_nvml.emit(None)))
 
+    def test_coverage_is_up_to_date(self):
+        for name, text in emit_nvml.Coverage().emit(None).items():
+            path = ROOT / "docs" / "coverage.d" / name
+            self.assertEqual(path.read_text(encoding="utf-8"), text,
+                             f"{path}: write it anew with cuda-api/gen.py")
+
 
 if __name__ == "__main__":
     unittest.main()
