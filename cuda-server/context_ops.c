@@ -273,6 +273,8 @@ void cudas_on_ctx_sync(struct cudas_worker *worker, const struct cudas_command *
     if (result == CUDA_SUCCESS)
         result = worker->cu.cuCtxSynchronize();
     cudas_reply_landed(worker, command, context, result);
+    if (context)
+        cudas_windows_reap(worker);
     cudas_context_put(context);
 }
 

@@ -15,6 +15,7 @@
 #include "base/alloc.h"
 #include "cuda-server/context.h"
 #include "cuda-server/sync.h"
+#include "cuda-server/window.h"
 
 #define MANAGED_HELD_BYTES (UINT64_C(32) << 30)
 
@@ -408,6 +409,8 @@ void cudas_on_mem_free(struct cudas_worker *worker, const struct cudas_command *
     fab_mutex_unlock(&worker->memory->lock);
     context = (struct cudas_context *)cudas_object_get(worker, m.ctx, CUDAS_CONTEXT);
     cudas_reply_landed(worker, command, context, waiting.result);
+    if (context && cudas_enter(context) == CUDA_SUCCESS)
+        cudas_windows_reap(worker);
     cudas_context_put(context);
 }
 

@@ -8,6 +8,7 @@
 #include "cuda-server/context.h"
 #include "cuda-server/gate.h"
 #include "cuda-server/sync.h"
+#include "cuda-server/window.h"
 
 static void stream_destroy(struct cudas_object *object)
 {
@@ -114,6 +115,8 @@ void cudas_on_stream_sync(struct cudas_worker *worker, const struct cudas_comman
     if (result == CUDA_SUCCESS)
         result = worker->cu.cuStreamSynchronize(place.stream->handle);
     cudas_reply_landed(worker, command, place.context, result);
+    if (place.context)
+        cudas_windows_reap(worker);
     cudas_place_put(&place);
 }
 

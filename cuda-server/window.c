@@ -12,7 +12,7 @@
 #include "base/alloc.h"
 #include "cuda-server/memory.h"
 
-enum { PAGE_BYTES = 4096 };
+enum { PAGE_BYTES = 4096, LOOK_EVERY = 64 };
 
 /* Memory that is registered with the driver, or is to be. */
 struct window {
@@ -28,7 +28,8 @@ struct cudas_windows {
     struct cudas_worker *worker;
     struct fab_mutex lock; /* guards what follows */
     struct fab_list windows;
-    _Atomic bool may_be_stale;
+    _Atomic bool has_new;   /* since the last look for stale ones */
+    _Atomic uint32_t looks; /* asked for since */
 };
 
 enum fab_status cudas_windows_create(struct cudas_worker *worker,
@@ -127,7 +128,7 @@ static struct window *window_make_locked(struct cudas_windows *windows, uint64_t
     window->size_bytes = bytes;
     window->is_writable = xp_mem_view(conn, mem_id, 0, bytes, /* write */ true) != NULL;
     fab_list_insert(&windows->windows, &window->link);
-    atomic_store(&windows->may_be_stale, true);
+    atomic_store(&windows->has_new, true);
     return window;
 }
 
@@ -160,7 +161,8 @@ void cudas_windows_reap(struct cudas_worker *worker)
     struct fab_list stale;
     struct fab_list *node;
 
-    if (!atomic_exchange(&windows->may_be_stale, false))
+    if (atomic_fetch_add(&windows->looks, 1) % LOOK_EVERY != 0 &&
+        !atomic_exchange(&windows->has_new, false))
         return;
     fab_list_init(&stale);
     fab_mutex_lock(&windows->lock);
@@ -168,13 +170,9 @@ void cudas_windows_reap(struct cudas_worker *worker)
     {
         struct window *window = fab_list_object(at, struct window, link);
 
-        if (window->mem_id == 0)
-            continue;
-        if (!xp_mem_view(conn, window->mem_id, 0, 1, /* write */ false)) {
+        if (window->mem_id != 0 && !xp_mem_view(conn, window->mem_id, 0, 1, /* write */ false)) {
             fab_list_remove(at);
             fab_list_append(&stale, at);
-        } else {
-            atomic_store(&windows->may_be_stale, true); /* it will be, one day */
         }
     }
     fab_mutex_unlock(&windows->lock);
