@@ -60,6 +60,8 @@ CUresult cudac_image_of_file(const char *path, struct cuc_jit *jit, struct cudac
 /* Has the worker load it, sending the code if it must, and takes what it says the first time. */
 CUresult cudac_image_load(struct cudac_image *image, struct cudac_worker *worker,
                           const struct cudac_load *load);
+/* Has the worker drop a module or library. What the driver says was said by a wait before. */
+void cudac_image_unload(struct cudac_worker *worker, uint64_t id);
 void cudac_image_put(struct cudac_image *image); /* takes NULL */
 /* Index of a function, or -1. */
 int cudac_image_find(const struct cudac_image *image, const char *name);

@@ -306,6 +306,15 @@ static void take_logs(const struct wire_image_load_reply *reply, struct cuc_jit 
     jit->wall_time_ms = (float)reply->wall_time_us / 1000.0f;
 }
 
+void cudac_image_unload(struct cudac_worker *worker, uint64_t id)
+{
+    const struct wire_image_unload message = {.image = id};
+    struct wire_parts parts;
+
+    wire_put_image_unload(&message, &parts);
+    (void)cudac_call(worker, WIRE_IMAGE_UNLOAD, &parts, NULL); /* a lost worker has none */
+}
+
 /* One question; *known_out false: the bytes must be sent. */
 static CUresult load_once(struct cudac_image *image, struct cudac_worker *worker,
                           const struct wire_image_load *message, struct cuc_jit *jit,
@@ -325,8 +334,11 @@ static CUresult load_once(struct cudac_image *image, struct cudac_worker *worker
         *known_out = result != CUDA_ERROR_NOT_FOUND || answer.known != 0;
         if (*known_out)
             take_logs(&answer, jit);
-        if (result == CUDA_SUCCESS && !image->symbols)
+        if (result == CUDA_SUCCESS && !image->symbols) {
             result = take_functions(image, worker, &answer);
+            if (result != CUDA_SUCCESS)
+                cudac_image_unload(worker, message->image);
+        }
     }
     cudac_reply_free(&reply);
     return result;

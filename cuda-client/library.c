@@ -141,18 +141,24 @@ static CUresult library_make(CUlibrary *library_out, struct cudac_image *image,
     library->id = load->id = cudac_id_new();
     library->first_function = load->first_function = cudac_function_ids_new();
     result = cudac_image_load(image, worker, load);
-    if (result == CUDA_SUCCESS)
-        result = cuc_object_register(&library->object, CUC_LIBRARY, library_destroy);
     if (result != CUDA_SUCCESS) {
         library_destroy(&library->object);
         return result;
     }
     library->loaded_mask = worker_bit(worker);
+    result = cuc_object_register(&library->object, CUC_LIBRARY, library_destroy);
+    if (result != CUDA_SUCCESS) {
+        cudac_image_unload(worker, library->id);
+        library_destroy(&library->object);
+        return result;
+    }
     result = kernels_make(library);
-    if (result != CUDA_SUCCESS)
+    if (result != CUDA_SUCCESS) {
+        cudac_image_unload(worker, library->id);
         (void)library_close(library);
-    else
+    } else {
         *library_out = (CUlibrary)(uintptr_t)library->object.handle;
+    }
     return result;
 }
 
@@ -349,16 +355,11 @@ void cudac_library_forget(struct cudac_library *library, struct cudac_module *mo
 
 static void unload_at_workers(const struct cudac_library *library)
 {
-    const struct wire_image_unload message = {.image = library->id};
-    struct wire_parts parts;
-
     for (uint32_t i = 0; i < cudac_worker_count(); i++) {
         struct cudac_worker *worker = cudac_worker_at(i);
 
-        if (!(library->loaded_mask & worker_bit(worker)))
-            continue;
-        wire_put_image_unload(&message, &parts);
-        (void)cudac_call(worker, WIRE_IMAGE_UNLOAD, &parts, NULL); /* a lost worker has none */
+        if (library->loaded_mask & worker_bit(worker))
+            cudac_image_unload(worker, library->id);
     }
 }
 

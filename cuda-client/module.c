@@ -302,6 +302,8 @@ static CUresult module_load(CUmodule *module_out, const char *path, const void *
                               &module);
     if (result == CUDA_SUCCESS)
         *module_out = cudac_module_handle(module);
+    else
+        cudac_image_unload(cudac_context_worker(context), load->id);
     return result;
 }
 
@@ -346,15 +348,6 @@ CUresult cudac_cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned 
     return result;
 }
 
-static CUresult unload_at_worker(const struct cudac_module *module)
-{
-    const struct wire_image_unload message = {.image = module->id};
-    struct wire_parts parts;
-
-    wire_put_image_unload(&message, &parts);
-    return cudac_call(cudac_context_worker(module->context), WIRE_IMAGE_UNLOAD, &parts, NULL);
-}
-
 CUresult cudac_cuModuleUnload(CUmodule hmod)
 {
     struct cudac_context *context;
@@ -370,7 +363,7 @@ CUresult cudac_cuModuleUnload(CUmodule hmod)
         result = CUDA_ERROR_NOT_PERMITTED; /* its library unloads it */
     } else {
         result = cudac_context_wait(module->context);
-        (void)unload_at_worker(module); /* what the context has to say was said by the wait */
+        cudac_image_unload(cudac_context_worker(module->context), module->id);
         cudac_module_forget(module);
     }
     cuc_object_put(&module->object);
