@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/compiler.h"
+
 bool driver_open(const char *path, struct driver *driver)
 {
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
@@ -59,6 +61,8 @@ uint64_t rng_small(struct rng *rng)
 
 /* ---- transcript -------------------------------------------------------------------------------
  */
+
+static void say(struct world *w, const char *format, ...) FAB_PRINTF(2, 3);
 
 static void say(struct world *w, const char *format, ...)
 {
