@@ -49,6 +49,7 @@ static int with_a_timer(void *arg)
     return work(ROUNDS) ? 0 : 1;
 }
 
+#ifndef SANITIZED /* the shadow of a sanitizer is larger */
 static int with_little_space(void *arg)
 {
     const struct rlimit limit = {UINT64_C(4) << 30, UINT64_C(4) << 30};
@@ -58,6 +59,7 @@ static int with_little_space(void *arg)
         return REMOTE_BROKEN;
     return work(1) ? 0 : 1;
 }
+#endif
 
 static int without_stdio(void *arg)
 {
@@ -96,7 +98,9 @@ static const struct odd {
     int status;
 } odds[] = {
     {"a timer", with_a_timer, 0},
+#ifndef SANITIZED
     {"4 GiB of address space", with_little_space, 0},
+#endif
     {"no stdin, stdout, stderr", without_stdio, 0},
     {"64 descriptors", with_few_descriptors, 0},
     {"closes everything", closes_everything, STATUS},
