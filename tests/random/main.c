@@ -26,7 +26,7 @@
 
 enum {
     BATCH = 25,              /* programs a process */
-    PROGRAM_TIME_MS = 20000, /* longer is a hang */
+    PROGRAM_TIME_MS = 60000, /* longer is a hang */
     CONTEXT_LINES = 12,
 };
 
