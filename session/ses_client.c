@@ -117,7 +117,7 @@ enum fab_status ses_client_attach(struct ses_client *client, const uint8_t *addr
     if (!client->links)
         return fab_err_set(err, FAB_ERR_NOMEM, "out of memory");
     sesm_put_address(&message, &parts);
-    status = ses_send(client->fd, SESM_ADDRESS, &parts, err);
+    status = ses_last_words(client->fd, ses_send(client->fd, SESM_ADDRESS, &parts, err), err);
     for (uint32_t i = 0; status == FAB_OK && i < count; i++)
         status = receive_link(client, i, &attach_out->row, err);
     attach_out->links = client->links;

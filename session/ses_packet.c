@@ -105,12 +105,25 @@ enum fab_status ses_refused(const struct ses_packet *packet, struct fab_err *err
                        refuse.text_count ? (const char *)refuse.text : "");
 }
 
+enum fab_status ses_last_words(int fd, enum fab_status status, struct fab_err *err)
+{
+    struct ses_packet packet;
+
+    /* A socket that was closed with our message unread gives that error first, then what it held.
+     */
+    for (int i = 0; status == FAB_ERR_PEER_LOST && i < 2; i++) {
+        if (ses_receive(fd, SES_WAIT_NOT, &packet, NULL) == FAB_OK && packet.op == SESM_REFUSE)
+            return ses_refused(&packet, err);
+    }
+    return status;
+}
+
 enum fab_status ses_expect(int fd, uint32_t op, struct ses_packet *packet, struct fab_err *err)
 {
     enum fab_status status = ses_receive(fd, SES_ANSWER_MS, packet, err);
 
     if (status != FAB_OK)
-        return status;
+        return ses_last_words(fd, status, err);
     if (packet->op == SESM_REFUSE)
         return ses_refused(packet, err);
     if (packet->op != op)
