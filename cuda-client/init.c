@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "cuda-client/remote_int.h"
 #include "cuda-client/stats.h"
@@ -21,13 +22,16 @@
 #include "cuda-client/trace.h"
 #include "generated/cuda-api/client_impl.h"
 
-enum { DRIVER_VERSION = 13000 }; /* CUDA 13.0 */
+enum {
+    DRIVER_VERSION = 13000, /* CUDA 13.0 */
+    ATTACH_AT_EXIT_S = 10,
+};
 
 static struct {
     pthread_mutex_t lock;
     _Atomic bool is_done, is_forked, is_ending;
     _Atomic bool is_begun, is_attaching; /* cuInit was called; a thread is in attach_locked() */
-    bool has_fork_hook, launch_blocking;
+    bool has_fork_hook, has_exit_hook, launch_blocking;
 } client = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 bool cudac_is_initialized(void)
@@ -58,6 +62,20 @@ static void after_fork_in_child(void)
         atomic_store_explicit(&client.is_forked, true, memory_order_relaxed);
 }
 
+/* exit() while another thread attaches: UCX, which that thread brings up, would be taken down under
+ * it. Runs before any destructor. The limit is for a thread that ends the process from inside. */
+static void wait_for_attach(void)
+{
+    struct timespec limit;
+
+    if (cudac_is_forked())
+        return;
+    (void)clock_gettime(CLOCK_REALTIME, &limit);
+    limit.tv_sec += ATTACH_AT_EXIT_S;
+    if (pthread_mutex_timedlock(&client.lock, &limit) == 0)
+        pthread_mutex_unlock(&client.lock);
+}
+
 static CUresult attach_locked(void)
 {
     CUresult result;
@@ -68,6 +86,8 @@ static CUresult attach_locked(void)
     cudac_trace_init();
     if (!client.has_fork_hook)
         client.has_fork_hook = pthread_atfork(NULL, NULL, after_fork_in_child) == 0;
+    if (!client.has_exit_hook)
+        client.has_exit_hook = atexit(wait_for_attach) == 0;
     result = cudac_attach();
     atomic_store(&client.is_attaching, false);
     return result;

@@ -188,6 +188,8 @@ static FAB_NORETURN void be_child(int told, int hold, int errors, int (*fn)(void
 
     tell_fd = told;
     hold_fd = hold;
+    (void)unsetenv("LD_PRELOAD"); /* not for what this process starts: a sanitizer's symbolizer */
+    (void)unsetenv("LD_AUDIT");
     (void)dup2(errors, STDERR_FILENO);
     (void)setrlimit(RLIMIT_CORE, &none);
     (void)alarm(REMOTE_LIMIT_S); /* SIGALRM: it hung */

@@ -176,7 +176,7 @@ static int in_attach(void *arg)
     pthread_t thread;
 
     (void)arg;
-    if (pthread_create(&thread, NULL, attach, NULL) != 0)
+    if (pthread_create(&thread, NULL, attach, NULL) != 0 || pthread_detach(thread) != 0)
         return REMOTE_BROKEN;
     while (remote_workers(workers) == 0)
         ;
