@@ -3,6 +3,7 @@
  */
 #include "perf/cuda-bench-side.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <spawn.h>
@@ -87,15 +88,12 @@ bool bench_side_open(struct bench_side *side, enum bench_side_kind kind, unsigne
 
     *side = (struct bench_side){.name = names[kind]};
     make_command(&command, kind, nodes, 1, false);
-    if (pipe(to) != 0 || pipe(from) != 0)
+    /* No guest may hold another's: it would never see the end of its input. */
+    if (pipe2(to, O_CLOEXEC) != 0 || pipe2(from, O_CLOEXEC) != 0)
         return false;
     (void)posix_spawn_file_actions_init(&actions);
     (void)posix_spawn_file_actions_adddup2(&actions, to[0], STDIN_FILENO);
     (void)posix_spawn_file_actions_adddup2(&actions, from[1], STDOUT_FILENO);
-    for (int i = 0; i < 2; i++) {
-        (void)posix_spawn_file_actions_addclose(&actions, to[i]);
-        (void)posix_spawn_file_actions_addclose(&actions, from[i]);
-    }
     error = posix_spawn(&side->pid, command.argument[0], &actions, NULL, command.argument, environ);
     (void)posix_spawn_file_actions_destroy(&actions);
     (void)close(to[0]);
