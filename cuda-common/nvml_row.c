@@ -22,6 +22,8 @@ static bool move(struct walk *walk, void *data, size_t bytes)
 {
     const size_t whole = padded(bytes);
 
+    if (bytes == 0)
+        return true; /* an empty message has no bytes to point to */
     if (whole > walk->left_bytes)
         return false;
     walk->left_bytes -= whole;
