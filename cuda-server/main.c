@@ -206,6 +206,8 @@ static enum fab_status run(struct ses_worker *session, const struct fab_log *log
     if (status == FAB_OK)
         status = open_connection(worker, node, &accept, &conn, err);
     if (status == FAB_OK)
+        status = ses_worker_ready(session, err);
+    if (status == FAB_OK)
         serve(session, end_fd, log);
     return status;
 }

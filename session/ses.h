@@ -11,8 +11,10 @@
  *     <----------------- grant  virtual GPUs, rails, node id
  *     address, rows ----------> starts workers --- prepare ------> opens rails
  *                               <---------- offer: address, rows -
- *     <-------- attach: row, ---+--- accept: session, key, -------> reserves the row
- *               sessions, keys,      client's address
+ *                               +--- accept: session, key, -------> reserves the row
+ *                                    row, client's address
+ *     <-------- attach: row, <--------------------- ready ---------- waits for the client
+ *               sessions, keys,
  *               addresses
  *     <------------------ event (a worker or the lease is gone)     event (the client is gone)
  *
@@ -162,6 +164,8 @@ const struct ses_prepare *ses_worker_prepare(const struct ses_worker *worker);
 FAB_NODISCARD enum fab_status ses_worker_offer(struct ses_worker *worker, const uint8_t *address,
                                                size_t address_bytes, uint32_t rows,
                                                struct ses_accept *accept_out, struct fab_err *err);
+/* The client may dial now: the session of the accept is open. FAB_ERR_PEER_LOST. */
+FAB_NODISCARD enum fab_status ses_worker_ready(struct ses_worker *worker, struct fab_err *err);
 /* Tells the broker why this worker cannot serve; the client hears it. */
 void ses_worker_refuse(struct ses_worker *worker, const struct fab_err *why);
 int ses_worker_fd(const struct ses_worker *worker);

@@ -47,13 +47,14 @@ struct place {
     struct watch channel, process;
     pid_t pid; /* 0: not started or gone */
     struct ses_node node;
-    bool has_offer;
+    bool has_offer, is_ready;
+    struct ses_link to_client; /* kept until all workers are ready, then wiped */
     uint32_t rows;
     uint32_t address_bytes;
     uint8_t address[SES_ADDRESS_MAX_BYTES];
 };
 
-enum seat_state { SEAT_HELLO, SEAT_GRANTED, SEAT_ATTACHED, SEAT_ENDING };
+enum seat_state { SEAT_HELLO, SEAT_GRANTED, SEAT_LINKED, SEAT_ATTACHED, SEAT_ENDING };
 
 struct seat {
     struct fab_list node;
@@ -68,6 +69,7 @@ struct seat {
     struct place *places; /* grant.worker_count */
     bool has_address;
     uint32_t rows, address_bytes;
+    uint32_t row; /* that all agreed on */
     uint8_t address[SES_ADDRESS_MAX_BYTES];
 };
 
@@ -338,23 +340,21 @@ static enum fab_status send_link(int fd, const struct ses_link *link, uint32_t i
     return status;
 }
 
-static enum fab_status introduce(struct seat *seat, uint32_t index, uint32_t row,
-                                 struct fab_err *err)
+/* The worker hears of the client; what the client is to hear waits for all workers. */
+static enum fab_status introduce(struct seat *seat, uint32_t index, struct fab_err *err)
 {
-    struct ses_link to_client, to_worker;
-    enum fab_status status = make_links(seat, index, &to_client, &to_worker, err);
+    struct place *place = &seat->places[index];
+    struct ses_link to_worker;
+    enum fab_status status = make_links(seat, index, &place->to_client, &to_worker, err);
 
     if (status == FAB_OK)
-        status = send_link(seat->places[index].channel.fd, &to_worker, index, row, err);
-    if (status == FAB_OK)
-        status = send_link(seat->channel.fd, &to_client, index, row, err);
-    explicit_bzero(&to_client, sizeof(to_client));
+        status = send_link(place->channel.fd, &to_worker, index, seat->row, err);
     explicit_bzero(&to_worker, sizeof(to_worker));
     return status;
 }
 
 /* When everybody's address is there. */
-static void seat_attach(struct seat *seat)
+static void seat_link(struct seat *seat)
 {
     uint32_t rows = seat->rows;
     struct fab_err err = {0};
@@ -373,8 +373,32 @@ static void seat_attach(struct seat *seat)
                     "way, or an address-space limit (ulimit -v) is too low");
         return;
     }
+    seat->row = (uint32_t)__builtin_ctz(rows);
+    seat->state = SEAT_LINKED;
+    seat->deadline_ns = fab_deadline_ns(fab_clock_now_ns(seat->broker->clock), answer_ns);
     for (uint32_t i = 0; status == FAB_OK && i < seat->grant.worker_count; i++)
-        status = introduce(seat, i, (uint32_t)__builtin_ctz(rows), &err);
+        status = introduce(seat, i, &err);
+    if (status != FAB_OK)
+        seat_refuse(seat, status, err.text);
+}
+
+/* When all workers wait for the client: a dial before that would be in vain for a second. */
+static void seat_attach(struct seat *seat)
+{
+    struct fab_err err = {0};
+    enum fab_status status = FAB_OK;
+
+    for (uint32_t i = 0; i < seat->grant.worker_count; i++) {
+        if (!seat->places[i].is_ready)
+            return;
+    }
+    for (uint32_t i = 0; i < seat->grant.worker_count; i++) {
+        struct place *place = &seat->places[i];
+
+        if (status == FAB_OK)
+            status = send_link(seat->channel.fd, &place->to_client, i, seat->row, &err);
+        explicit_bzero(&place->to_client, sizeof(place->to_client));
+    }
     if (status != FAB_OK) {
         seat_refuse(seat, status, err.text);
         return;
@@ -426,7 +450,7 @@ static void on_client(struct seat *seat)
         return;
     }
     seat->has_address = true;
-    seat_attach(seat);
+    seat_link(seat);
 }
 
 static void on_worker(struct seat *seat, uint32_t index)
@@ -449,13 +473,19 @@ static void on_worker(struct seat *seat, uint32_t index)
         seat_refuse(seat, status, text);
         return;
     }
+    if (status == FAB_OK && packet.op == SESM_READY && seat->state == SEAT_LINKED &&
+        !place->is_ready) {
+        place->is_ready = true;
+        seat_attach(seat);
+        return;
+    }
     if (status != FAB_OK || place->has_offer ||
         !take_address(&packet, place->address, &place->address_bytes, &place->rows)) {
         seat_refuse(seat, FAB_ERR_PROTOCOL, "a worker broke the attach protocol");
         return;
     }
     place->has_offer = true;
-    seat_attach(seat);
+    seat_link(seat);
 }
 
 static void on_worker_gone(struct seat *seat, uint32_t index)

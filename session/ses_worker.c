@@ -101,6 +101,15 @@ enum fab_status ses_worker_offer(struct ses_worker *worker, const uint8_t *addre
     return status;
 }
 
+enum fab_status ses_worker_ready(struct ses_worker *worker, struct fab_err *err)
+{
+    const struct sesm_ready ready = {0};
+    struct sesm_parts parts;
+
+    sesm_put_ready(&ready, &parts);
+    return ses_send(worker->fd, SESM_READY, &parts, err);
+}
+
 void ses_worker_refuse(struct ses_worker *worker, const struct fab_err *why)
 {
     ses_refuse(worker->fd, why->status, why->text);

@@ -72,6 +72,8 @@ static FAB_NORETURN void be_worker(enum script script)
     if (accept.row != 0 || accept.link.pair_count != 1 || accept.link.pairs[0].local != 1 ||
         accept.link.address[0] != 'c')
         _exit(5);
+    if (ses_worker_ready(worker, NULL) != FAB_OK)
+        _exit(7);
     if (script == DIES_ATTACHED)
         _exit(6);
     if (script == IGNORES_THE_END)
