@@ -37,10 +37,16 @@ function(fab_cuda_program name)
     add_custom_target(program_${name} ALL DEPENDS ${programs})
 endfunction()
 
-# fab_cuda_test(PREFIX NAME SOURCE file DIR dir [DEVICES n] [TIMEOUT s] and what fab_cuda_program takes)
+# fab_cuda_test(PREFIX NAME SOURCE file DIR dir [DEVICES n] [TIMEOUT s] [ANY_ORDER] and what fab_cuda_program
+#     takes) - ANY_ORDER: several blocks print
 # The program in its forms, each a CTest entry that runs it on softcuda (label examples).
 function(fab_cuda_test prefix name)
-    cmake_parse_arguments(T "NO_RUNTIME" "SOURCE;DIR;DEVICES;TIMEOUT" "HEADERS;LINK;FLAGS" ${ARGN})
+    cmake_parse_arguments(T "NO_RUNTIME;ANY_ORDER" "SOURCE;DIR;DEVICES;TIMEOUT" "HEADERS;LINK;FLAGS"
+                          ${ARGN})
+    set(order)
+    if(T_ANY_ORDER)
+        set(order --any-order)
+    endif()
     set(programs ${name}-static ${name}-shared)
     set(no_runtime)
     if(T_NO_RUNTIME)
@@ -66,23 +72,23 @@ function(fab_cuda_test prefix name)
             ${prefix}_${program} PROPERTIES LABELS examples TIMEOUT ${T_TIMEOUT} SKIP_RETURN_CODE 77
                                             ENVIRONMENT SOFTCUDA_STATE=${state})
         fab_remote_test(remote_${prefix}_${program} ${T_TIMEOUT} ${T_DIR}/${program}
-                        "--devices;${T_DEVICES}" ${PROJECT_BINARY_DIR}/bin/remote-run --devices
+                        "${order}" "--devices;${T_DEVICES}" ${PROJECT_BINARY_DIR}/bin/remote-run --devices
                         ${T_DEVICES})
     endforeach()
     # Once, 16 GPUs on four hosts of a rack, over two rails.
     list(GET programs 0 program)
     math(EXPR timeout "${T_TIMEOUT} * 2")
-    fab_remote_test(rack_${prefix}_${program} ${timeout} ${T_DIR}/${program}
+    fab_remote_test(rack_${prefix}_${program} ${timeout} ${T_DIR}/${program} "${order}"
                     "--config;${PROJECT_SOURCE_DIR}/configs/softcuda/four-nodes.cfg"
                     ${PROJECT_SOURCE_DIR}/tests/rack/rack.sh run 5
                     ${PROJECT_BINARY_DIR}/bin/remote-run --workers 4 --devices 4 --rails 2)
 endfunction()
 
-# fab_remote_test(NAME TIMEOUT PROGRAM NATIVE_DEVICES RUNNER...)
+# fab_remote_test(NAME TIMEOUT PROGRAM ORDER NATIVE_DEVICES RUNNER...)
 # The program's output on remote GPUs must be what it is on as many native ones.
-function(fab_remote_test name timeout program devices)
+function(fab_remote_test name timeout program order devices)
     add_test(NAME ${name}
-             COMMAND ${PROJECT_SOURCE_DIR}/tests/support/same-output
+             COMMAND ${PROJECT_SOURCE_DIR}/tests/support/same-output ${order}
                      ${PROJECT_BINARY_DIR}/bin/softcuda-run ${devices} ${program} -- ${ARGN}
                      ${program})
     set_tests_properties(${name} PROPERTIES LABELS remote TIMEOUT ${timeout} SKIP_RETURN_CODE 77)
