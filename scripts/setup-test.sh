@@ -95,7 +95,7 @@ fuzz_one()
 tier_examples()
 {
     setup_build release all
-    run_ctest examples release -L 'examples|perf|remote'
+    run_ctest examples release -L 'examples|perf|remote' -LE defects
 }
 
 # test_tiers [TIER...] - all by default; the last line is what a CI reads.

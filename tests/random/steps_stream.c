@@ -134,7 +134,7 @@ static void launch_burst(struct world *w, struct rng *rng)
 static void reuse(struct world *w, struct rng *rng)
 {
     uint32_t first = world_lane(w, rng), second = world_lane_on(w, rng, w->lane[first].device);
-    size_t bytes = 65536u << rng_below(rng, 4);
+    size_t bytes = 262144u << rng_below(rng, 4);
     uint32_t words = (uint32_t)(bytes / 4), value = (uint32_t)rng_next(rng);
     CUfunction function = kernel(w, rng, first, "shared");
     CUdeviceptr before = 0, after = 0;
@@ -145,7 +145,7 @@ static void reuse(struct world *w, struct rng *rng)
     (void)CU(w, cuCtxSetCurrent, w->lane[first].context);
     if (CU(w, cuMemAllocAsync, &before, bytes, w->lane[first].handle) != CUDA_SUCCESS)
         return;
-    for (uint32_t i = 0; i < 40; i++)
+    for (uint32_t i = 0; i < 100; i++)
         (void)CU(w, cuLaunchKernel, function, words / 256, 1, 1, 256, 1, 1, 0,
                  w->lane[first].handle, params, NULL);
     (void)CU(w, cuMemFreeAsync, before, w->lane[first].handle);
@@ -459,7 +459,7 @@ const struct step_kind steps_stream[] = {
     {"launch_one", launch_one, 16, false},
     {"launch_two", launch_two, 12, false},
     {"launch_burst", launch_burst, 3, false},
-    {"reuse", reuse, 3, false},
+    {"reuse", reuse, 6, false},
     {"launch_wrong", launch_wrong, 1, false},
     {"host_call", host_call, 5, false},
     {"host_chain", host_chain, 4, false},
