@@ -302,7 +302,7 @@ static bool start_over_victim(struct ucx_link *link, struct ucx_flight *flight, 
         if (!CHECK(ucx_bulk_wait(flight)))
             return false;
     }
-    return CHECK(!"the victim carries");
+    return check_true(false, "the victim carries", __FILE__, __LINE__);
 }
 
 /* Cuts the victim's cable at that guest's end before a transfer is through: at ours the port goes
