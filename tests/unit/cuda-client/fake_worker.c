@@ -307,7 +307,8 @@ static bool accept_client(struct xp_node *node, struct fab_err *err)
     memcpy(config.key, accepted.link.key, sizeof(config.key));
     config.peer_address = accepted.link.address;
     config.peer_address_bytes = accepted.link.address_bytes;
-    return xp_conn_open(node, &config, &fake.conn, err) == FAB_OK;
+    return xp_conn_open(node, &config, &fake.conn, err) == FAB_OK &&
+           ses_worker_ready(fake.session, err) == FAB_OK;
 }
 
 int fake_worker_main(void)
