@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "cuda-client/memory.h"
+#include "cuda-client/stream_int.h"
 #include "cuda-client/text.h"
 
 /* ---- shapes --------------------------------------------------------------------------------- */
@@ -74,10 +75,13 @@ struct move {
     uint64_t transfer;
 };
 
-/* Whether somebody may still write these bytes before the stream gets to read them. */
-static bool may_change(const struct move *move, bool is_pending)
+/* Whether somebody may still write these bytes before the stream gets to read them: what a busy
+ * stream waits for may be the program itself (a flag that it sets when the bytes are there). */
+static bool may_change(const struct move *move, bool is_pending, enum cudac_wait wait)
 {
     if (is_pending || cudac_host_calls_pending())
+        return true;
+    if (wait == CUDAC_WAIT_NEVER && !cudac_stream_starts_now(move->stream))
         return true;
     /* Windows are written by workers of this host without our knowing. */
     return move->host->window_id != 0 && !cudac_worker_is_same_host(move->worker) &&
@@ -92,7 +96,7 @@ static void move_plan(struct move *move, bool to_device, enum cudac_wait wait)
         /* A worker that copies by itself does not wait for what comes from another. */
         .has_window =
             move->host->window_id != 0 && !is_pending && cudac_worker_is_same_host(move->worker),
-        .may_change = to_device ? may_change(move, is_pending) : is_pending,
+        .may_change = to_device ? may_change(move, is_pending, wait) : is_pending,
         .bytes = cudac_rows_bytes(move->rows),
         .wait = wait,
     };

@@ -217,6 +217,12 @@ bool cudac_stream_is_idle(struct cudac_stream *stream)
            (stream->id != 0 || all_are(stream->context, /* blocking_only */ true, is_done));
 }
 
+bool cudac_stream_starts_now(struct cudac_stream *stream)
+{
+    return is_done(stream) && (!cudac_stream_is_blocking(stream) ||
+                               all_are(stream->context, /* blocking_only */ true, is_done));
+}
+
 bool cudac_stream_is_quiet(struct cudac_stream *stream)
 {
     return is_quiet(stream) &&

@@ -29,6 +29,9 @@ CUresult cudac_stream_post_at(struct cudac_stream *stream, uint32_t op,
 /* Whether all work posted so far is known to be done. The default stream also stands for the
  * blocking streams that its next command would wait for. */
 bool cudac_stream_is_idle(struct cudac_stream *stream);
+/* Whether work that is posted now has nothing to wait for: a blocking stream and the default stream
+ * wait for each other. */
+bool cudac_stream_starts_now(struct cudac_stream *stream);
 /* The same, and nothing that it printed is still in the driver: to wait for it needs no question.
  */
 bool cudac_stream_is_quiet(struct cudac_stream *stream);

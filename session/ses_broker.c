@@ -208,8 +208,8 @@ static void send_prepare(struct seat *seat, uint32_t index)
         grant->vgpus[grant->vgpu_count++] = seat->grant.vgpus[i];
     }
     ses_grant_put(grant, numbers, message, &parts);
-    if (ses_send(seat->places[index].channel.fd, SESM_GRANT, &parts, NULL) != FAB_OK)
-        goto out; /* its process is gone, and that is told elsewhere */
+    /* A process that is gone is told of by its pidfd. */
+    (void)!ses_send(seat->places[index].channel.fd, SESM_GRANT, &parts, NULL);
 out:
     free(message);
     free(grant);

@@ -277,6 +277,8 @@ def _call_lines(path):
 
 def _make_call(raw, path, line, head):
     consumers = head["consumer"]
+    raw = {name: raw[rule["default"]] for name, rule in consumers.items()
+           if rule.get("default") in raw} | raw
 
     def bad(text):
         raise DescriptionError(f"{path}:{line}: {raw.get('name', '(no name)')}: {text}")

@@ -110,9 +110,10 @@ static void copies(void)
     pinned[0] = 5;
     ROW("from pinned memory", cu.cuMemcpyHtoDAsync(world.memory + 16, pinned, 4, stream),
         CUDA_SUCCESS, cu.cuStreamQuery(stream) == CUDA_ERROR_NOT_READY);
+    pinned[0] = 6; /* that is read when its turn comes */
     conformance_let_go(&world);
     ROW("done", cu.cuStreamSynchronize(stream), CUDA_SUCCESS,
-        conformance_read(world.memory + 8) == 3 && conformance_read(world.memory + 16) == 5);
+        conformance_read(world.memory + 8) == 3 && conformance_read(world.memory + 16) == 6);
     ROW("to pageable memory", cu.cuMemcpyDtoHAsync(pageable, world.memory, 16, stream),
         CUDA_SUCCESS, pageable[3] == 4);
     ROW("destroy", cu.cuStreamDestroy(stream), CUDA_SUCCESS, true);
