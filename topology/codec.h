@@ -7,8 +7,7 @@
 #ifndef TOPOLOGY_CODEC_H
 #define TOPOLOGY_CODEC_H
 
-#include <jansson.h>
-
+#include "base/json.h"
 #include "base/status.h"
 #include "topology/records.h"
 
