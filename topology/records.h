@@ -15,6 +15,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/status.h"
+
+struct fab_err;
+
 /* Bounds of one machine; a machine that has more is refused, not cut. */
 enum {
     TOPO_NAME_BYTES = 64,
@@ -22,9 +26,12 @@ enum {
     TOPO_CPUSET_BYTES = 256, /* a list as in /sys: "0-5,12-17" */
     TOPO_NUMA_MAX = 64,
     TOPO_PCI_MAX = 256,
+    TOPO_PCI_DEPTH_MAX = 32, /* from a root down to a device */
     TOPO_GPU_MAX = 64,
     TOPO_HCA_MAX = 16,
     TOPO_HCA_PORT_MAX = 4,
+    TOPO_FABRIC_NODE_MAX = 1 << 16,
+    TOPO_FABRIC_PORT_MAX = 1 << 20,
     TOPO_NONE = -1 /* "no index" in all records */
 };
 
@@ -55,20 +62,21 @@ struct topo_pci {
     struct topo_bdf bdf; /* of a root: domain and first bus */
     int32_t parent;      /* index in pci[]; TOPO_NONE for a root */
     int32_t numa;        /* index in numa[]; TOPO_NONE: the firmware did not say */
-    uint32_t link_mbps;  /* of the link above it */
-    bool is_switch;      /* a bridge that belongs to a PCIe switch (not a root port) */
-    bool acs;            /* access control services redirect peer traffic upwards here */
+    uint32_t
+        link_mbps;  /* of the link above it; of a root port or a switch's lower port: below it */
+    bool is_switch; /* a bridge that belongs to a PCIe switch (not a root port) */
+    bool acs; /* access control services redirect peer traffic upwards here; false: or unreadable */
 };
 
 struct topo_gpu {
-    int32_t pci;
-    uint32_t index; /* NVML's */
+    int32_t pci;    /* TOPO_NONE: NVML has it, the PCI tree does not */
+    uint32_t index; /* NVML's; without NVML its place in the order of bus ids */
     char name[TOPO_TEXT_BYTES];
-    char uuid[48];
+    char uuid[48]; /* "": NVML does not know it */
     uint64_t memory_bytes;
     uint64_t bar1_bytes;
     uint32_t cc_major, cc_minor;
-    bool has_dma_buf;
+    bool has_dma_buf; /* its driver can export memory as dma-buf */
 };
 
 enum topo_port_state {
@@ -84,8 +92,8 @@ struct topo_hca_port {
     enum topo_port_state state;
     uint16_t lid;
     uint32_t rate_mbps;
-    uint32_t mtu;                 /* bytes */
     char netdev[TOPO_NAME_BYTES]; /* the IP interface on this port; "" if none */
+    uint32_t mtu;                 /* of that interface, bytes */
 };
 
 struct topo_hca {
@@ -93,6 +101,7 @@ struct topo_hca {
     char name[TOPO_NAME_BYTES]; /* "mlx4_0" */
     uint64_t node_guid;         /* joins the fabric */
     uint64_t system_guid;
+    bool has_dma_buf; /* its driver can register memory given as dma-buf */
     uint32_t port_count;
     struct topo_hca_port ports[TOPO_HCA_PORT_MAX];
 };
@@ -104,7 +113,7 @@ struct topo_gpudirect {
     uint64_t memlock_bytes; /* limit of the agent's process; UINT64_MAX: none */
 };
 
-/* About 60 KiB: allocate it. */
+/* About 45 KiB: allocate it. */
 struct topo_machine {
     char name[TOPO_NAME_BYTES]; /* the node's name, a setting */
     char boot_id[40];
@@ -155,6 +164,21 @@ struct topo_fabric {
     struct topo_fabric_node *nodes;
     struct topo_fabric_port *ports;
 };
+
+/* "0000:03:00.0", as hwloc, NVML ("00000000:03:00.0") and /sys write it; nothing else. */
+FAB_NODISCARD bool topo_bdf_parse(const char *text, struct topo_bdf *bdf_out);
+bool topo_bdf_is_equal(const struct topo_bdf *a, const struct topo_bdf *b);
+enum { TOPO_BDF_BYTES = 24 };
+/* Returns `text`. */
+const char *topo_bdf_format(const struct topo_bdf *bdf, char text[TOPO_BDF_BYTES]);
+
+/* What every reader of records may rely on: counts within bounds, indices of what there is, parents
+ * before children, a peer's peer is the port itself, printable texts with an end, one HCA or GPU a
+ * name. FAB_ERR_INVALID, FAB_ERR_LIMIT; err says where. */
+FAB_NODISCARD enum fab_status topo_machine_check(const struct topo_machine *machine,
+                                                 struct fab_err *err);
+FAB_NODISCARD enum fab_status topo_fabric_check(const struct topo_fabric *fabric,
+                                                struct fab_err *err);
 
 /* Frees the arrays and zeroes the record. */
 void topo_fabric_clear(struct topo_fabric *fabric);
