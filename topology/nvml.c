@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * topology/nvml.c - what NVML says of the GPUs, joined to the PCI tree by bus id.
+ *
+ * The library is loaded and given back: an agent outlives drivers. A GPU that NVML cannot open (it
+ * is lost) stays one of the PCI tree without a name.
+ */
+#include <dlfcn.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "cuda-common/nvml.h"
+#include "topology/machine_int.h"
+
+struct nvml {
+    void *library;
+    nvmlReturn_t (*init)(void);
+    nvmlReturn_t (*shutdown)(void);
+    const char *(*error_text)(nvmlReturn_t result);
+    nvmlReturn_t (*count)(unsigned *count);
+    nvmlReturn_t (*handle)(unsigned index, nvmlDevice_t *device);
+    nvmlReturn_t (*pci)(nvmlDevice_t device, nvmlPciInfo_t *pci);
+    nvmlReturn_t (*name)(nvmlDevice_t device, char *name, unsigned size_bytes);
+    nvmlReturn_t (*uuid)(nvmlDevice_t device, char *uuid, unsigned size_bytes);
+    nvmlReturn_t (*memory)(nvmlDevice_t device, nvmlMemory_t *memory);
+    nvmlReturn_t (*bar1)(nvmlDevice_t device, nvmlBAR1Memory_t *memory);
+    nvmlReturn_t (*capability)(nvmlDevice_t device, int *major, int *minor);
+};
+
+static const struct {
+    const char *name;
+    size_t offset;
+} functions[] = {
+    {"nvmlInit_v2", offsetof(struct nvml, init)},
+    {"nvmlShutdown", offsetof(struct nvml, shutdown)},
+    {"nvmlErrorString", offsetof(struct nvml, error_text)},
+    {"nvmlDeviceGetCount_v2", offsetof(struct nvml, count)},
+    {"nvmlDeviceGetHandleByIndex_v2", offsetof(struct nvml, handle)},
+    {"nvmlDeviceGetPciInfo_v3", offsetof(struct nvml, pci)},
+    {"nvmlDeviceGetName", offsetof(struct nvml, name)},
+    {"nvmlDeviceGetUUID", offsetof(struct nvml, uuid)},
+    {"nvmlDeviceGetMemoryInfo", offsetof(struct nvml, memory)},
+    {"nvmlDeviceGetBAR1MemoryInfo", offsetof(struct nvml, bar1)},
+    {"nvmlDeviceGetCudaComputeCapability", offsetof(struct nvml, capability)},
+};
+
+static enum fab_status load(const char *path, struct nvml *nvml, struct fab_err *err)
+{
+    nvml->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (!nvml->library) {
+        const char *text = dlerror();
+        bool is_missing =
+            text && !strncmp(text, path, strlen(path)) && strstr(text, "No such file or directory");
+
+        return fab_err_set(err, is_missing ? FAB_ERR_NOT_FOUND : FAB_ERR_DEVICE, "NVML: %s",
+                           text ? text : path);
+    }
+    for (size_t i = 0; i < FAB_ARRAY_LEN(functions); i++) {
+        void *address = dlsym(nvml->library, functions[i].name);
+
+        if (!address)
+            return fab_err_set(err, FAB_ERR_DEVICE, "%s has no %s", path, functions[i].name);
+        memcpy((char *)nvml + functions[i].offset, &address, sizeof(address));
+    }
+    return FAB_OK;
+}
+
+static struct topo_gpu *find(struct topo_machine *machine, const struct topo_bdf *bdf)
+{
+    for (uint32_t i = 0; i < machine->gpu_count; i++) {
+        struct topo_gpu *gpu = &machine->gpus[i];
+
+        if (gpu->pci != TOPO_NONE && topo_bdf_is_equal(&machine->pci[gpu->pci].bdf, bdf))
+            return gpu;
+    }
+    return NULL;
+}
+
+/* The GPU with this bus id; one that the PCI tree does not have is added, for the model to tell. */
+static struct topo_gpu *place_of(struct topo_machine *machine, const nvmlPciInfo_t *pci)
+{
+    char text[sizeof(pci->busId)];
+    struct topo_bdf bdf;
+    struct topo_gpu *gpu;
+
+    topo_text_copy(text, sizeof(text), pci->busId);
+    gpu = topo_bdf_parse(text, &bdf) ? find(machine, &bdf) : NULL;
+    if (!gpu && machine->gpu_count < TOPO_GPU_MAX) {
+        gpu = &machine->gpus[machine->gpu_count++];
+        gpu->pci = TOPO_NONE;
+    }
+    return gpu;
+}
+
+static enum fab_status read_one(const struct nvml *nvml, unsigned index,
+                                struct topo_machine *machine, struct fab_err *err)
+{
+    nvmlDevice_t device;
+    nvmlPciInfo_t pci = {0};
+    nvmlMemory_t memory = {0};
+    nvmlBAR1Memory_t bar1 = {0};
+    char name[TOPO_TEXT_BYTES] = "", uuid[96] = "";
+    int major = 0, minor = 0;
+    struct topo_gpu *gpu;
+
+    if (nvml->handle(index, &device) != NVML_SUCCESS || nvml->pci(device, &pci) != NVML_SUCCESS ||
+        nvml->uuid(device, uuid, sizeof(uuid)) != NVML_SUCCESS)
+        return FAB_OK;
+    gpu = place_of(machine, &pci);
+    if (!gpu)
+        return fab_err_set(err, FAB_ERR_LIMIT, "more than %d GPUs", TOPO_GPU_MAX);
+    /* What fails here stays unknown. */
+    (void)nvml->name(device, name, sizeof(name));
+    (void)nvml->memory(device, &memory);
+    (void)nvml->bar1(device, &bar1);
+    (void)nvml->capability(device, &major, &minor);
+    topo_text_copy(gpu->name, sizeof(gpu->name), name);
+    topo_text_copy(gpu->uuid, sizeof(gpu->uuid), uuid);
+    gpu->index = index;
+    gpu->memory_bytes = memory.total;
+    gpu->bar1_bytes = bar1.bar1Total;
+    gpu->cc_major = major > 0 ? (uint32_t)major : 0;
+    gpu->cc_minor = minor > 0 ? (uint32_t)minor : 0;
+    return FAB_OK;
+}
+
+static enum fab_status read_gpus(const struct nvml *nvml, struct topo_machine *machine,
+                                 struct fab_err *err)
+{
+    enum fab_status status = FAB_OK;
+    unsigned count = 0, next;
+    nvmlReturn_t result = nvml->count(&count);
+
+    if (result != NVML_SUCCESS)
+        return fab_err_foreign(err, FAB_ERR_DEVICE, "nvml", (int)result, "counting GPUs: %s",
+                               nvml->error_text(result));
+    for (unsigned i = 0; i < count && status == FAB_OK; i++)
+        status = read_one(nvml, i, machine, err);
+    next = count;
+    for (uint32_t i = 0; i < machine->gpu_count; i++) {
+        if (machine->gpus[i].uuid[0] == '\0')
+            machine->gpus[i].index = next++;
+    }
+    return status;
+}
+
+enum fab_status topo_nvml_read(const char *library, struct topo_machine *machine,
+                               struct fab_err *err)
+{
+    struct nvml nvml = {0};
+    enum fab_status status = load(library, &nvml, err);
+
+    if (status == FAB_ERR_NOT_FOUND)
+        return FAB_OK; /* a host without GPUs */
+    if (status == FAB_OK) {
+        nvmlReturn_t result = nvml.init();
+
+        if (result != NVML_SUCCESS) {
+            status = fab_err_foreign(err, FAB_ERR_DEVICE, "nvml", (int)result, "NVML: %s",
+                                     nvml.error_text(result));
+        } else {
+            status = read_gpus(&nvml, machine, err);
+            (void)nvml.shutdown();
+        }
+    }
+    if (nvml.library)
+        (void)dlclose(nvml.library);
+    return status;
+}
