@@ -53,7 +53,7 @@ tier_tsan()
     setup_build tsan all
     export TSAN_OPTIONS=suppressions=$PWD/tests/support/tsan.supp
     # The handlers' oracles have one thread and would take minutes.
-    run_ctest tsan tsan -LE 'examples|perf|rack|vm|fuzz|defects' -E '^test_ops_|^structure_'
+    run_ctest tsan tsan -LE 'examples|perf|rack|ibsim|vm|fuzz|defects' -E '^test_ops_|^structure_'
 }
 
 tier_vm()

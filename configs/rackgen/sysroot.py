@@ -8,6 +8,9 @@ from .machine import BRIDGE, GPU, ROOT
 from .rack import guid_text
 
 MTU = 2044  # IPoIB in datagrams of 2 KiB
+# Of the agent's process: what a service with LimitMEMLOCK=infinity has.
+LIMITS = (f"{'Limit':<26}{'Soft Limit':<21}{'Hard Limit':<21}Units\n"
+          f"{'Max locked memory':<26}{'unlimited':<21}{'unlimited':<21}bytes\n")
 RATE = {"sdr": 2.5, "ddr": 5, "qdr": 10, "fdr": 14, "edr": 25, "hdr": 50}  # Gbit/s of a lane, as said
 PCI_GTPS = {1: "2.5", 2: "5.0", 3: "8.0", 4: "16.0", 5: "32.0"}
 FLAGS_MEMORY_64BIT_PREFETCH = 0x14220c
@@ -23,9 +26,11 @@ def emit(rack, host):
     """{path: text, bytes or Link}, relative to the sysroot; a path that ends in / is an empty folder."""
     files = {"proc/sys/kernel/random/boot_id": _boot_id(rack, host) + "\n",
              "sys/kernel/iommu_groups/": "", "sys/class/infiniband/": "", "sys/module/": "",
-             "sys/class/net/lo/mtu": "65536\n"}
+             "sys/class/net/lo/mtu": "65536\n", "proc/self/limits": LIMITS}
     for module in host.machine.gpudirect:
         files[f"sys/module/{module}/version"] = "550.54\n"
+        if module == "gdrdrv":
+            files["dev/gdrdrv"] = ""
     for number, node in enumerate(node for node in host.machine.nodes() if node.kind != ROOT):
         _function(files, node, host.machine)
         if host.machine.iommu != "off":
@@ -86,7 +91,9 @@ def _hca(files, rack, hca):
     files |= {f"{path}/node_guid": guid_text(hca.guid) + "\n",
               f"{path}/sys_image_guid": guid_text(hca.system_guid) + "\n",
               f"{path}/node_type": "1: CA\n", f"{path}/node_desc": hca.description + "\n",
-              f"{path}/device": Link(f"../../../{device}")}
+              f"{path}/device": Link(f"../../../{device}"),
+              f"sys/{device}/driver": Link("../../../../bus/pci/drivers/mlx4_core"),
+              "sys/bus/pci/drivers/mlx4_core/": ""}
     for port in range(1, hca.ports + 1):
         _port(files, rack, hca, port, f"{path}/ports/{port}")
     for port, rail in hca.rails.items():
