@@ -9,7 +9,8 @@
  * milliseconds in a socket write delays no command (facts/transport.md section 3, pitfall 5).
  *
  * Threads. Every function of the table is called on the wire's engine, one at a time for a wire,
- * with no lock of the core held, except mem_register(), mem_unregister() and view(): any thread.
+ * with no lock of the core held, except mem_register(), mem_unregister(), expect() and view(): any
+ * thread.
  * Events are called by the backend from inside progress(), send(), accept(), ep_open() or
  * ep_close() of that wire only. An event may call the table again, except progress() and
  * wire_close().
@@ -133,7 +134,7 @@ struct xp_backend {
                                     uint64_t mem_id, void **registration_out, struct fab_err *err);
     void (*mem_unregister)(struct xp_wire *wire, void *registration);
     void (*ep_proved)(struct xp_ep *ep); /* the peer has proved the session's key */
-    /* A peer at that address may dial this wire from now on, or no more; counted. */
+    /* A peer at that address may dial this wire when this returns, or no more; counted. */
     void (*expect)(struct xp_wire *wire, const uint8_t *address, size_t address_bytes, bool come);
     void *(*view)(struct xp_ep *ep, uint64_t mem_id, uint64_t offset, size_t size_bytes,
                   bool write);

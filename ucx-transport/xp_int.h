@@ -176,7 +176,7 @@ struct xp_leg {
     struct fab_list ready_link; /* slot->ready_lock */
     bool ready;                 /* the same */
     bool detached;              /* the engine has let go for good */
-    bool expected;              /* engine: the wire was told that the peer may dial */
+    bool expected;              /* engine, once it has the leg: the peer may dial the wire */
     struct fab_list lives;      /* the newest first */
     struct xp_life *current;    /* DIALLING or UP; NULL */
     uint64_t last_epoch;        /* responder: highest seen */

@@ -246,13 +246,14 @@ static struct xp_op *next_op(struct xp_life *life, uint64_t now_ns)
     }
 }
 
-/* Whether the peer may dial the wire: a responder's may, as long as the connection is there. */
-static void expect(struct xp_leg *leg, bool come)
+/* The peer of a responder may dial from xp_conn_open() until the connection is over. */
+static void expect_no_more(struct xp_leg *leg)
 {
-    if (leg->conn->initiator || leg->expected == come || !backend_of(leg)->expect)
+    if (!leg->expected)
         return;
-    leg->expected = come;
-    backend_of(leg)->expect(leg->slot->wire, leg->peer_address, leg->peer_address_bytes, come);
+    leg->expected = false;
+    backend_of(leg)->expect(leg->slot->wire, leg->peer_address, leg->peer_address_bytes,
+                            /* come */ false);
 }
 
 void xp_leg_pump(struct xp_leg *leg)
@@ -268,7 +269,8 @@ void xp_leg_pump(struct xp_leg *leg)
     is_up = life && life->state == XP_LIFE_UP;
     is_over = conn->state == XP_CONN_CLOSED;
     fab_mutex_unlock(&conn->lock);
-    expect(leg, !is_over);
+    if (is_over)
+        expect_no_more(leg);
     /* Only this engine replaces `current` by another life or frees one, so it stays valid here. */
     if (!life || !life->ep)
         return;
@@ -363,10 +365,9 @@ uint64_t xp_leg_timer(struct xp_leg *leg, uint64_t now_ns)
 {
     struct xp_conn *conn = leg->conn;
     uint64_t next_ns = UINT64_MAX;
-    bool dial = false, is_over;
+    bool dial = false;
 
     fab_mutex_lock(&conn->lock);
-    is_over = conn->state == XP_CONN_CLOSED;
     if (xp_leg_is_wanted_locked(leg) && leg->current) {
         struct xp_life *life = leg->current;
 
@@ -383,8 +384,6 @@ uint64_t xp_leg_timer(struct xp_leg *leg, uint64_t now_ns)
         next_ns = earlier(next_ns, leg->retry_ns);
     }
     fab_mutex_unlock(&conn->lock);
-    if (!is_over)
-        expect(leg, /* come */ true);
     if (dial) {
         xp_leg_dial(leg, now_ns);
         next_ns = fab_deadline_ns(now_ns, conn->limits.stall_ns);

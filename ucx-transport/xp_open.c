@@ -222,6 +222,18 @@ static void conn_init(struct xp_conn *conn, struct xp_node *node,
     auth_init(conn, config);
 }
 
+/* Opens the door before anybody can be told of the connection: a dial that comes too early waits a
+ * second for its next try. The engine closes it (xp_leg.c). */
+static void expect(struct xp_leg *leg)
+{
+    const struct xp_backend *backend = leg->slot->backend;
+
+    if (leg->conn->initiator || !backend->expect)
+        return;
+    leg->expected = true;
+    backend->expect(leg->slot->wire, leg->peer_address, leg->peer_address_bytes, /* come */ true);
+}
+
 /* Makes the connection known to the node and its legs to their engines. */
 static enum fab_status join(struct xp_node *node, struct xp_conn *conn, struct fab_err *err)
 {
@@ -238,6 +250,7 @@ static enum fab_status join(struct xp_node *node, struct xp_conn *conn, struct f
     for (uint32_t i = 0; i < conn->leg_count; i++) {
         struct xp_slot *slot = conn->legs[i].slot;
 
+        expect(&conn->legs[i]);
         fab_mutex_lock(&slot->ready_lock);
         fab_list_append(&slot->fresh, &conn->legs[i].slot_link);
         atomic_store_explicit(&slot->any_ready, true, memory_order_relaxed);

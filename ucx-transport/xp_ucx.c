@@ -219,6 +219,7 @@ static void wire_close(struct xp_wire *wire)
     fab_map_fini(&wire->dials);
     fab_map_fini(&wire->handles);
     fab_vec_fini(&wire->hosts);
+    fab_mutex_fini(&wire->hosts_lock);
     free(wire->aligned);
     free(wire);
 }
@@ -242,6 +243,7 @@ static enum fab_status wire_open(const struct xp_wire_config *config, struct xp_
     fab_map_init(&wire->ids);
     fab_map_init(&wire->dials);
     fab_map_init(&wire->handles);
+    fab_mutex_init(&wire->hosts_lock);
     fab_vec_init(&wire->hosts, sizeof(struct xp_ucx_host));
     fab_list_init(&wire->eps);
     fab_list_init(&wire->news);

@@ -6,7 +6,7 @@
  * is no request of its own. So a socket filter (socket(7), SO_ATTACH_FILTER) drops every packet to
  * the listener, and to what is accepted from it, whose sender is not the address of a peer with a
  * session: nobody's, at first. It is no proof of anything (that is the hello), but who scans a
- * network does not reach UCX.
+ * network does not reach UCX. Thread: any.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -85,29 +85,35 @@ enum fab_status xp_ucx_guard(struct xp_wire *wire, const struct sockaddr_in *add
     return FAB_OK;
 }
 
-void xp_ucx_expect(struct xp_wire *wire, const uint8_t *address, size_t address_bytes, bool come)
+/* Whether the filter has to change. */
+static bool change_hosts_locked(struct xp_wire *wire, uint32_t host, bool come)
 {
-    uint32_t host;
+    struct xp_ucx_host added = {.address = host, .count = 1};
     size_t at = 0;
 
-    if (!wire->listener || address_bytes != XP_UCX_SOCKET_BYTES)
-        return;
-    memcpy(&host, address, sizeof(host));
     while (at < wire->hosts.count && hosts_of(wire)[at].address != host)
         at++;
     if (come && at < wire->hosts.count) {
         hosts_of(wire)[at].count++;
-        return;
+        return false;
     }
-    if (come) {
-        struct xp_ucx_host added = {.address = host, .count = 1};
+    if (come) /* too many: it stays outside */
+        return at < HOSTS_MAX && fab_vec_push(&wire->hosts, &added) == FAB_OK;
+    if (at == wire->hosts.count || --hosts_of(wire)[at].count > 0)
+        return false;
+    fab_vec_remove(&wire->hosts, at);
+    return true;
+}
 
-        if (at >= HOSTS_MAX || fab_vec_push(&wire->hosts, &added) != FAB_OK)
-            return; /* it stays outside */
-    } else if (at == wire->hosts.count || --hosts_of(wire)[at].count > 0) {
+void xp_ucx_expect(struct xp_wire *wire, const uint8_t *address, size_t address_bytes, bool come)
+{
+    uint32_t host;
+
+    if (!wire->listener || address_bytes != XP_UCX_SOCKET_BYTES)
         return;
-    } else {
-        fab_vec_remove(&wire->hosts, at);
-    }
-    (void)attach(wire); /* no memory: the filter of before goes on */
+    memcpy(&host, address, sizeof(host));
+    fab_mutex_lock(&wire->hosts_lock);
+    if (change_hosts_locked(wire, host, come))
+        (void)attach(wire); /* no memory: the filter of before goes on */
+    fab_mutex_unlock(&wire->hosts_lock);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * ucx-transport/xp_ucx_int.h - wires and endpoints over UCX. Private to xp_ucx*.c.
  *
- * Thread: the wire's engine, except memory registration.
+ * Thread: the wire's engine, except memory registration and the guard.
  */
 #ifndef UCX_TRANSPORT_XP_UCX_INT_H
 #define UCX_TRANSPORT_XP_UCX_INT_H
@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 
 #include "base/map.h"
+#include "base/mutex.h"
 #include "base/vec.h"
 #include "ucx-transport/xp_backend.h"
 #include "ucx-transport/xp_ucx_lib.h"
@@ -67,7 +68,8 @@ struct xp_wire {
     struct fab_list requests;
     struct fab_map handles; /* ucp_ep_h -> struct xp_ep that was accepted */
     uint32_t stranger_count;
-    int listen_fd;        /* UCX's */
+    int listen_fd; /* UCX's */
+    struct fab_mutex hosts_lock;
     struct fab_vec hosts; /* struct xp_ucx_host, that may connect */
     bool takes_device_memory;
     bool stages;          /* memory of others is never locked */

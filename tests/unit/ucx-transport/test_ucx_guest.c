@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -313,6 +314,68 @@ static void test_intruders(void)
     xp_node_destroy(other);
 }
 
+/* ---------------------------------------------------------------- the door */
+
+/* Connections of this process that took more than one try. */
+static uint32_t count_second_tries(void)
+{
+    DIR *folder = opendir("/proc/self/fd");
+    const struct dirent *entry;
+    uint32_t count = 0;
+
+    while (folder && (entry = readdir(folder)) != NULL) {
+        struct tcp_info info = {0};
+        socklen_t bytes = sizeof(info);
+
+        if (entry->d_name[0] != '.' && getsockopt((int)strtol(entry->d_name, NULL, 10), IPPROTO_TCP,
+                                                  TCP_INFO, &info, &bytes) == 0)
+            count += info.tcpi_total_retrans > 0 && info.tcpi_bytes_retrans == 0; /* no data */
+    }
+    if (folder)
+        (void)closedir(folder);
+    return count;
+}
+
+/* A peer may dial as soon as xp_conn_open() has returned at the other end, before any thread there
+ * had a turn: a dial that finds the door shut is made again by the kernel after a second. */
+static bool dial_at_once(const struct fab_clock *clock)
+{
+    enum { EARLY_TURNS = 20 };
+    struct xp_node *one = make_node(1), *other = make_node(2);
+    uint64_t limit_ns = fab_clock_now_ns(clock) + UINT64_C(20000000000);
+    uint32_t answered = 0;
+    struct xp_call call = {.done = call_done, .user = &answered};
+    struct xp_conn *conn;
+    bool holds;
+
+    if (!CHECK(one && other) || !CHECK(link_nodes(other, one, 1, false) != NULL))
+        return false;
+    conn = link_nodes(one, other, 1, true);
+    if (!CHECK(conn) || !CHECK_EQ(xp_call_start(conn, 5, NULL, 0, &call), FAB_OK))
+        return false;
+    for (int turn = 0; turn < EARLY_TURNS; turn++)
+        (void)xp_node_poll(one);
+    while (answered == 0 && fab_clock_now_ns(clock) < limit_ns) {
+        (void)xp_node_poll(one);
+        (void)xp_node_poll(other);
+    }
+    holds = CHECK_EQ(answered, 1) && CHECK_EQ(count_second_tries(), 0);
+    xp_node_destroy(one);
+    xp_node_destroy(other);
+    return holds;
+}
+
+static void test_door(void)
+{
+    enum { OPENS = 200 };
+
+    for (int i = 0; i < OPENS; i++) {
+        CHECK_CASE("open %d", i);
+        if (!dial_at_once(fab_clock_real()))
+            return;
+    }
+}
+
 static void no_frame(void *core, struct xp_ep *ep, const uint8_t *header, size_t header_bytes,
                      const uint8_t *body, size_t body_bytes)
 {
@@ -387,7 +450,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CHECK_TEST(test_guest),     CHECK_TEST(test_refused),          CHECK_TEST(test_many_peers),
-        CHECK_TEST(test_intruders), CHECK_TEST(test_silent_strangers),
+        CHECK_TEST(test_intruders), CHECK_TEST(test_silent_strangers), CHECK_TEST(test_door),
     };
     const char *reason = ucx_why_not();
 
