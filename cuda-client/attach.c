@@ -16,6 +16,7 @@
 #include "cuda-common/log.h"
 #include "ucx-transport/xp.h"
 #include "ucx-transport/xp_backend.h"
+#include "ucx-transport/xp_ucx.h"
 
 enum { SPIN_US = 30, SPIN_CPUS_MIN = 3 };
 #define HELLO_NS UINT64_C(30000000000)
@@ -320,11 +321,19 @@ CUresult cudac_attach(void)
     return CUDA_SUCCESS;
 }
 
-/* Connections and memory stay: other threads may still use them. */
+bool cudac_ucx_is_foreign(void)
+{
+    struct xp_ucx_info info;
+
+    return attached.uses_ucx && xp_ucx_load(&info, NULL) == FAB_OK && info.was_there;
+}
+
+/* Connections and memory stay: other threads may still use them. UCX's destructors come next. */
 void cudac_detach(void)
 {
     for (uint32_t i = 0; i < attached.worker_count; i++)
         xp_flush(attached.workers[i].conn);
+    (void)xp_node_quiet(attached.node); /* busy in an interrupted thread: it stays as it is */
     cudac_watch_stop();
 }
 

@@ -6,7 +6,8 @@
  * only managed devices before the fork (face.h) had no state in CUDA: its child begins anew, as it
  * does on a machine with GPUs, unless UCX was in use, which a fork breaks. At the end of the
  * process a destructor, which runs behind the program's own atexit functions, says goodbye; what
- * calls us still later hears CUDA_ERROR_DEINITIALIZED.
+ * calls us still later hears CUDA_ERROR_DEINITIALIZED. (Beside an MPI that uses UCX that is sooner:
+ * behind the atexit functions that were registered after cuInit.)
  */
 #include "cuda-client/init.h"
 
@@ -62,9 +63,23 @@ static void after_fork_in_child(void)
         atomic_store_explicit(&client.is_forked, true, memory_order_relaxed);
 }
 
+/* Other threads may still be in calls: nothing they use is freed. */
+__attribute__((destructor)) static void say_goodbye(void)
+{
+    if (cudac_is_forked() || !cudac_is_attached() || cudac_is_ending())
+        return;
+    cudac_text_flush();
+    cudac_tell_losses();
+    cudac_stats_write();
+    cudac_trace_write();
+    atomic_store_explicit(&client.is_ending, true, memory_order_relaxed);
+    cudac_detach();
+}
+
 /* exit() while another thread attaches: UCX, which that thread brings up, would be taken down under
- * it. Runs before any destructor. The limit is for a thread that ends the process from inside. */
-static void wait_for_attach(void)
+ * it. Runs before any destructor. The limit is for a thread that ends the process from inside. If
+ * somebody brought UCX before us, its destructors run before ours: the goodbye is now. */
+static void end_attach(void)
 {
     struct timespec limit;
 
@@ -74,6 +89,8 @@ static void wait_for_attach(void)
     limit.tv_sec += ATTACH_AT_EXIT_S;
     if (pthread_mutex_timedlock(&client.lock, &limit) == 0)
         pthread_mutex_unlock(&client.lock);
+    if (cudac_is_attached() && cudac_ucx_is_foreign())
+        say_goodbye();
 }
 
 static CUresult attach_locked(void)
@@ -87,7 +104,7 @@ static CUresult attach_locked(void)
     if (!client.has_fork_hook)
         client.has_fork_hook = pthread_atfork(NULL, NULL, after_fork_in_child) == 0;
     if (!client.has_exit_hook)
-        client.has_exit_hook = atexit(wait_for_attach) == 0;
+        client.has_exit_hook = atexit(end_attach) == 0;
     result = cudac_attach();
     atomic_store(&client.is_attaching, false);
     return result;
@@ -154,17 +171,4 @@ CUresult cudac_cuGetExportTable(const void **ppExportTable, const CUuuid *pExpor
         return CUDA_ERROR_INVALID_VALUE;
     *ppExportTable = NULL;
     return CUDA_ERROR_NOT_FOUND;
-}
-
-/* Other threads may still be in calls: nothing they use is freed. */
-__attribute__((destructor)) static void say_goodbye(void)
-{
-    if (cudac_is_forked() || !cudac_is_attached())
-        return;
-    cudac_text_flush();
-    cudac_tell_losses();
-    cudac_stats_write();
-    cudac_trace_write();
-    atomic_store_explicit(&client.is_ending, true, memory_order_relaxed);
-    cudac_detach();
 }

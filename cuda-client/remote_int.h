@@ -49,6 +49,8 @@ struct cudac_vgpu {
 /* ---- attach.c: the tables; written once, before cudac_is_attached() */
 
 void cudac_detach(void);
+/* Workers are reached over UCX, and somebody else brought that into the process. */
+bool cudac_ucx_is_foreign(void);
 /* In a forked child: what was attached is the parent's, and stays untouched. False: that cannot be
  * forgotten, since UCX has state in the process that parent and child would share. */
 bool cudac_attach_forget(void);

@@ -75,6 +75,12 @@ FAB_NODISCARD enum fab_status xp_node_create(const struct xp_node_config *config
  * Blocks until the backends are closed. No other thread may use the node or its connections. */
 void xp_node_destroy(struct xp_node *node);
 
+/* For the end of the process, while other threads may be anywhere in this library: what was posted
+ * goes out, then no wire is used any more and no handler runs; who waits waits on. Only memory is
+ * registered and unregistered as before. False, and nothing has changed, if the transport is busy
+ * for a second (a signal may have interrupted it, in this very thread). Takes NULL. */
+bool xp_node_quiet(struct xp_node *node);
+
 /* The bytes by which a peer reaches this node; at most XP_ADDRESS_MAX_BYTES. They travel inside
  * the attach protocol only (design D8). Thread: any. */
 const uint8_t *xp_node_address(const struct xp_node *node, size_t *size_bytes_out);

@@ -133,6 +133,9 @@ struct xp_backend {
     enum fab_status (*mem_register)(struct xp_wire *wire, const struct xp_mem_config *config,
                                     uint64_t mem_id, void **registration_out, struct fab_err *err);
     void (*mem_unregister)(struct xp_wire *wire, void *registration);
+    /* The process ends: threads of the backend's stop, no event any more. Then only memory is
+     * registered and unregistered. Other threads' locks are taken by none of this. */
+    void (*wire_quiet)(struct xp_wire *wire);
     void (*ep_proved)(struct xp_ep *ep); /* the peer has proved the session's key */
     /* A peer at that address may dial this wire when this returns, or no more; counted. */
     void (*expect)(struct xp_wire *wire, const uint8_t *address, size_t address_bytes, bool come);

@@ -265,6 +265,38 @@ void xp_node_destroy(struct xp_node *node)
     free(node);
 }
 
+/* The engine is nobody's from here on: its thread and helpers find it taken. */
+static bool take_engine(struct xp_engine *engine, const struct timespec *limit)
+{
+    if (pthread_mutex_timedlock(&engine->run.raw, limit) != 0)
+        return false;
+    (void)xp_engine_turn(engine);
+    return true;
+}
+
+bool xp_node_quiet(struct xp_node *node)
+{
+    struct timespec limit;
+    uint32_t taken = 0;
+
+    if (!node || xp_node_is_foreign(node))
+        return true;
+    (void)clock_gettime(CLOCK_REALTIME, &limit);
+    limit.tv_sec++;
+    while (taken < node->engine_count && take_engine(&node->engines[taken], &limit))
+        taken++;
+    if (taken < node->engine_count) {
+        while (taken > 0)
+            (void)pthread_mutex_unlock(&node->engines[--taken].run.raw);
+        return false;
+    }
+    for (uint32_t i = 0; i < 2 * node->rail_count; i++) {
+        if (node->slots[i].backend->wire_quiet)
+            node->slots[i].backend->wire_quiet(node->slots[i].wire);
+    }
+    return true;
+}
+
 /* ---------------------------------------------------------------- polled nodes, address */
 
 const uint8_t *xp_node_address(const struct xp_node *node, size_t *size_bytes_out)

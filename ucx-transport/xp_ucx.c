@@ -201,12 +201,36 @@ static enum fab_status open_worker(struct xp_wire *wire, struct fab_err *err)
     return FAB_OK;
 }
 
-static void wire_close(struct xp_wire *wire)
+static void end_worker(struct xp_wire *wire)
 {
-    xp_ucx_eps_drop(wire);
     xp_ucx_listen_end(wire);
     if (wire->worker)
         wire->lib->ucp_worker_destroy(wire->worker);
+    wire->worker = NULL;
+}
+
+/* UCX's destructors take from its helper thread what that uses (1.13.1 then ends the process by an
+ * assertion in async.c), so that thread must be gone before: it is when the last worker is. And
+ * that UCX destroys no worker that has something to send. */
+static void wire_quiet(struct xp_wire *wire)
+{
+    enum { TURNS_MAX = 10000 };
+    bool is_closed = false;
+
+    wire->is_quiet = true;
+    xp_ucx_eps_close(wire);
+    for (int i = 0; i < TURNS_MAX && !is_closed; i++) {
+        (void)wire->lib->ucp_worker_progress(wire->worker);
+        is_closed = xp_ucx_eps_are_released(wire);
+    }
+    if (is_closed)
+        end_worker(wire);
+}
+
+static void wire_close(struct xp_wire *wire)
+{
+    xp_ucx_eps_drop(wire);
+    end_worker(wire);
     if (wire->context)
         wire->lib->ucp_cleanup(wire->context);
     while (wire->free_sends) {
@@ -341,6 +365,7 @@ const struct xp_backend xp_backend_ucx = {
     .name = "ucx",
     .wire_open = wire_open,
     .wire_close = wire_close,
+    .wire_quiet = wire_quiet,
     .wire_address = wire_address,
     .wire_caps = wire_caps,
     .ep_open = xp_ucx_ep_open,

@@ -182,6 +182,27 @@ void xp_ucx_eps_drop(struct xp_wire *wire)
     destroy(fab_list_object(node, struct xp_ep, link));
 }
 
+void xp_ucx_eps_close(struct xp_wire *wire)
+{
+    FAB_LIST_EACH(node, after, &wire->eps)
+    {
+        struct xp_ep *ep = fab_list_object(node, struct xp_ep, link);
+
+        if (!ep->closing)
+            xp_ucx_ep_close(ep);
+    }
+}
+
+bool xp_ucx_eps_are_released(const struct xp_wire *wire)
+{
+    FAB_LIST_EACH(node, after, &wire->eps)
+    {
+        if (!fab_list_object(node, struct xp_ep, link)->released)
+            return false;
+    }
+    return true;
+}
+
 /* ---------------------------------------------------------------- sending */
 
 static struct xp_ucx_send *take_send(struct xp_wire *wire)
@@ -208,6 +229,8 @@ static void on_sent(void *request, ucs_status_t result, void *user)
     struct xp_send *send = record->send;
 
     ep->wire->lib->ucp_request_free(request);
+    if (ep->wire->is_quiet)
+        return;
     give_send(ep->wire, record);
     ep->send_count--;
     if (ep->closing)
@@ -347,7 +370,8 @@ ucs_status_t xp_ucx_on_frame(void *argument, const void *header, size_t header_b
     const struct xp_wire_config *config = &wire->config;
     const uint8_t *bytes = header;
 
-    if (!is_sound(header_bytes) || (param->recv_attr & UCP_AM_RECV_ATTR_FLAG_RNDV))
+    if (!is_sound(header_bytes) || (param->recv_attr & UCP_AM_RECV_ATTR_FLAG_RNDV) ||
+        wire->is_quiet)
         return UCS_OK; /* none of ours */
     if (find_ep(wire, bytes)) {
         const uint8_t *aligned = align(wire, body, body_bytes);
@@ -367,7 +391,8 @@ ucs_status_t xp_ucx_on_chunk(void *argument, const void *header, size_t header_b
     struct xp_offer offer = {.descriptor = body};
 
     if (!is_sound(header_bytes) ||
-        !(param->recv_attr & (UCP_AM_RECV_ATTR_FLAG_RNDV | UCP_AM_RECV_ATTR_FLAG_DATA)))
+        !(param->recv_attr & (UCP_AM_RECV_ATTR_FLAG_RNDV | UCP_AM_RECV_ATTR_FLAG_DATA)) ||
+        wire->is_quiet)
         return UCS_OK;
     offer.ep = find_ep(wire, bytes);
     if (offer.ep) {
@@ -384,6 +409,8 @@ static void landed(struct xp_landing *landing, ucs_status_t result)
 {
     struct xp_ep *ep = landing->backend_data;
 
+    if (ep->wire->is_quiet)
+        return;
     ep->landing_count--;
     if (ep->closing)
         put_on_news(ep);

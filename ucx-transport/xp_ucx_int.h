@@ -73,6 +73,7 @@ struct xp_wire {
     struct fab_vec hosts; /* struct xp_ucx_host, that may connect */
     bool takes_device_memory;
     bool stages;          /* memory of others is never locked */
+    bool is_quiet;        /* nobody is told anything any more */
     struct fab_map ids;   /* own id -> struct xp_ep */
     struct fab_map dials; /* hash of a peer's address -> how many endpoints UCX made to it, ever */
     struct fab_list eps;  /* all */
@@ -112,8 +113,10 @@ void xp_ucx_ep_close(struct xp_ep *ep);
 enum fab_status xp_ucx_send(struct xp_ep *ep, struct xp_send *send);
 enum fab_status xp_ucx_accept(struct xp_offer *offer, struct xp_landing *landing);
 void xp_ucx_refuse(struct xp_offer *offer);
-bool xp_ucx_tend(struct xp_wire *wire);     /* tells what happened inside UCX's callbacks */
-void xp_ucx_eps_drop(struct xp_wire *wire); /* at the wire's end: without a word */
+bool xp_ucx_tend(struct xp_wire *wire);      /* tells what happened inside UCX's callbacks */
+void xp_ucx_eps_drop(struct xp_wire *wire);  /* at the wire's end: without a word */
+void xp_ucx_eps_close(struct xp_wire *wire); /* at the process's end */
+bool xp_ucx_eps_are_released(const struct xp_wire *wire);
 struct xp_ep *xp_ucx_ep_create(struct xp_wire *wire, void *owner, struct fab_err *err);
 void xp_ucx_on_error(void *ep, ucp_ep_h ucp, ucs_status_t result);
 

@@ -376,6 +376,51 @@ static void test_door(void)
     }
 }
 
+/* ---------------------------------------------------------------- the end of a process */
+
+/* In a child: exit status 0, or what is wrong. */
+static int end_quietly(void)
+{
+    struct xp_node *one = make_node(1), *other = make_node(2);
+    const struct fab_clock *clock = fab_clock_real();
+    uint64_t limit_ns = fab_clock_now_ns(clock) + UINT64_C(20000000000);
+    uint32_t answered = 0;
+    struct xp_call call = {.done = call_done, .user = &answered}, open_call = call;
+    struct xp_conn *conn;
+
+    if (!one || !other || !link_nodes(other, one, 1, false))
+        return 2;
+    conn = link_nodes(one, other, 1, true);
+    if (!conn || xp_call_start(conn, 5, NULL, 0, &call) != FAB_OK)
+        return 3;
+    while (answered == 0 && fab_clock_now_ns(clock) < limit_ns) {
+        (void)xp_node_poll(one);
+        (void)xp_node_poll(other);
+    }
+    if (answered == 0 || count_entries("/proc/self/task") < 4)
+        return 4; /* ".", "..", us and UCX's helper */
+    if (xp_call_start(conn, 5, NULL, 0, &open_call) != FAB_OK || !xp_node_quiet(one) ||
+        !xp_node_quiet(other))
+        return 5;
+    if (count_entries("/proc/self/task") != 3)
+        return 6;
+    /* As another thread may. */
+    return xp_post(conn, 5, NULL, 0, NULL) == FAB_OK && answered == 1 ? 0 : 7;
+}
+
+/* UCX's destructors are for a process in which its helper thread has ended. */
+static void test_quiet(void)
+{
+    int status = -1;
+    pid_t pid = fork();
+
+    if (pid == 0)
+        exit(end_quietly());
+    CHECK(pid > 0 && waitpid(pid, &status, 0) == pid);
+    CHECK(WIFEXITED(status));
+    CHECK_EQ(WEXITSTATUS(status), 0);
+}
+
 static void no_frame(void *core, struct xp_ep *ep, const uint8_t *header, size_t header_bytes,
                      const uint8_t *body, size_t body_bytes)
 {
@@ -449,8 +494,9 @@ static void test_silent_strangers(void)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CHECK_TEST(test_guest),     CHECK_TEST(test_refused),          CHECK_TEST(test_many_peers),
-        CHECK_TEST(test_intruders), CHECK_TEST(test_silent_strangers), CHECK_TEST(test_door),
+        CHECK_TEST(test_guest),      CHECK_TEST(test_quiet),     CHECK_TEST(test_refused),
+        CHECK_TEST(test_many_peers), CHECK_TEST(test_intruders), CHECK_TEST(test_silent_strangers),
+        CHECK_TEST(test_door),
     };
     const char *reason = ucx_why_not();
 
