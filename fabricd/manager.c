@@ -1,0 +1,761 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * fabricd/manager.c - from requests and reports to states and commands.
+ *
+ * One step does it all: after anything has changed, settle() compares each system's state with the
+ * one its agents were told, tells them, answers who waits for it, and serves the next create in
+ * line. So a change that comes from a time limit, a lost node or a restart goes the same way as one
+ * that was asked for.
+ */
+#include "fabricd/manager.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/map.h"
+#include "base/vec.h"
+
+/* A system whose agents were told something. */
+struct told {
+    char name[LEDGER_NAME_BYTES];
+    enum ledger_state state;          /* that they were told */
+    uint64_t create_id, delete_id;    /* who waits; 0: nobody */
+    char reason[LEDGER_REASON_BYTES]; /* why it is going */
+    uint32_t waiting_count;           /* nodes that have not yet prepared it */
+    char waiting[LEDGER_SYSTEM_GPU_MAX + LEDGER_SYSTEM_HOST_MAX][LEDGER_NAME_BYTES];
+};
+
+/* A create in line. */
+struct waiting {
+    uint64_t request_id;
+    uint64_t until_ms;
+    struct manager_request request; /* its texts are in `texts` */
+    char *texts;
+    const char *hosts[LEDGER_SYSTEM_HOST_MAX];
+    const char *uuids[LEDGER_SYSTEM_GPU_MAX];
+};
+
+struct manager {
+    struct ledger *ledger;
+    const struct manager_ops *ops;
+    void *user;
+    const struct topo *topo;
+    struct fab_map topo_gpus; /* uuid to id + 1 */
+    struct fab_vec told;      /* struct told * */
+    struct fab_vec line;      /* struct waiting *, oldest first */
+    uint64_t next_name;
+    uint64_t next_ms; /* of the ledger's limits */
+};
+
+const char *manager_verb_name(enum manager_verb verb)
+{
+    switch (verb) {
+    case MANAGER_PREPARE:
+        return "prepare";
+    case MANAGER_PRESENT:
+        return "present";
+    case MANAGER_RELEASE:
+        return "release";
+    case MANAGER_WITHDRAW:
+        return "withdraw";
+    }
+    return "?";
+}
+
+enum fab_status manager_create(struct ledger *ledger, const struct manager_ops *ops, void *user,
+                               struct manager **manager_out, struct fab_err *err)
+{
+    struct manager *manager = fab_alloc_zeroed(1, sizeof(*manager));
+
+    if (!manager)
+        return fab_err_set(err, FAB_ERR_NOMEM, "a manager");
+    *manager = (struct manager){
+        .ledger = ledger, .ops = ops, .user = user, .next_name = 1, .next_ms = UINT64_MAX};
+    fab_map_init(&manager->topo_gpus);
+    fab_vec_init(&manager->told, sizeof(struct told *));
+    fab_vec_init(&manager->line, sizeof(struct waiting *));
+    *manager_out = manager;
+    return FAB_OK;
+}
+
+static void free_waiting(struct waiting *waiting)
+{
+    free(waiting->texts);
+    free(waiting);
+}
+
+void manager_destroy(struct manager *manager)
+{
+    struct told *told;
+    struct waiting *waiting;
+
+    if (!manager)
+        return;
+    while (fab_vec_pop(&manager->told, &told))
+        free(told);
+    while (fab_vec_pop(&manager->line, &waiting))
+        free_waiting(waiting);
+    fab_vec_fini(&manager->told);
+    fab_vec_fini(&manager->line);
+    fab_map_fini(&manager->topo_gpus);
+    free(manager);
+}
+
+/* The map holds ids as pointers; an id of 0 must not be NULL. */
+static void *id_to_value(topo_id id)
+{
+    return (void *)((uintptr_t)id + 1);
+}
+
+enum fab_status manager_set_topo(struct manager *manager, const struct topo *topo,
+                                 struct fab_err *err)
+{
+    struct fab_map gpus;
+    topo_id id = TOPO_NO_ID;
+
+    fab_map_init(&gpus);
+    while (topo && (id = topo_next(topo, TOPO_GPU, TOPO_NO_ID, id)) != TOPO_NO_ID) {
+        if (fab_map_put_text(&gpus, topo_thing(topo, id)->gpu->uuid, id_to_value(id)) != FAB_OK) {
+            fab_map_fini(&gpus);
+            return fab_err_set(err, FAB_ERR_NOMEM, "the GPUs of the model");
+        }
+    }
+    fab_map_fini(&manager->topo_gpus);
+    manager->topo_gpus = gpus;
+    manager->topo = topo;
+    return FAB_OK;
+}
+
+static topo_id topo_gpu(const struct manager *manager, const char *uuid)
+{
+    void *value = fab_map_find_text(&manager->topo_gpus, uuid);
+
+    return value ? (topo_id)((uintptr_t)value - 1) : TOPO_NO_ID;
+}
+
+/* ---- what agents are told ---------------------------------------------------------------------
+ */
+
+static bool is_waiting_for(const struct told *told, const char *node)
+{
+    for (uint32_t i = 0; i < told->waiting_count; i++)
+        if (strcmp(told->waiting[i], node) == 0)
+            return true;
+    return false;
+}
+
+static void command(const struct manager *manager, const struct ledger_system *system,
+                    enum manager_verb verb, const char *node, const struct ledger_gpu *const *gpus,
+                    uint32_t gpu_count)
+{
+    const struct manager_command command = {.verb = verb,
+                                            .node = node,
+                                            .system = system->name,
+                                            .owner_uid = system->owner_uid,
+                                            .fence = system->gpus[0]->fence,
+                                            .gpus = gpus,
+                                            .gpu_count = gpu_count};
+
+    manager->ops->command(manager->user, &command);
+}
+
+/* The GPUs of a system that one node has; 0 if it has none. */
+static uint32_t gpus_on(const struct ledger_system *system, const char *node,
+                        const struct ledger_gpu **gpus_out)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < system->gpu_count; i++)
+        if (strcmp(system->gpus[i]->node->name, node) == 0)
+            gpus_out[count++] = system->gpus[i];
+    return count;
+}
+
+/* Everything that one node must know of a system. `told` (if any) collects who has to confirm. */
+static void tell_node(const struct manager *manager, const struct ledger_system *system,
+                      const char *node, bool is_going)
+{
+    const struct ledger_gpu *gpus[LEDGER_SYSTEM_GPU_MAX];
+    const uint32_t own_count = gpus_on(system, node, gpus);
+
+    if (own_count > 0)
+        command(manager, system, is_going ? MANAGER_RELEASE : MANAGER_PREPARE, node, gpus,
+                own_count);
+    for (uint32_t i = 0; i < system->host_count; i++) {
+        const struct ledger_host *host = &system->hosts[i];
+
+        if (strcmp(host->node, node) != 0)
+            continue;
+        for (uint32_t k = 0; k < host->gpu_count; k++)
+            gpus[k] = system->gpus[host->first_gpu + k];
+        command(manager, system, is_going ? MANAGER_WITHDRAW : MANAGER_PRESENT, node, gpus,
+                host->gpu_count);
+    }
+}
+
+/* Each node that a system touches, once. */
+static uint32_t nodes_of(const struct ledger_system *system, const char **nodes_out)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < system->host_count + system->gpu_count; i++) {
+        const char *node = i < system->host_count
+                               ? system->hosts[i].node
+                               : system->gpus[i - system->host_count]->node->name;
+        uint32_t k = 0;
+
+        while (k < count && strcmp(nodes_out[k], node) != 0)
+            k++;
+        if (k == count)
+            nodes_out[count++] = node;
+    }
+    return count;
+}
+
+static bool is_going(enum ledger_state state)
+{
+    return state == LEDGER_RELEASING || state == LEDGER_FAILED;
+}
+
+/* RESERVED is nobody's business yet, and a failed system's rest stays usable until it is deleted.
+ */
+static bool is_told(enum ledger_state state)
+{
+    return state == LEDGER_COMPOSING || state == LEDGER_COMPOSED || state == LEDGER_RELEASING;
+}
+
+static void tell_all(const struct manager *manager, const struct ledger_system *system,
+                     struct told *told)
+{
+    const char *nodes[LEDGER_SYSTEM_GPU_MAX + LEDGER_SYSTEM_HOST_MAX];
+    const uint32_t count = nodes_of(system, nodes);
+
+    told->waiting_count = 0;
+    if (system->state == LEDGER_COMPOSING) /* whole, before an answer can come in the call */
+        for (; told->waiting_count < count; told->waiting_count++)
+            (void)snprintf(told->waiting[told->waiting_count], LEDGER_NAME_BYTES, "%s",
+                           nodes[told->waiting_count]);
+    for (uint32_t i = 0; is_told(system->state) && i < count; i++)
+        tell_node(manager, system, nodes[i], is_going(system->state));
+}
+
+static struct told *find_told(const struct manager *manager, const char *name)
+{
+    for (size_t i = 0; i < manager->told.count; i++)
+        if (strcmp((*fab_vec_at(&manager->told, struct told *, i))->name, name) == 0)
+            return *fab_vec_at(&manager->told, struct told *, i);
+    return NULL;
+}
+
+static struct told *add_told(struct manager *manager, const struct ledger_system *system)
+{
+    struct told *told = fab_alloc_zeroed(1, sizeof(*told));
+
+    if (told && fab_vec_push(&manager->told, &told) == FAB_OK) {
+        (void)snprintf(told->name, sizeof(told->name), "%s", system->name);
+        told->state = LEDGER_RESERVED;
+        return told;
+    }
+    free(told);
+    return NULL; /* the next settle tries again */
+}
+
+/* ---- answers ----------------------------------------------------------------------------------
+ */
+
+static void answer(const struct manager *manager, uint64_t *request_id, enum fab_status status,
+                   const struct ledger_system *system, const struct fab_err *err)
+{
+    const uint64_t id = *request_id;
+
+    *request_id = 0;
+    if (id)
+        manager->ops->answer(manager->user, id, status, system, err);
+}
+
+static void answer_failed(const struct manager *manager, uint64_t *request_id,
+                          enum fab_status status, const char *name, const char *reason)
+{
+    struct fab_err err = {0};
+
+    (void)fab_err_set(&err, status, "system %s was not composed: %s", name,
+                      reason[0] ? reason : "it was deleted");
+    answer(manager, request_id, status, NULL, &err);
+}
+
+/* A state that was not told yet. */
+static void settle_system(struct manager *manager, const struct ledger_system *system,
+                          struct told *told, uint64_t now_ms)
+{
+    const bool is_known = told->state == LEDGER_COMPOSING && system->state == LEDGER_COMPOSED;
+
+    told->state = system->state;
+    if (is_going(system->state))
+        (void)snprintf(told->reason, sizeof(told->reason), "%s", system->reason);
+    if (system->state == LEDGER_COMPOSED)
+        answer(manager, &told->create_id, FAB_OK, system, NULL);
+    if (!is_known)
+        tell_all(manager, system, told);
+    /* All or nothing. If the store refuses, the next turn finds a failed system without a creator,
+     * which an administrator deletes. */
+    if (system->state == LEDGER_FAILED && told->create_id)
+        (void)!ledger_release(manager->ledger, told->name, told->reason, now_ms, NULL);
+}
+
+/* True: something was told, which may have changed other things. */
+static bool settle_systems(struct manager *manager, uint64_t now_ms)
+{
+    for (size_t i = 0; i < ledger_system_count(manager->ledger); i++) {
+        const struct ledger_system *system = ledger_system(manager->ledger, i);
+        struct told *told = find_told(manager, system->name);
+
+        if (!told)
+            told = add_told(manager, system);
+        if (told && told->state != system->state) {
+            settle_system(manager, system, told, now_ms);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool settle_gone(struct manager *manager)
+{
+    for (size_t i = 0; i < manager->told.count; i++) {
+        struct told *told = *fab_vec_at(&manager->told, struct told *, i);
+
+        if (ledger_find_system(manager->ledger, told->name))
+            continue;
+        fab_vec_remove_swap(&manager->told, i);
+        answer_failed(manager, &told->create_id, FAB_ERR_CANCELLED, told->name, told->reason);
+        answer(manager, &told->delete_id, FAB_OK, NULL, NULL);
+        free(told);
+        return true;
+    }
+    return false;
+}
+
+/* ---- creating ---------------------------------------------------------------------------------
+ */
+
+struct plan {
+    char name[LEDGER_NAME_BYTES];
+    struct ledger_host hosts[LEDGER_SYSTEM_HOST_MAX];
+    const char *uuids[LEDGER_SYSTEM_GPU_MAX];
+    uint32_t gpu_count;
+};
+
+static enum fab_status plan_hosts(const struct manager *manager,
+                                  const struct manager_request *request, struct plan *plan,
+                                  struct fab_err *err)
+{
+    const uint32_t hosts = request->host_count;
+    const uint32_t share = hosts ? request->gpu_count / hosts : 0;
+
+    if (hosts == 0 || hosts > LEDGER_SYSTEM_HOST_MAX)
+        return fab_err_set(err, FAB_ERR_RANGE, "a system has 1 to %d hosts, not %u",
+                           LEDGER_SYSTEM_HOST_MAX, hosts);
+    if (request->gpu_count == 0 || request->gpu_count > LEDGER_SYSTEM_GPU_MAX)
+        return fab_err_set(err, FAB_ERR_RANGE, "a system has 1 to %d GPUs, not %u",
+                           LEDGER_SYSTEM_GPU_MAX, request->gpu_count);
+    if (share * hosts != request->gpu_count)
+        return fab_err_set(
+            err, FAB_ERR_INVALID, "%u GPUs do not split evenly among %u hosts: ask for %u or %u",
+            request->gpu_count, hosts, share ? share * hosts : hosts, (share + 1) * hosts);
+    for (uint32_t i = 0; i < hosts; i++) {
+        if (strlen(request->hosts[i]) >= LEDGER_NAME_BYTES ||
+            !ledger_find_node(manager->ledger, request->hosts[i]))
+            return fab_err_set(err, FAB_ERR_NOT_FOUND,
+                               "there is no host %.64s: see `compose node list`",
+                               request->hosts[i]);
+        (void)snprintf(plan->hosts[i].node, LEDGER_NAME_BYTES, "%s", request->hosts[i]);
+        plan->hosts[i].first_gpu = i * share;
+        plan->hosts[i].gpu_count = share;
+    }
+    plan->gpu_count = request->gpu_count;
+    return FAB_OK;
+}
+
+static void plan_name(struct manager *manager, const struct manager_request *request,
+                      struct plan *plan)
+{
+    if (request->name) {
+        (void)snprintf(plan->name, sizeof(plan->name), "%s", request->name);
+        return;
+    }
+    do
+        (void)snprintf(plan->name, sizeof(plan->name), "system-%" PRIu64, manager->next_name++);
+    while (ledger_find_system(manager->ledger, plan->name));
+}
+
+/* Says what stands in the way: "16 GPUs were asked for, 12 are free (c4130-3 is drained)". */
+static enum fab_status too_few(const struct manager *manager, uint32_t wanted, uint32_t free_count,
+                               struct fab_err *err)
+{
+    char reasons[FAB_ERR_TEXT_BYTES / 2] = "";
+    size_t used = 0;
+
+    for (size_t i = 0; i < ledger_node_count(manager->ledger); i++) {
+        const struct ledger_node *node = ledger_node(manager->ledger, i);
+        const char *what = node->is_lost ? "lost" : node->is_drained ? "drained" : NULL;
+
+        if (what && node->gpu_count > 0 && used < sizeof(reasons) - 1)
+            used += (size_t)snprintf(reasons + used, sizeof(reasons) - used, "%s%s is %s",
+                                     used ? ", " : " (", node->name, what);
+    }
+    return fab_err_set(err, FAB_ERR_LIMIT,
+                       "%u GPUs were asked for, %u are free%s%s: wait with --wait, or see `compose "
+                       "gpu list`",
+                       wanted, free_count, reasons, reasons[0] ? ")" : "");
+}
+
+static enum fab_status plan_placement(struct manager *manager,
+                                      const struct manager_request *request, struct plan *plan,
+                                      const topo_id *free_gpus, uint32_t free_count,
+                                      struct fab_err *err)
+{
+    struct placement_host hosts[PLACEMENT_HOSTS_MAX];
+    const struct placement_request placement_request = {.topo = manager->topo,
+                                                        .hosts = hosts,
+                                                        .host_count = request->host_count,
+                                                        .free_gpus = free_gpus,
+                                                        .free_count = free_count,
+                                                        .strategy = request->strategy};
+    struct placement placement;
+    enum fab_status status;
+
+    for (uint32_t i = 0; i < request->host_count; i++) {
+        hosts[i] = (struct placement_host){topo_find(manager->topo, plan->hosts[i].node),
+                                           plan->hosts[i].gpu_count};
+        if (hosts[i].machine == TOPO_NO_ID)
+            return fab_err_set(err, FAB_ERR_NOT_FOUND, "host %s is not in the topology yet",
+                               plan->hosts[i].node);
+    }
+    status = placement_choose(&placement_request, &placement, err);
+    for (uint32_t i = 0; status == FAB_OK && i < placement.gpu_count; i++)
+        plan->uuids[i] = topo_thing(manager->topo, placement.gpus[i])->gpu->uuid;
+    return status;
+}
+
+static enum fab_status plan_gpus(struct manager *manager, const struct manager_request *request,
+                                 struct plan *plan, struct fab_err *err)
+{
+    size_t room = 1;
+    topo_id *free_gpus;
+    uint32_t free_count = 0;
+    enum fab_status status;
+
+    if (request->uuids) {
+        memcpy(plan->uuids, request->uuids, request->gpu_count * sizeof(plan->uuids[0]));
+        return FAB_OK;
+    }
+    for (size_t i = 0; i < ledger_node_count(manager->ledger); i++)
+        room += ledger_node(manager->ledger, i)->gpu_count;
+    free_gpus = fab_alloc_zeroed(room, sizeof(*free_gpus));
+    if (!free_gpus)
+        return fab_err_set(err, FAB_ERR_NOMEM, "choosing GPUs");
+    for (size_t i = 0; i < ledger_node_count(manager->ledger); i++) {
+        const struct ledger_node *node = ledger_node(manager->ledger, i);
+
+        for (uint32_t k = 0; k < node->gpu_count; k++) {
+            const topo_id id = topo_gpu(manager, node->gpus[k]->uuid);
+
+            if (ledger_gpu_state(node->gpus[k]) == LEDGER_FREE && id != TOPO_NO_ID)
+                free_gpus[free_count++] = id;
+        }
+    }
+    status = free_count < request->gpu_count
+                 ? too_few(manager, request->gpu_count, free_count, err)
+                 : plan_placement(manager, request, plan, free_gpus, free_count, err);
+    free(free_gpus);
+    return status;
+}
+
+/* FAB_ERR_LIMIT and FAB_ERR_BUSY: may work later. */
+static enum fab_status start(struct manager *manager, uint64_t request_id,
+                             const struct manager_request *request, uint64_t now_ms,
+                             struct fab_err *err)
+{
+    const uint64_t limit_ms = request->limit_ms ? request->limit_ms : MANAGER_CREATE_LIMIT_MS;
+    struct plan plan = {.gpu_count = 0};
+    const struct ledger_system *system;
+    struct told *told;
+    enum fab_status status;
+
+    status = plan_hosts(manager, request, &plan, err);
+    if (status == FAB_OK && request->name && ledger_find_system(manager->ledger, request->name))
+        return fab_err_set(err, FAB_ERR_EXISTS,
+                           "a system %s is there already: take another --name, or delete it",
+                           request->name);
+    if (status == FAB_OK)
+        status = plan_gpus(manager, request, &plan, err);
+    if (status != FAB_OK)
+        return status;
+    plan_name(manager, request, &plan);
+    status = ledger_reserve(manager->ledger,
+                            &(struct ledger_request){.name = plan.name,
+                                                     .owner_uid = request->owner_uid,
+                                                     .is_adhoc = request->is_adhoc,
+                                                     .host_count = request->host_count,
+                                                     .hosts = plan.hosts,
+                                                     .uuids = plan.uuids,
+                                                     .gpu_count = plan.gpu_count,
+                                                     .limit_ms = now_ms + limit_ms},
+                            now_ms, &system, err);
+    if (status != FAB_OK)
+        return status;
+    told = add_told(manager, system);
+    status = told ? ledger_advance(manager->ledger, plan.name, LEDGER_COMPOSING, now_ms, err)
+                  : fab_err_set(err, FAB_ERR_NOMEM, "a system");
+    if (status == FAB_OK)
+        told->create_id = request_id;
+    else /* it was never told to anybody: gone at once */
+        (void)!ledger_release(manager->ledger, plan.name, "it could not be started", now_ms, NULL);
+    return status;
+}
+
+static bool may_work_later(enum fab_status status)
+{
+    return status == FAB_ERR_LIMIT || status == FAB_ERR_BUSY;
+}
+
+/* The oldest in line: served, refused, or still waiting. True: it has left the line. */
+static bool settle_line(struct manager *manager, uint64_t now_ms)
+{
+    struct waiting *waiting;
+    struct fab_err err = {0};
+    enum fab_status status;
+    uint64_t id;
+
+    if (manager->line.count == 0)
+        return false;
+    waiting = *fab_vec_at(&manager->line, struct waiting *, 0);
+    id = waiting->request_id;
+    status = start(manager, id, &waiting->request, now_ms, &err);
+    if (may_work_later(status) && now_ms < waiting->until_ms)
+        return false;
+    fab_vec_remove(&manager->line, 0);
+    free_waiting(waiting);
+    if (status != FAB_OK)
+        answer(manager, &id, status, NULL, &err);
+    return true;
+}
+
+/* Those behind the first may be too late, too. */
+static void expire_line(struct manager *manager, uint64_t now_ms)
+{
+    for (size_t i = manager->line.count; i > 1; i--) {
+        struct waiting *waiting = *fab_vec_at(&manager->line, struct waiting *, i - 1);
+        struct fab_err err = {0};
+        uint64_t id = waiting->request_id;
+
+        if (now_ms < waiting->until_ms)
+            continue;
+        fab_vec_remove(&manager->line, i - 1);
+        free_waiting(waiting);
+        (void)fab_err_set(&err, FAB_ERR_TIMEOUT,
+                          "the time to wait is over, and others were in line before");
+        answer(manager, &id, FAB_ERR_TIMEOUT, NULL, &err);
+    }
+}
+
+static void settle(struct manager *manager, uint64_t now_ms)
+{
+    while (settle_systems(manager, now_ms) || settle_gone(manager) ||
+           settle_line(manager, now_ms)) {
+    }
+}
+
+void manager_turn(struct manager *manager, uint64_t now_ms)
+{
+    /* A store that refuses now is asked again at the next turn; nothing is lost by waiting. */
+    if (ledger_expire(manager->ledger, now_ms, &manager->next_ms, NULL) != FAB_OK)
+        manager->next_ms = now_ms + 1000;
+    expire_line(manager, now_ms);
+    settle(manager, now_ms);
+    for (size_t i = 0; i < ledger_system_count(manager->ledger); i++)
+        if (ledger_system(manager->ledger, i)->limit_ms < manager->next_ms)
+            manager->next_ms = ledger_system(manager->ledger, i)->limit_ms;
+}
+
+uint64_t manager_next_ms(const struct manager *manager)
+{
+    uint64_t next_ms = manager->next_ms;
+
+    for (size_t i = 0; i < manager->line.count; i++) {
+        const struct waiting *waiting = *fab_vec_at(&manager->line, struct waiting *, i);
+
+        if (waiting->until_ms < next_ms)
+            next_ms = waiting->until_ms;
+    }
+    return next_ms;
+}
+
+/* ---- requests ---------------------------------------------------------------------------------
+ */
+
+/* A text behind the others; NULL stays NULL. */
+static const char *keep_text(char **at, const char *text)
+{
+    char *kept = *at;
+
+    if (!text)
+        return NULL;
+    memcpy(kept, text, strlen(text) + 1);
+    *at += strlen(text) + 1;
+    return kept;
+}
+
+static struct waiting *copy_request(const struct manager_request *request)
+{
+    struct waiting *waiting = fab_alloc_zeroed(1, sizeof(*waiting));
+    size_t bytes = request->name ? strlen(request->name) + 1 : 1;
+    char *at;
+
+    for (uint32_t i = 0; i < request->host_count; i++)
+        bytes += strlen(request->hosts[i]) + 1;
+    for (uint32_t i = 0; request->uuids && i < request->gpu_count; i++)
+        bytes += strlen(request->uuids[i]) + 1;
+    if (waiting)
+        at = waiting->texts = fab_alloc(bytes);
+    if (!waiting || !waiting->texts) {
+        free(waiting);
+        return NULL;
+    }
+    waiting->request = *request;
+    waiting->request.name = keep_text(&at, request->name);
+    for (uint32_t i = 0; i < request->host_count; i++)
+        waiting->hosts[i] = keep_text(&at, request->hosts[i]);
+    for (uint32_t i = 0; request->uuids && i < request->gpu_count; i++)
+        waiting->uuids[i] = keep_text(&at, request->uuids[i]);
+    waiting->request.hosts = waiting->hosts;
+    waiting->request.uuids = request->uuids ? waiting->uuids : NULL;
+    return waiting;
+}
+
+static enum fab_status join_line(struct manager *manager, uint64_t request_id,
+                                 const struct manager_request *request, uint64_t now_ms,
+                                 struct fab_err *err)
+{
+    struct waiting *waiting;
+
+    if (manager->line.count >= MANAGER_WAITING_MAX)
+        return fab_err_set(err, FAB_ERR_LIMIT, "%d creates are waiting already: try again later",
+                           MANAGER_WAITING_MAX);
+    waiting = copy_request(request);
+    if (!waiting || fab_vec_push(&manager->line, &waiting) != FAB_OK) {
+        if (waiting)
+            free_waiting(waiting);
+        return fab_err_set(err, FAB_ERR_NOMEM, "a create");
+    }
+    waiting->request_id = request_id;
+    waiting->until_ms = now_ms + request->wait_ms;
+    return FAB_OK;
+}
+
+void manager_ask_create(struct manager *manager, uint64_t request_id,
+                        const struct manager_request *request, uint64_t now_ms)
+{
+    struct fab_err err = {0};
+    /* Who waits comes before who would not. */
+    enum fab_status status = manager->line.count > 0
+                                 ? fab_err_set(&err, FAB_ERR_BUSY,
+                                               "%zu other creates are waiting for GPUs: wait, too, "
+                                               "with --wait",
+                                               manager->line.count)
+                                 : start(manager, request_id, request, now_ms, &err);
+
+    if (may_work_later(status) && request->wait_ms > 0 &&
+        request->host_count <= LEDGER_SYSTEM_HOST_MAX &&
+        request->gpu_count <= LEDGER_SYSTEM_GPU_MAX)
+        status = join_line(manager, request_id, request, now_ms, &err);
+    if (status != FAB_OK)
+        answer(manager, &request_id, status, NULL, &err);
+    manager_turn(manager, now_ms);
+}
+
+void manager_ask_delete(struct manager *manager, uint64_t request_id, const char *system,
+                        const char *reason, uint64_t now_ms)
+{
+    struct fab_err err = {0};
+    const enum fab_status status = ledger_release(manager->ledger, system, reason, now_ms, &err);
+    struct told *told = find_told(manager, system);
+
+    if (status != FAB_OK) {
+        answer(manager, &request_id, status, NULL, &err);
+    } else if (told && !told->delete_id) {
+        told->delete_id = request_id;
+    } else { /* an other one waits for the same: who asks twice hears at once what is known */
+        answer(manager, &request_id, FAB_OK, ledger_find_system(manager->ledger, system), NULL);
+    }
+    manager_turn(manager, now_ms);
+}
+
+void manager_forget(struct manager *manager, uint64_t request_id, uint64_t now_ms)
+{
+    for (size_t i = 0; i < manager->line.count; i++) {
+        struct waiting *waiting = *fab_vec_at(&manager->line, struct waiting *, i);
+
+        if (waiting->request_id == request_id) {
+            fab_vec_remove(&manager->line, i);
+            free_waiting(waiting);
+            break;
+        }
+    }
+    for (size_t i = 0; i < manager->told.count; i++) {
+        struct told *told = *fab_vec_at(&manager->told, struct told *, i);
+
+        if (told->delete_id == request_id)
+            told->delete_id = 0;
+        if (told->create_id == request_id) {
+            told->create_id = 0;
+            /* Gone already is as good. */
+            (void)!ledger_release(manager->ledger, told->name, "who asked for it has gone", now_ms,
+                                  NULL);
+        }
+    }
+    manager_turn(manager, now_ms);
+}
+
+/* ---- agents -----------------------------------------------------------------------------------
+ */
+
+void manager_node_up(struct manager *manager, const char *node, uint64_t now_ms)
+{
+    manager_turn(manager, now_ms); /* what is new first: it is not told twice */
+    for (size_t i = 0; i < ledger_system_count(manager->ledger); i++) {
+        const struct ledger_system *system = ledger_system(manager->ledger, i);
+        const struct told *told = find_told(manager, system->name);
+
+        if (told && told->state == system->state && is_told(system->state))
+            tell_node(manager, system, node, is_going(system->state));
+    }
+}
+
+void manager_prepared(struct manager *manager, const char *node, const char *name, uint64_t fence,
+                      const char *reason, uint64_t now_ms)
+{
+    const struct ledger_system *system = ledger_find_system(manager->ledger, name);
+    struct told *told = find_told(manager, name);
+    uint32_t left = 0;
+
+    if (!system || !told || system->state != LEDGER_COMPOSING || system->gpus[0]->fence != fence ||
+        !is_waiting_for(told, node))
+        return;
+    for (uint32_t i = 0; !reason && i < told->waiting_count; i++)
+        if (strcmp(told->waiting[i], node) != 0)
+            memmove(told->waiting[left++], told->waiting[i], LEDGER_NAME_BYTES);
+    if (reason) {
+        char text[LEDGER_REASON_BYTES];
+
+        (void)snprintf(text, sizeof(text), "%s: %.120s", node, reason);
+        (void)!ledger_release(manager->ledger, name, text, now_ms, NULL); /* its limit is near */
+    } else {
+        told->waiting_count = left;
+        if (left == 0) /* refused by the store: its time limit undoes it */
+            (void)!ledger_advance(manager->ledger, name, LEDGER_COMPOSED, now_ms, NULL);
+    }
+    manager_turn(manager, now_ms);
+}

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The manager's mind: stories of requests, reports and time, with the commands and answers of each
+ * step; a restart in the middle.
+ */
+#include "fabricd/manager.h"
+
+#include <ftw.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fabricd/store.h"
+#include "tests/support/check.h"
+
+enum { WORDS_MAX = 12, FTW_OPEN_MAX = 8, LOG_BYTES = 2048 };
+
+static char folder[64], where[96];
+static struct store *store;
+static struct ledger *ledger;
+static struct manager *manager;
+static uint64_t now_ms;
+static char said[LOG_BYTES];
+
+static int remove_one(const char *path, const struct stat *info, int type, struct FTW *at)
+{
+    (void)info;
+    (void)type;
+    (void)at;
+    return remove(path);
+}
+
+static void say(const char *format, ...) FAB_PRINTF(1, 2);
+static void say(const char *format, ...)
+{
+    const size_t used = strlen(said);
+    va_list arguments;
+
+    va_start(arguments, format);
+    (void)vsnprintf(said + used, sizeof(said) - used, format, arguments);
+    va_end(arguments);
+}
+
+static void on_command(void *user, const struct manager_command *command)
+{
+    (void)user;
+    say("%s%s %s %s@%" PRIu64, said[0] ? "; " : "", command->node, manager_verb_name(command->verb),
+        command->system, command->fence);
+    for (uint32_t i = 0; i < command->gpu_count; i++)
+        say(" %s", command->gpus[i]->uuid);
+}
+
+static void on_answer(void *user, uint64_t request_id, enum fab_status status,
+                      const struct ledger_system *system, const struct fab_err *err)
+{
+    (void)user;
+    say("%s#%" PRIu64 " %s", said[0] ? "; " : "", request_id, fab_status_name(status) + 4);
+    if (system)
+        say(" %s", system->name);
+    if (err && err->text[0])
+        say(": %s", err->text);
+}
+
+static const struct manager_ops ops = {.command = on_command, .answer = on_answer};
+
+static void stop(void)
+{
+    manager_destroy(manager);
+    ledger_close(ledger);
+    store_close(store);
+    manager = NULL;
+    ledger = NULL;
+    store = NULL;
+}
+
+static void clean_up(void)
+{
+    stop();
+    if (folder[0])
+        (void)nftw(folder, remove_one, FTW_OPEN_MAX, FTW_DEPTH | FTW_PHYS);
+    folder[0] = '\0';
+}
+
+static bool start(void)
+{
+    return CHECK_EQ(store_open(where, &store, NULL), FAB_OK) &&
+           CHECK_EQ(ledger_open(store, now_ms, &ledger, NULL), FAB_OK) &&
+           CHECK_EQ(manager_create(ledger, &ops, NULL, &manager, NULL), FAB_OK);
+}
+
+static bool fresh(void)
+{
+    clean_up();
+    (void)snprintf(folder, sizeof(folder), "/tmp/test-manager-XXXXXX");
+    if (!mkdtemp(folder))
+        return false;
+    (void)snprintf(where, sizeof(where), "sqlite:%s/state", folder);
+    now_ms = 1000;
+    return start();
+}
+
+/* ---- steps ------------------------------------------------------------------------------------
+ *   up NODE BOOT [GPU[=FENCE]]...      create ID NAME HOST,HOST GPU,GPU.. [WAIT_MS]
+ *   delete ID NAME    forget ID        ok|bad NODE SYSTEM FENCE    released GPU FENCE
+ *   lost NODE         at MS            restart
+ */
+
+static void step_up(char **words, int count)
+{
+    struct ledger_gpu_report gpus[WORDS_MAX];
+
+    for (int i = 3; i < count; i++) {
+        char *equals = strchr(words[i], '=');
+
+        if (equals)
+            *equals = '\0';
+        gpus[i - 3] =
+            (struct ledger_gpu_report){.uuid = words[i],
+                                       .name = "K80",
+                                       .index = (uint32_t)(i - 3),
+                                       .fence = equals ? strtoull(equals + 1, NULL, 10) : 0};
+    }
+    CHECK_EQ(
+        ledger_node_report(ledger, words[1], words[2], gpus, (uint32_t)(count - 3), now_ms, NULL),
+        FAB_OK);
+    manager_node_up(manager, words[1], now_ms);
+}
+
+static uint32_t split(char *list, const char **parts_out)
+{
+    char *rest = NULL;
+    uint32_t count = 0;
+
+    for (char *part = strtok_r(list, ",", &rest); part; part = strtok_r(NULL, ",", &rest))
+        parts_out[count++] = part;
+    return count;
+}
+
+static void step_create(char **words, int count)
+{
+    const char *hosts[WORDS_MAX], *gpus[WORDS_MAX];
+    struct manager_request request = {.name = words[2],
+                                      .owner_uid = 7,
+                                      .hosts = hosts,
+                                      .uuids = gpus,
+                                      .limit_ms = 500,
+                                      .wait_ms = count > 5 ? strtoull(words[5], NULL, 10) : 0};
+
+    request.host_count = split(words[3], hosts);
+    request.gpu_count = split(words[4], gpus);
+    manager_ask_create(manager, strtoull(words[1], NULL, 10), &request, now_ms);
+}
+
+static void step(const char *line)
+{
+    char text[128], *words[WORDS_MAX] = {NULL}, *rest = NULL;
+    int count = 0;
+
+    (void)snprintf(text, sizeof(text), "%s", line);
+    for (char *word = strtok_r(text, " ", &rest); word; word = strtok_r(NULL, " ", &rest))
+        words[count++] = word;
+    if (strcmp(words[0], "up") == 0) {
+        step_up(words, count);
+    } else if (strcmp(words[0], "create") == 0) {
+        step_create(words, count);
+    } else if (strcmp(words[0], "delete") == 0) {
+        manager_ask_delete(manager, strtoull(words[1], NULL, 10), words[2], "asked", now_ms);
+    } else if (strcmp(words[0], "forget") == 0) {
+        manager_forget(manager, strtoull(words[1], NULL, 10), now_ms);
+    } else if (strcmp(words[0], "ok") == 0 || strcmp(words[0], "bad") == 0) {
+        manager_prepared(manager, words[1], words[2], strtoull(words[3], NULL, 10),
+                         words[0][0] == 'b' ? "its check failed" : NULL, now_ms);
+    } else if (strcmp(words[0], "released") == 0) {
+        CHECK_EQ(ledger_gpu_released(ledger, words[1], strtoull(words[2], NULL, 10), now_ms, NULL),
+                 FAB_OK);
+        manager_turn(manager, now_ms);
+    } else if (strcmp(words[0], "lost") == 0) {
+        CHECK_EQ(ledger_node_lost(ledger, words[1], "silent", now_ms, NULL), FAB_OK);
+        manager_turn(manager, now_ms);
+    } else if (strcmp(words[0], "at") == 0) {
+        now_ms = strtoull(words[1], NULL, 10);
+        manager_turn(manager, now_ms);
+    } else {
+        stop();
+        if (start())
+            manager_turn(manager, now_ms);
+    }
+}
+
+struct row {
+    const char *step, *said;
+};
+
+static void tell(const char *label, const struct row *rows, size_t count)
+{
+    if (!fresh())
+        return;
+    for (size_t i = 0; i < count && manager; i++) {
+        CHECK_CASE("%s, step %zu: %s", label, i + 1, rows[i].step);
+        said[0] = '\0';
+        step(rows[i].step);
+        CHECK_STR(said, rows[i].said);
+        CHECK_EQ(ledger_verify(ledger, NULL), FAB_OK);
+    }
+}
+#define TELL(label, rows) tell(label, rows, FAB_ARRAY_LEN(rows))
+
+static void test_life(void)
+{
+    static const struct row rows[] = {
+        {"up n1 b1 A B", ""},
+        {"up n2 b1 C D", ""},
+        {"up r1 b1", ""},
+        {"create 1 train r1 A,C",
+         "r1 present train@1 A C; n1 prepare train@1 A; n2 prepare train@1 C"},
+        {"ok n1 train 1", ""},
+        {"ok n1 train 1", ""}, /* said twice */
+        {"ok n2 train 0", ""}, /* of another time */
+        {"ok n2 other 1", ""},
+        {"ok r1 train 1", ""},
+        {"ok n2 train 1", "#1 OK train"},
+        {"create 2 train r1 B", "#2 ERR_EXISTS: a system train is there already: take another "
+                                "--name, or delete it"},
+        {"create 3 more r1 A", "#3 ERR_BUSY: GPU 0 of n1 is composed for train"},
+        {"up n1 b1 A=1 B", "n1 prepare train@1 A"}, /* its connection was lost */
+        {"ok n1 train 1", ""},
+        {"restart", "r1 present train@1 A C; n1 prepare train@1 A; n2 prepare train@1 C"},
+        {"up n1 b1 A=1 B", "n1 prepare train@1 A"},
+        {"up n2 b1 C=1 D", "n2 prepare train@1 C"},
+        {"up r1 b1", "r1 present train@1 A C"},
+        {"delete 4 train", "r1 withdraw train@1 A C; n1 release train@1 A; n2 release train@1 C"},
+        {"delete 5 train", "#5 OK train"}, /* still there: #4 waits */
+        {"released A 1", ""},
+        {"released C 1", "#4 OK"},
+        {"delete 6 train", "#6 ERR_NOT_FOUND: there is no system train: see `compose list`"},
+    };
+
+    TELL("life", rows);
+}
+
+static void test_undone(void)
+{
+    static const struct row rows[] = {
+        {"up n1 b1 A B", ""},
+        {"up r1 b1", ""},
+        {"create 1 s r1 A", "r1 present s@1 A; n1 prepare s@1 A"},
+        {"bad n1 s 1", "r1 withdraw s@1 A; n1 release s@1 A"},
+        {"ok r1 s 1", ""}, /* too late */
+        {"released A 1", "#1 ERR_CANCELLED: system s was not composed: n1: its check failed"},
+        {"create 2 s r1 A", "r1 present s@2 A; n1 prepare s@2 A"},
+        {"ok n1 s 2", ""},
+        {"at 1499", ""},
+        {"at 1500", "r1 withdraw s@2 A; n1 release s@2 A"}, /* r1 never answered */
+        {"lost n1", ""},
+        {"up n1 b2 A B", "#2 ERR_CANCELLED: system s was not composed: it was still composing at "
+                         "its time limit"},
+        {"create 3 s r1 A,B", "r1 present s@3 A B; n1 prepare s@3 A B"},
+        {"up n1 b3 A B", "#3 ERR_CANCELLED: system s was not composed: node n1 has restarted"},
+        {"create 4 s r1 A", "r1 present s@4 A; n1 prepare s@4 A"},
+        {"forget 4", "r1 withdraw s@4 A; n1 release s@4 A"},
+        {"released A 4", ""},
+        {"create 5 s r9 A", "#5 ERR_NOT_FOUND: there is no host r9: see `compose node list`"},
+        {"create 6 s r1,n1 A,B", "r1 present s@5 A; n1 prepare s@5 A B; n1 present s@5 B"},
+        {"delete 0 s", "r1 withdraw s@5 A; n1 release s@5 A B; n1 withdraw s@5 B"},
+        {"released A 5", ""},
+        {"released B 5", "#6 ERR_CANCELLED: system s was not composed: asked"},
+        {"create 7 s r1,n1 A",
+         "#7 ERR_INVALID: 1 GPUs do not split evenly among 2 hosts: ask for 2 "
+         "or 2"},
+    };
+
+    TELL("undone", rows);
+}
+
+static void test_line(void)
+{
+    static const struct row rows[] = {
+        {"up n1 b1 A B", ""},
+        {"up r1 b1", ""},
+        {"create 1 a r1 A,B 0", "r1 present a@1 A B; n1 prepare a@1 A B"},
+        {"ok n1 a 1", ""},
+        {"ok r1 a 1", "#1 OK a"},
+        {"create 2 b r1 A,B 5000", ""},
+        {"create 3 c r1 A 9000", ""},
+        {"create 4 d r1 B", "#4 ERR_BUSY: 2 other creates are waiting for GPUs: wait, too, with "
+                            "--wait"},
+        {"create 5 e r1 B 1000", ""},
+        {"at 2000", "#5 ERR_TIMEOUT: the time to wait is over, and others were in line before"},
+        {"delete 6 a", "r1 withdraw a@1 A B; n1 release a@1 A B"},
+        {"released A 1", ""}, /* the first in line wants both */
+        {"released B 1", "#6 OK; r1 present b@2 A B; n1 prepare b@2 A B"},
+        {"ok n1 b 2", ""},
+        {"ok r1 b 2", "#2 OK b"},
+        {"delete 7 b", "r1 withdraw b@2 A B; n1 release b@2 A B"},
+        {"released B 2", ""},
+        {"released A 2", "#7 OK; r1 present c@3 A; n1 prepare c@3 A"},
+        {"ok n1 c 3", ""},
+        {"ok r1 c 3", "#3 OK c"},
+        {"create 8 d r1 A 100", ""},
+        {"forget 8", ""},
+        {"at 3000", ""},
+        {"create 9 d r1 A 100", ""},
+        {"at 3100", "#9 ERR_BUSY: GPU 0 of n1 is composed for c"},
+    };
+
+    TELL("line", rows);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {CHECK_TEST(test_life), CHECK_TEST(test_undone),
+                                       CHECK_TEST(test_line)};
+    const int status = check_run(tests);
+
+    clean_up();
+    return status;
+}
