@@ -272,8 +272,8 @@ void cudac_on_context_error(struct cudac_worker *worker, const void *bytes, size
         atomic_fetch_add_explicit(&worker->count.late_errors, 1, memory_order_relaxed);
         cudac_tell("fabric: %s: a command failed that should have been refused here: error %d",
                    worker->node, error.result);
-        return;
     }
+    /* Also a late one: the program counts on work that was not done. */
     context = cudac_context_of_id(error.ctx);
     if (!context || cudac_context_worker(context) != worker)
         (void)0; /* destroyed meanwhile */

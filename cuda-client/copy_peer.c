@@ -15,26 +15,37 @@
 
 /* ---- whose context -------------------------------------------------------------------------- */
 
+struct search {
+    struct cudac_context *found;
+    CUresult error; /* of one that failed */
+};
+
 static void take_context(struct cudac_context *context, void *arg)
 {
-    struct cudac_context **found = arg;
+    struct search *search = arg;
+    const CUresult error = cudac_context_error(context);
 
-    if (!*found && cudac_context_error(context) == CUDA_SUCCESS) {
+    if (error != CUDA_SUCCESS) {
+        search->error = error;
+    } else if (!search->found) {
         cuc_object_ref(&context->object);
-        *found = context;
+        search->found = context;
     }
 }
 
 CUresult cudac_context_at(struct cudac_vgpu *vgpu, struct cudac_context **context_out)
 {
+    struct search search = {.error = CUDA_ERROR_INVALID_CONTEXT};
+
     *context_out = NULL;
     if (vgpu)
-        cudac_context_each(vgpu, take_context, context_out);
-    if (*context_out)
+        cudac_context_each(vgpu, take_context, &search);
+    *context_out = search.found;
+    if (search.found)
         return CUDA_SUCCESS;
     return vgpu && cudac_worker_state(cudac_vgpu_worker(vgpu)) != CUDA_SUCCESS
                ? CUDA_ERROR_DEVICE_UNAVAILABLE
-               : CUDA_ERROR_INVALID_CONTEXT;
+               : search.error;
 }
 
 /* ---- one direction, waiting ----------------------------------------------------------------- */

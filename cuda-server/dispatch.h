@@ -2,7 +2,8 @@
  * cuda-server/dispatch.h - from an op number to the function that executes it, and how it answers.
  *
  * A post has no answer: what goes wrong is an asynchronous CUDA error, which the client hears once
- * a context, or a late error, which must not happen (design D5). A call is answered exactly once.
+ * a context, or a late error, which must not happen (design D5) and fails the context there, too:
+ * the program counts on what was not done. A call is answered exactly once.
  */
 #ifndef CUDA_SERVER_DISPATCH_H
 #define CUDA_SERVER_DISPATCH_H

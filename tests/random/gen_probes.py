@@ -62,8 +62,7 @@ def probe(call, types):
             lines.append(f"    {param.base_type} {name} = {{0}};")
         else:
             lines.append(f"    {param.type} {name} = {argument(param, kind)};")
-    lines += ["", f"    if (world_result(w, CAPI_{call.name}, w->cu->{call.name}("
-              f"{', '.join(names)})) != CUDA_SUCCESS)", "        return;"]
+    lines += ["", f"    if (CU({', '.join(['w', call.name] + names)}) != CUDA_SUCCESS)", "        return;"]
     for number, param in enumerate(call.params):
         kind = types.get(param.base_type)
         if not param.is_pointer or param.pointee == "unused":

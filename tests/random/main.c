@@ -2,10 +2,11 @@
  * tests/random/main.c - the same random programs on two drivers, and where they differ.
  *
  *     random-cuda [--seed S] [--programs N] [--seconds T] [--nodes N] [--devices M]
- *                 --native FILE --remote FILE
+ *                 [--faults KIND,...] --native FILE --remote FILE
  *
  * Run it under remote-run: the remote driver asks at FABRIC_SOCKET. Programs run in batches, one
- * process a batch and driver. A program that differs is shrunk, and what is left is printed. Exit
+ * process a batch and driver. A program that differs is shrunk, and what is left is printed. With
+ * --faults each program has a process of its own, to which one fault happens (faults.h). Exit
  * status 0 all agree, 1 one differs.
  */
 #include <argp.h>
@@ -22,6 +23,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "tests/functional/remote/remote_workers.h"
 #include "tests/random/world.h"
 
 enum {
@@ -31,17 +33,19 @@ enum {
 };
 
 struct options {
-    uint64_t seed, programs, seconds;
+    uint64_t seed, programs, seconds, tries;
     uint32_t nodes, devices;
     const char *native, *remote;
     bool shrinks;
+    uint32_t faults; /* mask of kinds */
 };
 
 static struct options options = {
-    .seed = 1, .programs = 200, .nodes = 1, .devices = 2, .shrinks = true};
+    .seed = 1, .programs = 200, .tries = 1, .nodes = 1, .devices = 2, .shrinks = true};
 static char config_path[] = "/tmp/random-cuda-XXXXXX";
 static char state_path[] = "/tmp/random-cuda-state-XXXXXX"; /* of native: an account of its own */
 static uint32_t calls[CALLS_MAX];
+static uint32_t faulted[FAULT_KINDS]; /* programs */
 
 /* ---- a process that runs programs on one driver -----------------------------------------------
  */
@@ -49,6 +53,8 @@ static uint32_t calls[CALLS_MAX];
 struct side {
     const char *name, *path;
     bool is_native;
+    const struct fault_plan *plan;
+    const char *told; /* native, with a fault: what the remote one wrote */
     pid_t pid;
     int fd; /* its output: length and text of each program, then the counts of calls */
 };
@@ -70,6 +76,101 @@ static bool put(int fd, const void *bytes, size_t size_bytes)
     return true;
 }
 
+/* Whether a device works, and what it says if not. */
+static CUresult try_device(const struct driver *cu, uint32_t device)
+{
+    uint32_t words[1024] = {0}, value = 0x51f0a3 + device;
+    CUcontext context;
+    CUdeviceptr at = 0;
+    CUresult result = cu->cuDevicePrimaryCtxRetain(&context, (CUdevice)device);
+
+    if (result == CUDA_SUCCESS)
+        result = cu->cuCtxSetCurrent(context);
+    if (result == CUDA_SUCCESS)
+        result = cu->cuMemAlloc_v2(&at, sizeof(words));
+    if (result == CUDA_SUCCESS)
+        result = cu->cuMemsetD32_v2(at, value, 1024);
+    if (result == CUDA_SUCCESS)
+        result = cu->cuMemcpyDtoH_v2(words, at, sizeof(words));
+    for (uint32_t i = 0; result == CUDA_SUCCESS && i < 1024; i++)
+        result = words[i] == value ? CUDA_SUCCESS : CUDA_ERROR_UNKNOWN;
+    if (at)
+        (void)cu->cuMemFree_v2(at);
+    (void)cu->cuDevicePrimaryCtxRelease_v2((CUdevice)device);
+    return result;
+}
+
+/* After the fault and a reset: lost devices are lost, all others work. The loss may not be known at
+ * once. */
+static char *add_devices(const struct side *side, const struct driver *cu, uint32_t count,
+                         char *text)
+{
+    size_t bytes = strlen(text), room = bytes + count * 32 + 1;
+    char *all = realloc(text, room);
+
+    if (!all)
+        abort();
+    for (uint32_t i = 0; i < count; i++) {
+        bool is_lost = side->plan->lost_mask >> i & 1;
+        CUresult result = CUDA_SUCCESS;
+
+        if (is_lost && side->is_native)
+            result = CUDA_ERROR_DEVICE_UNAVAILABLE;
+        else
+            while ((result = try_device(cu, i)) == CUDA_SUCCESS && is_lost)
+                ;
+        bytes += (size_t)snprintf(all + bytes, room - bytes, "device %u: %d\n", i, (int)result);
+    }
+    return all;
+}
+
+static char *run_one(const struct side *side, const struct driver *cu,
+                     const struct program *program, uint32_t *counts)
+{
+    char *text = program_run(program, cu, counts, side->plan, side->told);
+
+    if (!side->plan)
+        return text;
+    if (!side->is_native)
+        fault_join(side->plan);
+    text = add_devices(side, cu, program->device_count, text);
+    if (!side->is_native)
+        fault_end(side->plan);
+    return text;
+}
+
+static void put_text(int fd, const char *text)
+{
+    uint64_t bytes = strlen(text);
+
+    if (!put(fd, &bytes, sizeof(bytes)) || !put(fd, text, bytes))
+        _exit(1);
+}
+
+/* cuInit may be what the fault befalls: then there is no more to it. */
+static void begin(const struct side *side, struct driver *cu, int fd)
+{
+    char text[64];
+    CUresult result;
+
+    if (!driver_open(side->path, cu))
+        _exit(1);
+    if (side->plan && !side->is_native && !fault_prepare(side->plan))
+        _exit(1);
+    (void)snprintf(text, sizeof(text), "cuInit %d\n", CUDA_ERROR_SYSTEM_NOT_READY);
+    if (side->told && strcmp(side->told, text) == 0)
+        result = CUDA_ERROR_SYSTEM_NOT_READY;
+    else
+        result = cu->cuInit(0);
+    if (result == CUDA_SUCCESS)
+        return;
+    if (!side->plan || !fault_is_documented(side->plan, (int)result))
+        _exit(1);
+    (void)snprintf(text, sizeof(text), "cuInit %d\n", (int)result);
+    put_text(fd, text);
+    _exit(0);
+}
+
 static void child(const struct side *side, const struct program *programs, uint32_t count, int fd)
 {
     static struct driver driver;
@@ -80,15 +181,12 @@ static void child(const struct side *side, const struct program *programs, uint3
         (void)setenv("SOFTCUDA_CONFIG", config_path, 1);
         (void)setenv("SOFTCUDA_STATE", state_path, 1);
     }
-    if (!driver_open(side->path, &driver) || driver.cuInit(0) != CUDA_SUCCESS)
-        _exit(1);
+    begin(side, &driver, fd);
     counts[CAPI_cuInit]++;
     for (uint32_t i = 0; i < count; i++) {
-        char *text = program_run(&programs[i], &driver, counts);
-        uint64_t bytes = strlen(text);
+        char *text = run_one(side, &driver, &programs[i], counts);
 
-        if (!put(fd, &bytes, sizeof(bytes)) || !put(fd, text, bytes))
-            _exit(1);
+        put_text(fd, text);
         free(text);
     }
     _exit(put(fd, counts, sizeof(counts)) ? 0 : 1);
@@ -205,23 +303,67 @@ static void print_lines(const char *name, const char *text, uint32_t around)
     }
 }
 
-/* Runs one program on both; true when they differ. */
-static bool differs(const struct program *program, bool prints)
+static void add_counts(struct side *side)
 {
-    start(&native, program, 1);
+    uint32_t counts[CALLS_MAX];
+
+    if (take(side, counts, sizeof(counts))) {
+        for (uint32_t i = 0; i < CALLS_MAX; i++)
+            calls[i] += counts[i];
+    }
+}
+
+static void make_plan(const struct program *program, struct fault_plan *plan)
+{
+    fault_plan_make(program->seed, options.faults, program->step_count, options.nodes,
+                    options.devices, plan);
+}
+
+/* Runs one program on both; true when they differ. A fault happens to the remote one, which is
+ * first: the other is told which of its calls failed. */
+static bool differs_once(const struct program *program, bool prints)
+{
+    struct fault_plan plan;
+
+    if (options.faults) {
+        make_plan(program, &plan);
+        native.plan = remote.plan = &plan;
+    }
     start(&remote, program, 1);
-    char *a = next_text(&native), *b = next_text(&remote);
+    if (!options.faults)
+        start(&native, program, 1);
+    char *b = next_text(&remote), *a;
+
+    if (options.faults) {
+        native.told = b;
+        start(&native, program, 1);
+    }
+    a = next_text(&native);
     uint32_t line = first_difference(a, b);
 
     if (line && prints) {
         print_lines("native", a, line);
         print_lines("remote", b, line);
     }
+    if (line == 0)
+        add_counts(&remote);
     stop(&native);
     stop(&remote);
     free(a);
     free(b);
+    if (options.faults)
+        fault_end(&plan); /* the program may not have come to it */
+    if (options.faults && !remote_workers_wait(0))
+        printf("a worker stays after its program\n");
     return line != 0;
+}
+
+static bool differs(const struct program *program, bool prints)
+{
+    for (uint64_t i = 0; i < options.tries; i++)
+        if (differs_once(program, prints))
+            return true;
+    return false;
 }
 
 /* ---- shrinking (delta debugging) ---------------------------------------------------------------
@@ -289,19 +431,31 @@ static void report(struct program *program)
 /* ---- batches ----------------------------------------------------------------------------------
  */
 
-static void add_counts(struct side *side)
+static bool run_faulted(uint64_t seed)
 {
-    uint32_t counts[CALLS_MAX];
+    struct program program;
+    struct fault_plan plan;
+    bool agrees;
 
-    if (take(side, counts, sizeof(counts))) {
-        for (uint32_t i = 0; i < CALLS_MAX; i++)
-            calls[i] += counts[i];
+    program_make(seed, options.nodes * options.devices, &program);
+    make_plan(&program, &plan);
+    agrees = !differs_once(&program, true);
+    if (!agrees) {
+        printf("fault of program %llu: %s of worker %u at step %u and %u us, count %u\n",
+               (unsigned long long)seed, fault_name(plan.kind), plan.worker, plan.step,
+               plan.delay_us, plan.count);
+        report(&program);
     }
+    faulted[plan.kind]++;
+    program_free(&program);
+    return agrees;
 }
 
 /* False: one differs, and was reported. */
 static bool run_batch(uint64_t seed, uint32_t count)
 {
+    if (options.faults)
+        return run_faulted(seed);
     struct program programs[BATCH] = {0};
     bool agree = true;
 
@@ -358,6 +512,15 @@ static void print_coverage(uint64_t programs)
            (unsigned long long)programs, total, functions, rarest, least);
 }
 
+static void print_faults(void)
+{
+    printf("programs with a fault:");
+    for (uint32_t i = 0; i < FAULT_KINDS; i++)
+        if (faulted[i])
+            printf(" %s %u", fault_name((enum fault_kind)i), faulted[i]);
+    printf("\n");
+}
+
 /* Devices of one node reach each other directly, as those of one worker do. */
 static bool write_config(void)
 {
@@ -406,6 +569,9 @@ static const struct argp_option option_rows[] = {
     {"devices", 'n', "M", 0, "Devices a node, as remote-run --devices", 0},
     {"native", 'a', "FILE", 0, "The driver to compare with", 0},
     {"remote", 'b', "FILE", 0, "The driver under test", 0},
+    {"faults", 'f', "KINDS", 0,
+     "A fault a program: of killed, rail, rails, lost, memory, trap, launch, memlock, memfd", 0},
+    {"tries", 'r', "N", 0, "While shrinking run what agrees up to N times (default 1)", 0},
     {"no-shrink", 'k', NULL, 0, "Report the first difference as it is", 0},
     {0},
 };
@@ -435,6 +601,14 @@ static error_t parse(int key, char *text, struct argp_state *state)
     case 'b':
         options.remote = text;
         return 0;
+    case 'f':
+        options.faults = fault_kinds(text);
+        if (!options.faults)
+            argp_error(state, "unknown faults: %s", text);
+        return 0;
+    case 'r':
+        options.tries = strtoull(text, NULL, 0);
+        return 0;
     case 'k':
         options.shrinks = false;
         return 0;
@@ -460,21 +634,32 @@ int main(int argc, char **argv)
     argp_parse(&argp, argc, argv, 0, NULL, &options);
     native.path = options.native;
     remote.path = options.remote;
+    (void)remote_broker();
+    if (options.faults) {
+        options.faults = fault_kinds_possible(options.faults);
+        if (!options.faults) {
+            printf("skipped: none of these faults can be brought about here\n");
+            return 77;
+        }
+    }
     if (!write_config())
         return 2;
     printf("random-cuda: seed %llu\n", (unsigned long long)options.seed);
     end = fab_clock_now_ns(clock) + options.seconds * UINT64_C(1000000000);
     while (agree && done < options.programs &&
            (!options.seconds || fab_clock_now_ns(clock) < end)) {
+        uint32_t size = options.faults ? 1 : BATCH;
         uint32_t count =
-            options.programs - done < BATCH ? (uint32_t)(options.programs - done) : BATCH;
+            options.programs - done < size ? (uint32_t)(options.programs - done) : size;
 
         agree = run_batch(options.seed + done, count);
         done += count;
     }
     (void)unlink(config_path);
     remove_state();
-    if (agree)
+    if (options.faults)
+        print_faults();
+    else if (agree)
         print_coverage(done);
     return agree ? 0 : 1;
 }

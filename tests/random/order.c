@@ -39,6 +39,8 @@ static CUresult ask_stream(struct world *w, CUstream stream)
 {
     CUresult result;
 
+    if (world_is_told(w, CAPI_cuStreamQuery))
+        return world_result(w, CAPI_cuStreamQuery, w->told_result);
     while ((result = w->cu->cuStreamQuery(stream)) == CUDA_ERROR_NOT_READY)
         sched_yield();
     return world_result(w, CAPI_cuStreamQuery, result);
@@ -48,6 +50,8 @@ static CUresult ask_event(struct world *w, CUevent event)
 {
     CUresult result;
 
+    if (world_is_told(w, CAPI_cuEventQuery))
+        return world_result(w, CAPI_cuEventQuery, w->told_result);
     while ((result = w->cu->cuEventQuery(event)) == CUDA_ERROR_NOT_READY)
         sched_yield();
     return world_result(w, CAPI_cuEventQuery, result);
@@ -134,6 +138,16 @@ void world_settle_host(struct world *w, struct rng *rng, struct host *host)
     host->busy = false;
 }
 
+/* Whoever chooses something may mix its contents with those of all else in the step. */
+static void touch(struct world *w, uint32_t *touched, bool *is_tainted)
+{
+    *touched = w->step + 1;
+    if (*is_tainted)
+        world_taint(w);
+    else
+        *is_tainted = w->tainted_step == w->step + 1;
+}
+
 struct buffer *world_buffer(struct world *w, struct rng *rng, int device)
 {
     uint32_t first = rng_below(rng, w->buffer_count);
@@ -141,13 +155,19 @@ struct buffer *world_buffer(struct world *w, struct rng *rng, int device)
     for (uint32_t i = 0; i < w->buffer_count; i++) {
         struct buffer *buffer = &w->buffer[(first + i) % w->buffer_count];
 
-        if (device < 0 || buffer->device == (uint32_t)device)
+        if (device < 0 || buffer->device == (uint32_t)device) {
+            touch(w, &buffer->touched, &buffer->is_tainted);
             return buffer;
+        }
     }
     return NULL;
 }
 
 struct host *world_host(struct world *w, struct rng *rng)
 {
-    return w->host_count ? &w->host[rng_below(rng, w->host_count)] : NULL;
+    struct host *host = w->host_count ? &w->host[rng_below(rng, w->host_count)] : NULL;
+
+    if (host)
+        touch(w, &host->touched, &host->is_tainted);
+    return host;
 }

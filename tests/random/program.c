@@ -85,6 +85,7 @@ struct runner {
     const struct program *program;
     struct world world;
     pthread_t thread;
+    bool has_fault;
 };
 
 /* Two devices, each with its default stream and one more; one module on each; a library. */
@@ -134,7 +135,7 @@ static void clean_up(struct world *w, struct rng *rng)
             (void)CU(w, cuMemFreeHost, host->at);
         if (host->kind == HOST_REGISTERED)
             (void)CU(w, cuMemHostUnregister, host->at);
-        if (host->kind != HOST_PINNED)
+        if (host->kind != HOST_PINNED && !w->is_hit)
             free(host->at);
     }
     for (uint32_t i = 0; i < w->buffer_count; i++) {
@@ -164,7 +165,7 @@ static void clean_up(struct world *w, struct rng *rng)
         (void)CU(w, cuCtxSetCurrent, w->primary[w->device[i]]);
         (void)CU(w, cuModuleUnload, w->module[i]);
     }
-    for (uint32_t i = 0; i < HOST_COUNTERS; i++)
+    for (uint32_t i = 0; i < HOST_COUNTERS && !w->is_hit; i++)
         world_note_number(w, "host calls", w->host_calls[i]);
 }
 
@@ -182,6 +183,8 @@ static void *run_thread(void *arg)
         if (program->is_out[i] || w->is_broken)
             continue;
         w->step = i;
+        if (runner->has_fault && i >= w->plan->step)
+            fault_begin(w->plan);
         kinds[program->steps[i].kind].run(w, &own);
     }
     w->step = program->step_count;
@@ -214,28 +217,36 @@ static char *join(struct runner *runners, uint32_t count)
     return all;
 }
 
-char *program_run(const struct program *program, const struct driver *cu, uint32_t *calls)
+/* The part of a transcript that the thread wrote. */
+static const char *part_of(const char *told, uint32_t thread)
 {
-    struct runner *runners = calloc(program->threads, sizeof(*runners));
-    char *text;
+    char head[16], *found;
 
-    if (!runners)
+    if (!told)
+        return NULL;
+    (void)snprintf(head, sizeof(head), "\n%u.", thread);
+    found = strstr(told, head);
+    return strncmp(told, head + 1, strlen(head + 1)) == 0 ? told : found ? found + 1 : NULL;
+}
+
+static void start_thread(const struct program *program, const struct driver *cu,
+                         const struct fault_plan *plan, const char *told, uint32_t thread,
+                         struct runner *runner)
+{
+    *runner = (struct runner){.program = program, .has_fault = plan && !told};
+    runner->world.cu = cu;
+    runner->world.thread = thread;
+    runner->world.thread_count = program->threads;
+    runner->world.device_count = program->device_count;
+    runner->world.plan = plan;
+    runner->world.told = part_of(told, thread);
+    if (pthread_create(&runner->thread, NULL, run_thread, runner) != 0)
         abort();
-    for (uint32_t i = 0; i < program->threads; i++) {
-        runners[i].program = program;
-        runners[i].world.cu = cu;
-        runners[i].world.thread = i;
-        runners[i].world.thread_count = program->threads;
-        runners[i].world.device_count = program->device_count;
-        if (pthread_create(&runners[i].thread, NULL, run_thread, &runners[i]) != 0)
-            abort();
-    }
-    for (uint32_t i = 0; i < program->threads; i++) {
-        (void)pthread_join(runners[i].thread, NULL);
-        for (uint32_t call = 0; call < CALLS_MAX; call++)
-            calls[call] += runners[i].world.calls[call];
-    }
-    /* The next program starts from nothing. */
+}
+
+/* The next program starts from nothing. */
+static void reset_devices(const struct program *program, const struct driver *cu, uint32_t *calls)
+{
     for (uint32_t i = 0; i < program->device_count; i++) {
         if ((program->seed + i) % 2)
             (void)cu->cuDevicePrimaryCtxReset_v2((CUdevice)i);
@@ -244,7 +255,26 @@ char *program_run(const struct program *program, const struct driver *cu, uint32
         calls[(program->seed + i) % 2 ? CAPI_cuDevicePrimaryCtxReset_v2
                                       : CAPI_cuDevicePrimaryCtxReset]++;
     }
+}
+
+char *program_run(const struct program *program, const struct driver *cu, uint32_t *calls,
+                  const struct fault_plan *plan, const char *told)
+{
+    struct runner *runners = calloc(program->threads, sizeof(*runners));
+    char *text;
+
+    if (!runners)
+        abort();
+    for (uint32_t i = 0; i < program->threads; i++)
+        start_thread(program, cu, plan, told, i, &runners[i]);
+    for (uint32_t i = 0; i < program->threads; i++) {
+        (void)pthread_join(runners[i].thread, NULL);
+        for (uint32_t call = 0; call < CALLS_MAX; call++)
+            calls[call] += runners[i].world.calls[call];
+    }
+    reset_devices(program, cu, calls);
     text = join(runners, program->threads);
-    free(runners);
+    if (!plan) /* else a host function of a lost stream may still know its world */
+        free(runners);
     return text;
 }

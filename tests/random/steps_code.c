@@ -76,8 +76,8 @@ static void load_module(struct world *w, struct rng *rng)
         uint32_t value = 0;
 
         world_note_number(w, "bytes", bytes);
-        (void)CU(w, cuMemcpyDtoH_v2, &value, at, sizeof(value));
-        world_note_number(w, "lonely", value);
+        if (CU(w, cuMemcpyDtoH_v2, &value, at, sizeof(value)) == CUDA_SUCCESS)
+            world_note_number(w, "lonely", value);
     }
     (void)CU(w, cuModuleUnload, module);
 }

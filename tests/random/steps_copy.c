@@ -23,7 +23,7 @@ static void note_memory(struct world *w, CUcontext context, CUdeviceptr at, size
     if (!copy)
         abort();
     (void)CU(w, cuCtxSetCurrent, context);
-    if (CU(w, cuMemcpyDtoH_v2, copy, at, bytes) == CUDA_SUCCESS)
+    if (CU(w, cuMemcpyDtoH_v2, copy, at, bytes) == CUDA_SUCCESS && !world_is_tainted(w, at))
         world_note_hash(w, "contents", copy, bytes);
     free(copy);
 }

@@ -254,7 +254,7 @@ static void free_host(struct world *w, struct rng *rng)
         (void)CU(w, cuMemFreeHost, host->at);
     if (host->kind == HOST_REGISTERED)
         (void)CU(w, cuMemHostUnregister, host->at);
-    if (host->kind != HOST_PINNED)
+    if (host->kind != HOST_PINNED && !w->is_hit) /* else somebody may still use it */
         free(host->at);
     *host = w->host[--w->host_count];
 }

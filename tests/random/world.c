@@ -93,13 +93,91 @@ static bool is_fault(CUresult result)
     }
 }
 
+/* ---- contents that nobody knows ---------------------------------------------------------------
+ */
+
+void world_taint(struct world *w)
+{
+    w->tainted_step = w->step + 1;
+    for (uint32_t i = 0; i < w->buffer_count; i++)
+        w->buffer[i].is_tainted |= w->buffer[i].touched == w->step + 1;
+    for (uint32_t i = 0; i < w->host_count; i++)
+        w->host[i].is_tainted |= w->host[i].touched == w->step + 1;
+}
+
+/* What is under way when a call fails may have failed, too. */
+static void taint_busy(struct world *w)
+{
+    for (uint32_t i = 0; i < w->buffer_count; i++)
+        w->buffer[i].is_tainted |= w->buffer[i].busy;
+    for (uint32_t i = 0; i < w->host_count; i++)
+        w->host[i].is_tainted |= w->host[i].busy;
+}
+
+bool world_is_tainted(const struct world *w, uint64_t address)
+{
+    for (uint32_t i = 0; i < w->buffer_count; i++) {
+        const struct buffer *buffer = &w->buffer[i];
+
+        if (buffer->is_tainted && address >= buffer->at && address - buffer->at < buffer->bytes)
+            return true;
+    }
+    for (uint32_t i = 0; i < w->host_count; i++) {
+        const struct host *host = &w->host[i];
+
+        if (host->is_tainted && address - (uint64_t)(uintptr_t)host->at < host->bytes)
+            return true;
+    }
+    return false;
+}
+
+/* ---- results ----------------------------------------------------------------------------------
+ */
+
 CUresult world_result(struct world *w, uint32_t call, CUresult result)
 {
     w->calls[call]++;
     say(w, "%u.%u %s %d\n", w->thread, w->step, capi_call_name(call), (int)result);
-    if (is_fault(result))
+    if (w->plan && fault_is_documented(w->plan, (int)result)) {
+        w->is_hit = true;
+        taint_busy(w);
+        world_taint(w);
+    } else if (is_fault(result)) {
         w->is_broken = true;
+    }
     return result;
+}
+
+static bool is_wait(uint32_t call)
+{
+    return call == CAPI_cuStreamSynchronize || call == CAPI_cuCtxSynchronize ||
+           call == CAPI_cuEventSynchronize || call == CAPI_cuStreamQuery ||
+           call == CAPI_cuEventQuery;
+}
+
+bool world_is_told(struct world *w, uint32_t call)
+{
+    unsigned thread, step;
+    char name[80];
+    int result;
+
+    while (w->told && *w->told == ' ') { /* what a call gave */
+        w->told = strchr(w->told, '\n');
+        w->told += w->told != NULL;
+    }
+    if (!w->told || sscanf(w->told, "%u.%u %79s %d", &thread, &step, name, &result) != 4 ||
+        thread != w->thread || step != w->step || strcmp(name, capi_call_name(call)) != 0) {
+        w->told = NULL; /* they differ, and it will show */
+        return false;
+    }
+    w->told = strchr(w->told, '\n');
+    w->told += w->told != NULL;
+    w->told_result = (CUresult)result;
+    if (!fault_is_documented(w->plan, result))
+        return false;
+    if (is_wait(call)) /* a lost device is done with what the program goes on to unmap */
+        (void)w->cu->cuCtxSynchronize();
+    return true;
 }
 
 void world_note(struct world *w, const void *bytes, size_t size_bytes)
@@ -122,6 +200,10 @@ void world_note_hash(struct world *w, const char *what, const void *bytes, size_
     const uint8_t *at = bytes;
     uint64_t hash = UINT64_C(14695981039346656037);
 
+    if (world_is_tainted(w, (uint64_t)(uintptr_t)bytes)) {
+        say(w, "    %s of %zu bytes: unknown\n", what, size_bytes);
+        return;
+    }
     for (size_t i = 0; i < size_bytes; i++)
         hash = (hash ^ at[i]) * UINT64_C(1099511628211);
     say(w, "    %s of %zu bytes: %016llx\n", what, size_bytes, (unsigned long long)hash);

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "generated/cuda-api/capi_names.h"
+#include "tests/random/faults.h"
 
 struct driver {
 #define FUNCTION(name) __typeof__(&name) name;
@@ -87,6 +88,8 @@ struct buffer {
     CUcontext context;
     uint32_t lane;
     bool busy;
+    bool is_tainted;                         /* after a fault: nobody knows its contents */
+    uint32_t touched;                        /* the last step that chose it, and one */
     CUmemGenericAllocationHandle allocation; /* VIRTUAL */
 };
 
@@ -98,6 +101,8 @@ struct host {
     enum host_kind kind;
     uint32_t lane;
     bool busy;
+    bool is_tainted;
+    uint32_t touched;
 };
 
 struct transcript {
@@ -126,6 +131,14 @@ struct world {
     uint32_t step;
     uint32_t calls[CALLS_MAX]; /* by enum capi_call */
     bool is_broken;            /* a context has failed: nothing more is run */
+
+    /* With a fault (faults.h). A call that got the fault's error at the remote driver is not made
+     * at the native one but told to have failed, so that both have the same world afterwards. */
+    const struct fault_plan *plan; /* NULL: none */
+    const char *told;              /* native: the rest of what the remote thread wrote */
+    CUresult told_result;
+    bool is_hit;           /* some call got the fault's error */
+    uint32_t tainted_step; /* the last step that had to do with unknown contents, and one */
 };
 
 /* ---- recording (world.c) --------------------------------------------------------------------- */
@@ -138,7 +151,21 @@ void world_note_number(struct world *w, const char *what, uint64_t value);
 void world_note_handle(struct world *w, enum pool_kind kind, uint64_t handle);
 void world_note_hash(struct world *w, const char *what, const void *bytes, size_t size_bytes);
 /* The same, without a result of its own: for calls that only prepare. */
-#define CU(w, name, ...) world_result((w), CAPI_##name, (w)->cu->name(__VA_ARGS__))
+#define CU(w, name, ...)                                                                           \
+    world_result((w), CAPI_##name,                                                                 \
+                 world_is_told((w), CAPI_##name)                                                   \
+                     ? (world_unused((w)__VA_OPT__(, ) __VA_ARGS__), (w)->told_result)             \
+                     : (w)->cu->name(__VA_ARGS__))
+/* Arguments of a call that is not made: they may draw from a struct rng. */
+static inline void world_unused(struct world *w, ...)
+{
+    (void)w;
+}
+/* Whether this call, the thread's next one, is not to be made but has told_result. */
+bool world_is_told(struct world *w, uint32_t call);
+/* The step has to do with contents that nobody knows: so has all that it chose and will choose. */
+void world_taint(struct world *w);
+bool world_is_tainted(const struct world *w, uint64_t address);
 
 /* ---- pools ----------------------------------------------------------------------------------- */
 
@@ -206,7 +233,10 @@ struct program {
 void program_make(uint64_t seed, uint32_t device_count, struct program *program);
 void program_free(struct program *program);
 const char *program_step_name(const struct program *program, uint32_t step);
-/* Runs it; the threads' transcripts one after the other, to be freed. calls: by enum capi_call. */
-char *program_run(const struct program *program, const struct driver *cu, uint32_t *calls);
+/* Runs it; the threads' transcripts one after the other, to be freed. calls: by enum capi_call.
+ * plan: the fault, or NULL. told: NULL for the driver that has the fault; for the other one what
+ * that one wrote. */
+char *program_run(const struct program *program, const struct driver *cu, uint32_t *calls,
+                  const struct fault_plan *plan, const char *told);
 
 #endif /* TESTS_RANDOM_WORLD_H */

@@ -16,10 +16,9 @@
 #include <cuda.h>
 
 #include "base/compiler.h"
+#include "tests/functional/remote/remote_workers.h"
 
 enum {
-    REMOTE_WORKERS_MAX = 64,
-    REMOTE_LIMIT_S = 50,  /* longer is a hang */
     REMOTE_BROKEN = 99,   /* a child's exit status: it could not even begin */
     REMOTE_ERRORS = 4096, /* of a child's stderr */
 };
@@ -45,14 +44,9 @@ CUresult remote_gpu_try(const struct remote_gpu *gpu);
 /* Prints what does not hold, for the child's exit status. */
 bool remote_expect(const char *what, CUresult got, CUresult wanted);
 
-/* ---- the run: the broker is the test's parent --------------------------------------------------
+/* ---- the run: the broker is the test's parent (remote_workers.h) -------------------------------
  */
 
-pid_t remote_broker(void);
-/* The workers that run, in the order of their numbers; of one session if no more are there. */
-uint32_t remote_workers(pid_t pids[REMOTE_WORKERS_MAX]);
-/* Until there are `count` workers (0: until the last is reaped). False: that does not happen. */
-bool remote_workers_wait(uint32_t count);
 /* Free bytes of each device, as a process of its own sees them. False: it could not. */
 bool remote_free_bytes(uint64_t *bytes, uint32_t count);
 

@@ -157,7 +157,7 @@ static uint64_t obey(uint64_t order)
         print_line();
         break;
     case FAKE_LATE:
-        fail(true, CUDA_ERROR_INVALID_HANDLE);
+        fail(true, CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES);
         break;
     case FAKE_FAULT:
         fail(false, CUDA_ERROR_ILLEGAL_ADDRESS);
