@@ -453,7 +453,8 @@ static void on_client(struct seat *seat)
     seat_link(seat);
 }
 
-static void on_worker(struct seat *seat, uint32_t index)
+/* False: nothing more is to be heard from it now. */
+static bool on_worker(struct seat *seat, uint32_t index)
 {
     struct place *place = &seat->places[index];
     char text[SES_TEXT_BYTES];
@@ -462,30 +463,31 @@ static void on_worker(struct seat *seat, uint32_t index)
     enum fab_status status = ses_receive(place->channel.fd, SES_WAIT_NOT, &packet, &err);
 
     if (status == FAB_ERR_TIMEOUT)
-        return;
+        return false;
     if (status == FAB_ERR_PEER_LOST) {
         watch_close(seat->broker, &place->channel); /* the process's end follows */
-        return;
+        return false;
     }
     if (status == FAB_OK && packet.op == SESM_REFUSE) {
         status = ses_refused(&packet, &err);
         (void)snprintf(text, sizeof(text), "%.64s: %.180s", place->node.name, err.text);
         seat_refuse(seat, status, text);
-        return;
+        return false;
     }
     if (status == FAB_OK && packet.op == SESM_READY && seat->state == SEAT_LINKED &&
         !place->is_ready) {
         place->is_ready = true;
         seat_attach(seat);
-        return;
+        return true;
     }
     if (status != FAB_OK || place->has_offer ||
         !take_address(&packet, place->address, &place->address_bytes, &place->rows)) {
         seat_refuse(seat, FAB_ERR_PROTOCOL, "a worker broke the attach protocol");
-        return;
+        return false;
     }
     place->has_offer = true;
     seat_link(seat);
+    return true;
 }
 
 static void on_worker_gone(struct seat *seat, uint32_t index)
@@ -495,8 +497,8 @@ static void on_worker_gone(struct seat *seat, uint32_t index)
     char text[SES_TEXT_BYTES];
     pid_t pid = place->pid;
 
-    if (place->channel.fd >= 0 && seat->state != SEAT_ENDING)
-        on_worker(seat, index); /* its last words */
+    while (place->channel.fd >= 0 && seat->state != SEAT_ENDING && on_worker(seat, index))
+        ; /* its last words */
     (void)snprintf(text, sizeof(text), "the gpu-worker on %.64s (pid %d) ended", place->node.name,
                    pid);
     place->pid = 0;
@@ -577,7 +579,7 @@ static void on_watch(struct ses_broker *broker, struct watch *watch)
         seat_end(watch->seat, "the program has ended");
         break;
     case WATCH_WORKER:
-        on_worker(watch->seat, watch->index);
+        (void)on_worker(watch->seat, watch->index);
         break;
     case WATCH_WORKER_PID:
         on_worker_gone(watch->seat, watch->index);
@@ -646,10 +648,9 @@ void ses_broker_revoke(struct ses_broker *broker, const void *session, const cha
     for (struct fab_list *at = broker->seats.next; at != &broker->seats; at = at->next) {
         struct seat *seat = (struct seat *)((char *)at - offsetof(struct seat, node));
 
-        if (!session || seat->session == session) {
-            tell(seat->channel.fd, SES_EVENT_REVOKED, 0, why);
-            seat_end(seat, why);
-        }
+        /* In the middle of its attach, too, the client hears it as a refusal. */
+        if (!session || seat->session == session)
+            seat_refuse(seat, FAB_ERR_CANCELLED, why);
     }
 }
 

@@ -51,7 +51,7 @@ static enum fab_status say_hello(struct ses_client *client, struct fab_err *err)
     enum fab_status status;
 
     sesm_put_hello(&hello, &parts);
-    status = ses_send(client->fd, SESM_HELLO, &parts, err);
+    status = ses_last_words(client->fd, ses_send(client->fd, SESM_HELLO, &parts, err), err);
     if (status == FAB_OK)
         status = ses_expect(client->fd, SESM_GRANT, &packet, err);
     if (status == FAB_OK)

@@ -34,8 +34,8 @@ FAB_NODISCARD enum fab_status ses_receive(int fd, int timeout_ms, struct ses_pac
 FAB_NODISCARD enum fab_status ses_expect(int fd, uint32_t op, struct ses_packet *packet,
                                          struct fab_err *err);
 
-/* When the other end is gone (status FAB_ERR_PEER_LOST): the refusal that it may have left, else
- * the same status. */
+/* When a send found the other end gone (status FAB_ERR_PEER_LOST): the refusal that it may have
+ * left, else the same status. */
 FAB_NODISCARD enum fab_status ses_last_words(int fd, enum fab_status status, struct fab_err *err);
 
 /* Sends `why` as a refusal; failures of that are nobody's business. */

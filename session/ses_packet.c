@@ -79,9 +79,15 @@ enum fab_status ses_receive(int fd, int timeout_ms, struct ses_packet *packet, s
 
     if (status != FAB_OK)
         return status;
-    do
-        got = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    while (got < 0 && errno == EINTR);
+    /* A socket that was closed with a message of ours unread says so once, then gives what it
+     * holds. Source: unix(7), ECONNRESET. */
+    for (bool was_reset = false;; was_reset = true) {
+        do
+            got = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        while (got < 0 && errno == EINTR);
+        if (got >= 0 || errno != ECONNRESET || was_reset)
+            break;
+    }
     if (got < 0 && errno == EAGAIN)
         return fab_err_set(err, FAB_ERR_TIMEOUT, "no message");
     if (got == 0 || (got < 0 && errno == ECONNRESET))
@@ -109,10 +115,10 @@ enum fab_status ses_last_words(int fd, enum fab_status status, struct fab_err *e
 {
     struct ses_packet packet;
 
-    /* A socket that was closed with our message unread gives that error first, then what it held.
-     */
-    for (int i = 0; status == FAB_ERR_PEER_LOST && i < 2; i++) {
-        if (ses_receive(fd, SES_WAIT_NOT, &packet, NULL) == FAB_OK && packet.op == SESM_REFUSE)
+    if (status != FAB_ERR_PEER_LOST)
+        return status;
+    while (ses_receive(fd, SES_WAIT_NOT, &packet, NULL) == FAB_OK) {
+        if (packet.op == SESM_REFUSE)
             return ses_refused(&packet, err);
     }
     return status;
@@ -123,7 +129,7 @@ enum fab_status ses_expect(int fd, uint32_t op, struct ses_packet *packet, struc
     enum fab_status status = ses_receive(fd, SES_ANSWER_MS, packet, err);
 
     if (status != FAB_OK)
-        return ses_last_words(fd, status, err);
+        return status;
     if (packet->op == SESM_REFUSE)
         return ses_refused(packet, err);
     if (packet->op != op)

@@ -25,6 +25,7 @@ struct rig {
     uint32_t started, ended_workers, ended_sessions;
     struct ses_broker *broker;
     char path[64];
+    int attached[2]; /* a pipe: the client writes into it when it is attached */
 };
 
 /* ---- a worker ---------------------------------------------------------------------------------
@@ -47,7 +48,12 @@ static void serve(struct ses_worker *worker)
     }
 }
 
-static FAB_NORETURN void be_worker(enum script script)
+static void wait_for_attach(const struct rig *rig)
+{
+    wait_for_news(rig->attached[0]);
+}
+
+static FAB_NORETURN void be_worker(const struct rig *rig, enum script script)
 {
     const struct fab_err why = {.status = FAB_ERR_DEVICE, .text = "no GPU answers"};
     const uint8_t address[] = {'w', 1, 2};
@@ -74,8 +80,10 @@ static FAB_NORETURN void be_worker(enum script script)
         _exit(5);
     if (ses_worker_ready(worker, NULL) != FAB_OK)
         _exit(7);
-    if (script == DIES_ATTACHED)
+    if (script == DIES_ATTACHED) {
+        wait_for_attach(rig);
         _exit(6);
+    }
     if (script == IGNORES_THE_END)
         for (;;)
             pause();
@@ -117,7 +125,7 @@ static enum fab_status start(void *user, void *session, uint32_t index, int fd,
     if (*pid_out == 0) {
         (void)snprintf(text, sizeof(text), "%d", fd);
         (void)setenv("FABRIC_WORKER_FD", text, 1);
-        be_worker(index == 0 ? rig->script : SERVES);
+        be_worker(rig, index == 0 ? rig->script : SERVES);
     }
     rig->started++;
     return FAB_OK;
@@ -198,20 +206,22 @@ static int talk_nonsense(const char *path)
     return -ses_expect(fd, SESM_GRANT, &packet, NULL);
 }
 
-static FAB_NORETURN void be_client(const char *path, enum client kind)
+static FAB_NORETURN void be_client(const struct rig *rig, enum client kind)
 {
     struct ses_client *client;
     enum fab_status status;
     int result;
 
     if (kind == TALKS_NONSENSE)
-        _exit(talk_nonsense(path));
-    status = ses_client_open(path, &client, NULL);
+        _exit(talk_nonsense(rig->path));
+    status = ses_client_open(rig->path, &client, NULL);
     if (status != FAB_OK)
         _exit(-status);
     if (ses_client_grant(client)->vgpu_count != 4 || kind == STOPS_AFTER_GRANT)
         _exit(ses_client_grant(client)->vgpu_count == 4 ? 0 : 100);
     result = attach(client);
+    if (result == 0 && write(rig->attached[1], "!", 1) != 1)
+        result = 104;
     if (result == 0 && kind == DIES_AFTER_ATTACH)
         (void)raise(SIGKILL);
     if (result == 0 && kind == WAITS_FOR_EVENT)
@@ -223,15 +233,50 @@ static FAB_NORETURN void be_client(const char *path, enum client kind)
 /* ---- the tests --------------------------------------------------------------------------------
  */
 
+static bool rig_open(struct rig *rig)
+{
+    (void)snprintf(rig->path, sizeof(rig->path), "/tmp/test-ses-%d.sock", (int)getpid());
+    if (pipe(rig->attached) != 0)
+        abort();
+    return CHECK_EQ(ses_broker_create(rig->path, 0600, &ops, rig, &rig->broker, NULL), FAB_OK);
+}
+
+static void rig_close(struct rig *rig)
+{
+    ses_broker_destroy(rig->broker);
+    CHECK_EQ(access(rig->path, F_OK), -1);
+    (void)close(rig->attached[0]);
+    (void)close(rig->attached[1]);
+}
+
+static pid_t start_client(const struct rig *rig, enum client kind)
+{
+    pid_t client = fork();
+
+    if (client == 0)
+        be_client(rig, kind);
+    return client;
+}
+
+static int exit_of(int status)
+{
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+static void turn(struct rig *rig)
+{
+    struct pollfd poll_fd = {.fd = ses_broker_fd(rig->broker), .events = POLLIN};
+
+    (void)poll(&poll_fd, 1, 20);
+    ses_broker_turn(rig->broker);
+}
+
 static void turn_until(struct rig *rig, pid_t client, int *status_out)
 {
     bool is_gone = client == 0;
 
     while (!is_gone || ses_broker_session_count(rig->broker) > 0) {
-        struct pollfd poll_fd = {.fd = ses_broker_fd(rig->broker), .events = POLLIN};
-
-        (void)poll(&poll_fd, 1, 20);
-        ses_broker_turn(rig->broker);
+        turn(rig);
         if (!is_gone)
             is_gone = waitpid(client, status_out, WNOHANG) == client;
     }
@@ -266,51 +311,54 @@ static void test_attach(void)
         int status = 0;
 
         CHECK_CASE("%s", rows[i].label);
-        (void)snprintf(rig.path, sizeof(rig.path), "/tmp/test-ses-%d.sock", (int)getpid());
-        if (!CHECK_EQ(ses_broker_create(rig.path, 0600, &ops, &rig, &rig.broker, NULL), FAB_OK))
+        if (!rig_open(&rig))
             return;
-        pid_t client = fork();
-
-        if (client == 0)
-            be_client(rig.path, rows[i].client);
-        turn_until(&rig, client, &status);
-        CHECK_EQ(WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), rows[i].wanted);
+        turn_until(&rig, start_client(&rig, rows[i].client), &status);
+        CHECK_EQ(exit_of(status), rows[i].wanted);
         CHECK_EQ(rig.started, rows[i].workers);
         CHECK_EQ(rig.ended_workers, rig.started);
         CHECK_EQ(rig.ended_sessions, rows[i].workers ? 1 : 0);
-        ses_broker_destroy(rig.broker);
-        CHECK_EQ(access(rig.path, F_OK), -1);
+        rig_close(&rig);
     }
+}
+
+static bool is_attached(const struct rig *rig)
+{
+    struct pollfd poll_fd = {.fd = rig->attached[0], .events = POLLIN};
+
+    return poll(&poll_fd, 1, 0) > 0;
 }
 
 static void test_revoke(void)
 {
-    struct rig rig = {.script = SERVES};
-    struct ses_broker *second;
-    int status = 0;
+    static const struct {
+        const char *label;
+        bool when_attached;
+        int wanted; /* exit status of the client */
+    } moments[] = {
+        {"in the middle of its attach", false, -FAB_ERR_CANCELLED},
+        {"when it is attached", true, 110 + SES_EVENT_REVOKED},
+    };
 
-    (void)snprintf(rig.path, sizeof(rig.path), "/tmp/test-ses-%d.sock", (int)getpid());
-    if (!CHECK_EQ(ses_broker_create(rig.path, 0600, &ops, &rig, &rig.broker, NULL), FAB_OK))
-        return;
-    CHECK_EQ(ses_broker_create(rig.path, 0600, &ops, &rig, &second, NULL), FAB_ERR_BUSY);
-    pid_t client = fork();
+    for (size_t i = 0; i < FAB_ARRAY_LEN(moments); i++) {
+        struct rig rig = {.script = SERVES};
+        struct ses_broker *second;
+        int status = 0;
+        pid_t client;
 
-    if (client == 0)
-        be_client(rig.path, WAITS_FOR_EVENT);
-    while (rig.started < 2 || waitpid(client, &status, WNOHANG) == 0) {
-        struct pollfd poll_fd = {.fd = ses_broker_fd(rig.broker), .events = POLLIN};
-
-        (void)poll(&poll_fd, 1, 20);
-        ses_broker_turn(rig.broker);
-        if (rig.started == 2)
-            ses_broker_revoke(rig.broker, &rig, "the lease is over");
+        CHECK_CASE("the lease ends %s", moments[i].label);
+        if (!rig_open(&rig))
+            return;
+        CHECK_EQ(ses_broker_create(rig.path, 0600, &ops, &rig, &second, NULL), FAB_ERR_BUSY);
+        client = start_client(&rig, WAITS_FOR_EVENT);
+        while (rig.started < 2 || (moments[i].when_attached && !is_attached(&rig)))
+            turn(&rig);
+        ses_broker_revoke(rig.broker, &rig, "the lease is over");
+        turn_until(&rig, client, &status);
+        CHECK_EQ(exit_of(status), moments[i].wanted);
+        CHECK_EQ(rig.ended_workers, 2);
+        rig_close(&rig);
     }
-    /* It heard it as an event, or in the middle of its attach as a loss of the broker. */
-    CHECK(WEXITSTATUS(status) == 110 + SES_EVENT_REVOKED ||
-          WEXITSTATUS(status) == -FAB_ERR_PROTOCOL || WEXITSTATUS(status) == -FAB_ERR_PEER_LOST);
-    turn_until(&rig, 0, &status);
-    CHECK_EQ(rig.ended_workers, 2);
-    ses_broker_destroy(rig.broker);
 }
 
 static void test_no_broker(void)
