@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A process is stopped, not ended: a worker for less and for longer than the grace period, and the
  * program itself, as a debugger or a terminal does.
- * Run as `remote-run --workers 2 --grace 3s test_hung`, by shared memory and by rails.
+ * Run as `remote-run --workers 2 --grace 3s test_hung` and, with the usual grace period, which a
+ * busy machine does not use up, `remote-run --workers 2 test_hung paused`; by shared memory and by
+ * rails.
  */
 #include <poll.h>
 #include <signal.h>
@@ -80,8 +82,8 @@ static void test_for_a_while(void)
     (void)kill(workers[0], SIGSTOP);
     CHECK(remote_child_says(&child, "node1 does not answer"));
     (void)kill(workers[0], SIGCONT);
+    CHECK(remote_child_says(&child, "node1 answers again"));
     finish(&child);
-    CHECK_HAS(child.error_text, "node1 answers again");
 }
 
 static void test_for_good(void)
@@ -126,12 +128,12 @@ static void test_program(void)
     CHECK_STR(child.error_text, "");
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {CHECK_TEST(test_for_a_while), CHECK_TEST(test_for_good),
-                                       CHECK_TEST(test_program)};
+    const struct CMUnitTest paused[] = {CHECK_TEST(test_for_a_while)};
+    const struct CMUnitTest hung[] = {CHECK_TEST(test_for_good), CHECK_TEST(test_program)};
 
     if (!getenv("FABRIC_SOCKET"))
         check_skip("it runs under remote-run");
-    return check_run(tests);
+    return argc > 1 && strcmp(argv[1], "paused") == 0 ? check_run(paused) : check_run(hung);
 }
