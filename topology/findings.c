@@ -13,7 +13,7 @@
 enum { FINDING_BYTES = 512 };
 
 enum {
-    BAR1_LEAST_BYTES = 1 << 30,    /* less than this and large buffers are registered in parts */
+    BAR1_LEAST_BYTES = 256 << 20,  /* what the smallest of data centre GPUs have */
     MEMLOCK_LEAST_BYTES = 64 << 20 /* rings and staging of one worker */
 };
 

@@ -358,7 +358,7 @@ void topo_sysroot_read(const char *sysroot, struct topo_machine *machine)
     gpudirect->has_nvidia_peermem = exists(root, "/sys/module/nvidia_peermem");
     gpudirect->has_nv_peer_mem = exists(root, "/sys/module/nv_peer_mem") ||
                                  exists(root, "/sys/kernel/mm/memory_peers/nv_mem");
-    gpudirect->has_gdrdrv = exists(root, "/sys/module/gdrdrv") && exists(root, "/dev/gdrdrv");
+    gpudirect->has_gdrdrv = exists(root, "/sys/module/gdrdrv");
     gpudirect->iommu_translates = iommu_translates(root, machine);
     gpudirect->memlock_bytes = memlock_of(root);
 }
