@@ -426,9 +426,10 @@ static enum fab_status decode_bdf(const struct member *member, const json_t *jso
                                   struct fab_err *err)
 {
     const char *text = json_string_value(json);
+    char again[TOPO_BDF_BYTES];
     struct topo_bdf bdf;
 
-    if (!text || !topo_bdf_parse(text, &bdf))
+    if (!text || !topo_bdf_parse(text, &bdf) || strcmp(topo_bdf_format(&bdf, again), text) != 0)
         return wrong(member, "a PCI address \"dddd:bb:dd.f\"", err);
     memcpy(at, &bdf, sizeof(bdf));
     return FAB_OK;

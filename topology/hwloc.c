@@ -269,6 +269,20 @@ static enum fab_status read_all(hwloc_topology_t topology, struct topo_machine *
     return FAB_OK;
 }
 
+/* Parts of hwloc that would start drivers of GPUs or ask an X server, inside the daemon. The GPUs'
+ * facts come from NVML. */
+static bool leave_out_drivers(hwloc_topology_t topology)
+{
+    static const char *const components[] = {"cuda", "nvml", "opencl", "gl", "rsmi", "levelzero"};
+
+    for (size_t i = 0; i < FAB_ARRAY_LEN(components); i++) {
+        if (hwloc_topology_set_components(topology, HWLOC_TOPOLOGY_COMPONENTS_FLAG_BLACKLIST,
+                                          components[i]) != 0)
+            return false;
+    }
+    return true;
+}
+
 enum fab_status topo_hwloc_read(const char *xml_path, struct topo_machine *machine,
                                 struct fab_err *err)
 {
@@ -277,10 +291,12 @@ enum fab_status topo_hwloc_read(const char *xml_path, struct topo_machine *machi
 
     if (hwloc_topology_init(&topology) != 0)
         return fab_err_set(err, FAB_ERR_NOMEM, "hwloc");
-    /* Without this hwloc drops I/O. */
-    (void)hwloc_topology_set_io_types_filter(topology, HWLOC_TYPE_FILTER_KEEP_ALL);
     errno = 0;
-    if (xml_path && hwloc_topology_set_xml(topology, xml_path) != 0)
+    /* Without the filter hwloc drops I/O. */
+    if (hwloc_topology_set_io_types_filter(topology, HWLOC_TYPE_FILTER_KEEP_ALL) != 0 ||
+        !leave_out_drivers(topology))
+        status = fab_err_set(err, FAB_ERR_NOMEM, "settings of hwloc");
+    else if (xml_path && hwloc_topology_set_xml(topology, xml_path) != 0)
         status = fab_err_set(err, errno == ENOENT ? FAB_ERR_NOT_FOUND : FAB_ERR_FORMAT,
                              "%s: hwloc cannot read it", xml_path);
     else if (hwloc_topology_load(topology) != 0)

@@ -123,6 +123,7 @@ static void test_bad_machines(void)
         {"link too fast", "pci[1]", "link_mbps", "4294967296", FAB_ERR_RANGE, "link_mbps"},
         {"flag as a number", "pci[1]", "acs", "1", FAB_ERR_INVALID, "acs"},
         {"PCI address", "pci[1]", "bdf", "\"0:1\"", FAB_ERR_INVALID, "bdf"},
+        {"PCI address in another form", "pci[1]", "bdf", "\"0:0:02.0\"", FAB_ERR_INVALID, "bdf"},
         {"PCI device above 31", "pci[1]", "bdf", "\"0000:00:20.0\"", FAB_ERR_INVALID, "bdf"},
         {"PCI address with more behind", "pci[1]", "bdf", "\"0000:00:02.0x\"", FAB_ERR_INVALID,
          "bdf"},
