@@ -271,16 +271,14 @@ static enum fab_status read_all(hwloc_topology_t topology, struct topo_machine *
 
 /* Parts of hwloc that would start drivers of GPUs or ask an X server, inside the daemon. The GPUs'
  * facts come from NVML. */
-static bool leave_out_drivers(hwloc_topology_t topology)
+static void leave_out_drivers(hwloc_topology_t topology)
 {
     static const char *const components[] = {"cuda", "nvml", "opencl", "gl", "rsmi", "levelzero"};
 
-    for (size_t i = 0; i < FAB_ARRAY_LEN(components); i++) {
-        if (hwloc_topology_set_components(topology, HWLOC_TOPOLOGY_COMPONENTS_FLAG_BLACKLIST,
-                                          components[i]) != 0)
-            return false;
-    }
-    return true;
+    /* hwloc refuses to leave out what it was built without. */
+    for (size_t i = 0; i < FAB_ARRAY_LEN(components); i++)
+        (void)hwloc_topology_set_components(topology, HWLOC_TOPOLOGY_COMPONENTS_FLAG_BLACKLIST,
+                                            components[i]);
 }
 
 enum fab_status topo_hwloc_read(const char *xml_path, struct topo_machine *machine,
@@ -291,10 +289,10 @@ enum fab_status topo_hwloc_read(const char *xml_path, struct topo_machine *machi
 
     if (hwloc_topology_init(&topology) != 0)
         return fab_err_set(err, FAB_ERR_NOMEM, "hwloc");
+    leave_out_drivers(topology);
     errno = 0;
     /* Without the filter hwloc drops I/O. */
-    if (hwloc_topology_set_io_types_filter(topology, HWLOC_TYPE_FILTER_KEEP_ALL) != 0 ||
-        !leave_out_drivers(topology))
+    if (hwloc_topology_set_io_types_filter(topology, HWLOC_TYPE_FILTER_KEEP_ALL) != 0)
         status = fab_err_set(err, FAB_ERR_NOMEM, "settings of hwloc");
     else if (xml_path && hwloc_topology_set_xml(topology, xml_path) != 0)
         status = fab_err_set(err, errno == ENOENT ? FAB_ERR_NOT_FOUND : FAB_ERR_FORMAT,
