@@ -26,12 +26,18 @@ enum {
 /* Rates closer than this are the same: rounding must not decide against hops. */
 static const double rate_tolerance = 0.005;
 
+/* From a host to a machine. */
+struct way {
+    bool is_there;
+    uint32_t mbps, hops;
+};
+
 /* A machine with free GPUs. */
 struct stock {
     topo_id machine;
     uint32_t first, count; /* of its free GPUs in `sorted`; taken ones are behind `left` */
     uint32_t left;
-    uint32_t mbps, hops; /* of the way to the host that is being served */
+    struct way way; /* to the host that is being served */
 };
 
 struct search {
@@ -39,6 +45,7 @@ struct search {
     topo_id *sorted;      /* free GPUs, machine by machine */
     struct stock *stocks; /* by machine */
     uint32_t stock_count;
+    struct way *ways; /* of each host to each stock, host by host */
     bool has_fabric;
     uint32_t trials;
     struct placement best;
@@ -169,6 +176,7 @@ static void search_close(struct search *search)
 {
     free(search->sorted);
     free(search->stocks);
+    free(search->ways);
 }
 
 static enum fab_status search_open(const struct placement_request *request, struct search *search,
@@ -221,19 +229,30 @@ enum fab_status placement_judge(const struct placement_request *request, const t
 /* ---- one host's machines, best first ----------------------------------------------------------
  */
 
-/* The way between a host and a thing, by the rules of the header; false: there is none. */
-static bool way_to(const struct search *search, topo_id host, topo_id thing, uint32_t *mbps_out,
-                   uint32_t *hops_out)
+/* The way between a host and a thing, by the rules of the header. */
+static struct way way_to(const struct search *search, topo_id host, topo_id thing)
 {
     struct topo_path path;
 
-    if (topo_path(search->request->topo, host, thing, &path, NULL) == FAB_OK) {
-        *mbps_out = path.mbps;
-        *hops_out = path.ib_hops;
-        return true;
-    }
-    *mbps_out = *hops_out = 0;
-    return !search->has_fabric;
+    if (topo_path(search->request->topo, host, thing, &path, NULL) == FAB_OK)
+        return (struct way){.is_there = true, .mbps = path.mbps, .hops = path.ib_hops};
+    return (struct way){.is_there = !search->has_fabric};
+}
+
+/* Each way once, whatever is tried. */
+static enum fab_status find_ways(struct search *search, struct fab_err *err)
+{
+    const struct placement_request *request = search->request;
+
+    search->ways =
+        fab_alloc_zeroed((size_t)request->host_count * search->stock_count + 1, sizeof(struct way));
+    if (!search->ways)
+        return fab_err_set(err, FAB_ERR_NOMEM, "choosing GPUs");
+    for (uint32_t host = 0; host < request->host_count; host++)
+        for (uint32_t i = 0; i < search->stock_count; i++)
+            search->ways[host * search->stock_count + i] =
+                way_to(search, request->hosts[host].machine, search->stocks[i].machine);
+    return FAB_OK;
 }
 
 struct ranking {
@@ -261,10 +280,10 @@ static int by_worth(const void *a, const void *b, void *user)
     if (ranking->search->request->strategy == PLACEMENT_PACK && /* the largest parts first */
         part_of(left, ranking->wanted) != part_of(right, ranking->wanted))
         return order(part_of(right, ranking->wanted), part_of(left, ranking->wanted));
-    if (left->mbps != right->mbps)
-        return order(right->mbps, left->mbps);
-    if (left->hops != right->hops)
-        return order(left->hops, right->hops);
+    if (left->way.mbps != right->way.mbps)
+        return order(right->way.mbps, left->way.mbps);
+    if (left->way.hops != right->way.hops)
+        return order(left->way.hops, right->way.hops);
     if (rest_of(left, ranking->wanted) != rest_of(right, ranking->wanted))
         return order(rest_of(left, ranking->wanted), rest_of(right, ranking->wanted));
     if (left->left != right->left)
@@ -276,40 +295,36 @@ static int by_way(const void *a, const void *b, void *user)
 {
     const struct ranking *ranking = user;
     const topo_id left = *(const topo_id *)a, right = *(const topo_id *)b;
-    uint32_t mbps[2], hops[2];
+    const struct way left_way = way_to(ranking->search, ranking->host, left);
+    const struct way right_way = way_to(ranking->search, ranking->host, right);
 
-    (void)way_to(ranking->search, ranking->host, left, &mbps[0], &hops[0]);
-    (void)way_to(ranking->search, ranking->host, right, &mbps[1], &hops[1]);
-    if (mbps[0] != mbps[1])
-        return order(mbps[1], mbps[0]);
+    if (left_way.mbps != right_way.mbps)
+        return order(right_way.mbps, left_way.mbps);
     return order(left, right);
 }
 
-/* The stocks that the host can reach, best first; the GPUs of those that are kept, nearest first.
- */
-static uint32_t rank(struct search *search, topo_id host, uint32_t wanted, struct stock **ranked)
+/* The stocks that a host can reach, best first. */
+static uint32_t rank(struct search *search, uint32_t host, uint32_t wanted, struct stock **ranked)
 {
-    struct ranking ranking = {.search = search, .host = host, .wanted = wanted};
+    struct ranking ranking = {
+        .search = search, .host = search->request->hosts[host].machine, .wanted = wanted};
     uint32_t count = 0;
 
     for (uint32_t i = 0; i < search->stock_count; i++) {
         struct stock *stock = &search->stocks[i];
 
-        if (stock->left > 0 && way_to(search, host, stock->machine, &stock->mbps, &stock->hops))
+        stock->way = search->ways[host * search->stock_count + i];
+        if (stock->left > 0 && stock->way.is_there)
             ranked[count++] = stock;
     }
     qsort_r(ranked, count, sizeof(struct stock *), by_worth, &ranking);
-    count = count < KEPT_MACHINES ? count : KEPT_MACHINES;
-    for (uint32_t i = 0; i < count; i++)
-        qsort_r(&search->sorted[ranked[i]->first], ranked[i]->left, sizeof(topo_id), by_way,
-                &ranking);
-    return count;
+    return count < KEPT_MACHINES ? count : KEPT_MACHINES;
 }
 
 /* ---- beginnings -------------------------------------------------------------------------------
  */
 
-/* Takes the first GPU that is left, and puts it behind them. */
+/* Takes the GPU that is nearest to the host of those that are left, and puts it behind them. */
 static topo_id take(struct search *search, struct stock *stock)
 {
     topo_id *gpus = &search->sorted[stock->first];
@@ -322,15 +337,20 @@ static topo_id take(struct search *search, struct stock *stock)
 }
 
 /* Up to `cap` GPUs of each machine; if that is not enough, again. False: too few can be reached. */
-static bool serve(struct search *search, const struct placement_host *host, uint32_t cap,
-                  struct stock **ranked, struct placement *choice)
+static bool serve(struct search *search, uint32_t host, uint32_t cap, struct stock **ranked,
+                  struct placement *choice)
 {
-    uint32_t wanted = host->gpu_count;
-    const uint32_t count = rank(search, host->machine, wanted < cap ? wanted : cap, ranked);
+    const struct placement_host *served = &search->request->hosts[host];
+    struct ranking ranking = {.search = search, .host = served->machine};
+    uint32_t wanted = served->gpu_count;
+    const uint32_t count = rank(search, host, wanted < cap ? wanted : cap, ranked);
 
     for (bool has_taken = true; wanted > 0 && has_taken;) {
         has_taken = false;
         for (uint32_t i = 0; i < count && wanted > 0; i++) {
+            if (ranked[i]->left > wanted || ranked[i]->left > cap) /* which ones matters */
+                qsort_r(&search->sorted[ranked[i]->first], ranked[i]->left, sizeof(topo_id), by_way,
+                        &ranking);
             for (uint32_t k = 0; k < cap && ranked[i]->left > 0 && wanted > 0; k++, wanted--) {
                 choice->gpus[choice->gpu_count++] = take(search, ranked[i]);
                 has_taken = true;
@@ -367,14 +387,15 @@ static enum fab_status begin(struct search *search, uint32_t cap, struct stock *
     for (uint32_t i = 0; i < search->stock_count; i++)
         search->stocks[i].left = search->stocks[i].count;
     for (uint32_t i = 0; is_enough && i < search->request->host_count; i++)
-        is_enough = serve(search, &search->request->hosts[i], cap, ranked, &choice);
+        is_enough = serve(search, i, cap, ranked, &choice);
     return is_enough ? try(search, &choice, err) : FAB_OK;
 }
 
 static enum fab_status begin_all(struct search *search, struct fab_err *err)
 {
     struct stock **ranked = fab_alloc_zeroed(search->stock_count + 1, sizeof(*ranked));
-    enum fab_status status = ranked ? FAB_OK : fab_err_set(err, FAB_ERR_NOMEM, "choosing GPUs");
+    enum fab_status status =
+        ranked ? find_ways(search, err) : fab_err_set(err, FAB_ERR_NOMEM, "choosing GPUs");
     uint32_t most = 1;
 
     for (uint32_t i = 0; i < search->stock_count; i++)

@@ -4,6 +4,7 @@
  * Inside a machine a way goes up the PCI tree and down again. Over the fabric it takes the fewest
  * cables; of equal ones each destination port has its own, as a subnet manager spreads them.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -320,19 +321,54 @@ static void measure_from(struct topo *topo, uint32_t to, uint32_t *queue)
     queue[tail++] = to;
     while (head < tail) {
         uint32_t at = queue[head++];
-        const struct topo_fabric_node *node = &topo->fabric.nodes[topo->switch_node[at]];
 
         if (hops[at] == TOPO_HOPS_MAX)
             continue;
+        for (uint32_t i = topo->cable_first[at]; i < topo->cable_first[at + 1]; i++) {
+            uint32_t next = topo->cables[i].next;
+
+            if (hops[next] != TOPO_HOPS_NONE)
+                continue;
+            hops[next] = (uint8_t)(hops[at] + 1);
+            queue[tail++] = next;
+        }
+    }
+}
+
+static int by_next(const void *a, const void *b)
+{
+    const struct cable *left = a, *right = b;
+
+    if (left->next != right->next)
+        return left->next < right->next ? -1 : 1;
+    return left->port < right->port ? -1 : left->port > right->port;
+}
+
+static enum fab_status list_cables(struct topo *topo, struct fab_err *err)
+{
+    uint32_t count = 0;
+
+    topo->cable_first =
+        fab_arena_alloc_array(&topo->arena, (size_t)topo->switch_count + 1, sizeof(uint32_t));
+    topo->cables = fab_arena_alloc_array(&topo->arena, (size_t)topo->fabric.port_count + 1,
+                                         sizeof(struct cable));
+    if (!topo->cable_first || !topo->cables)
+        return fab_err_set(err, FAB_ERR_NOMEM, "the cables of %u switches", topo->switch_count);
+    for (uint32_t at = 0; at < topo->switch_count; at++) {
+        const struct topo_fabric_node *node = &topo->fabric.nodes[topo->switch_node[at]];
+
+        topo->cable_first[at] = count;
         for (uint32_t port = node->first_port; port < node->first_port + node->port_count; port++) {
             int32_t next = is_up(topo, port) ? switch_at(topo, port) : TOPO_NONE;
 
-            if (next == TOPO_NONE || hops[next] != TOPO_HOPS_NONE)
-                continue;
-            hops[next] = (uint8_t)(hops[at] + 1);
-            queue[tail++] = (uint32_t)next;
+            if (next != TOPO_NONE && (uint32_t)next != at)
+                topo->cables[count++] = (struct cable){(uint32_t)next, port};
         }
+        qsort(&topo->cables[topo->cable_first[at]], count - topo->cable_first[at],
+              sizeof(struct cable), by_next);
     }
+    topo->cable_first[topo->switch_count] = count;
+    return FAB_OK;
 }
 
 enum fab_status topo_fabric_measure(struct topo *topo, struct fab_err *err)
@@ -356,9 +392,27 @@ enum fab_status topo_fabric_measure(struct topo *topo, struct fab_err *err)
     topo->hops = fab_alloc((size_t)topo->switch_count * topo->switch_count + 1);
     if (!topo->hops)
         return fab_err_set(err, FAB_ERR_NOMEM, "the distances of %u switches", topo->switch_count);
+    if (list_cables(topo, err) != FAB_OK)
+        return FAB_ERR_NOMEM;
     for (uint32_t i = 0; i < topo->switch_count; i++)
         measure_from(topo, i, queue);
     return FAB_OK;
+}
+
+/* The first cable from `at` that leads to switch `next` or a later one. */
+static uint32_t cable_from(const struct topo *topo, uint32_t at, uint32_t next)
+{
+    uint32_t low = topo->cable_first[at], high = topo->cable_first[at + 1];
+
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+
+        if (topo->cables[middle].next < next)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
 }
 
 /* The cable out of a switch that is a step nearer to `to`; of several the one of the destination.
@@ -366,27 +420,30 @@ enum fab_status topo_fabric_measure(struct topo *topo, struct fab_err *err)
 static bool next_cable(const struct topo *topo, uint32_t at, uint32_t to, uint32_t destination,
                        uint32_t *port_out)
 {
-    const struct topo_fabric_node *node = &topo->fabric.nodes[topo->switch_node[at]];
     const uint8_t *hops = topo->hops + (size_t)to * topo->switch_count;
-    uint32_t found[UINT8_MAX], count = 0;
+    uint32_t first = topo->cable_first[at], end = topo->cable_first[at + 1], count = 0, chosen;
 
-    for (uint32_t port = node->first_port; port < node->first_port + node->port_count; port++) {
-        int32_t next = is_up(topo, port) ? switch_at(topo, port) : TOPO_NONE;
-
-        if (next != TOPO_NONE && (uint32_t)next != at && hops[next] + 1 == hops[at])
-            found[count++] = port;
+    if (hops[at] == 1) { /* a spine has hundreds, this one is found */
+        first = cable_from(topo, at, to);
+        end = cable_from(topo, at, to + 1);
     }
-    if (count == 0)
-        return false;
-    *port_out = found[destination % count];
-    return true;
+    for (uint32_t i = first; i < end; i++)
+        count += hops[topo->cables[i].next] + 1 == hops[at];
+    chosen = count ? destination % count : 0;
+    for (uint32_t i = first; i < end; i++) {
+        if (hops[topo->cables[i].next] + 1 == hops[at] && chosen-- == 0) {
+            *port_out = topo->cables[i].port;
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool between_switches(const struct topo *topo, uint32_t from, uint32_t to,
                              uint32_t destination, struct way *way)
 {
     while (from != to) {
-        uint32_t port;
+        uint32_t port = 0;
 
         if (topo->hops[(size_t)to * topo->switch_count + from] == TOPO_HOPS_NONE ||
             !next_cable(topo, from, to, destination, &port))

@@ -54,6 +54,12 @@ struct place {
     uint32_t lane_numa_first; /* of NUMA i to j: + i * count + j */
 };
 
+/* An active cable to another switch. */
+struct cable {
+    uint32_t next; /* switch */
+    uint32_t port; /* of the fabric record, this end */
+};
+
 struct topo {
     struct fab_arena arena;
     struct topo_machine *machines;
@@ -73,6 +79,10 @@ struct topo {
     uint32_t *switch_node;
     int32_t *switch_of;
     uint8_t *hops; /* [to * switch_count + from], cables on the way */
+    /* The cables from switch s to other switches, by the other's number: cables[cable_first[s]] up
+     * to cables[cable_first[s + 1]]. */
+    uint32_t *cable_first;
+    struct cable *cables;
     uint32_t lane_count, lane_fabric_first;
     uint32_t *lane_mbps;
 };
