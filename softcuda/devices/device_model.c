@@ -174,6 +174,7 @@ static enum fab_status fill_shape(const struct device_row *row, struct device_mo
     model->compute_minor = compute_versions[row->compute][1];
     model->memory_bytes = row->memory_bytes & ~(DEVICE_MEMORY_STEP - 1);
     model->context_reserve_bytes = row->context_reserve_bytes;
+    model->bar1_bytes = row->bar1_bytes;
     model->sm_count = (uint32_t)row->sms;
     model->sm_clock_khz = (uint32_t)row->sm_clock_mhz * 1000;
     model->memory_clock_khz = (uint32_t)row->memory_clock_mhz * 1000;

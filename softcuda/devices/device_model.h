@@ -40,6 +40,7 @@ struct device_model {
     uint32_t compute_major, compute_minor; /* 7.5 .. 8.9 */
     uint64_t memory_bytes;
     uint64_t context_reserve_bytes; /* taken by each context (seams F17) */
+    uint64_t bar1_bytes;
     uint32_t sm_count;
     uint32_t sm_clock_khz, memory_clock_khz, memory_bus_bits, l2_bytes;
     uint32_t shared_per_block_bytes, shared_per_block_optin_bytes, shared_per_sm_bytes;

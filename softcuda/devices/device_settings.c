@@ -44,6 +44,8 @@ static const struct fab_setting row_rows[] = {
      .max = 512 * GIB, .help = "Device memory; rounded down to 2MiB."},
     {ROW("context_reserve", FAB_SETTING_SIZE, context_reserve_bytes), .fallback = "64MiB",
      .max = 4 * GIB, .help = "Device memory that each context takes for itself."},
+    {ROW("bar1", FAB_SETTING_SIZE, bar1_bytes), .fallback = "256MiB", .min = MIB, .max = 512 * GIB,
+     .help = "Device memory that other PCI devices can reach at a time."},
     {ROW("sms", FAB_SETTING_INT, sms), .fallback = "8", .min = 1, .max = 256,
      .help = "Streaming multiprocessors."},
     {ROW("sm_clock", FAB_SETTING_INT, sm_clock_mhz), .fallback = "1500", .min = 1, .max = 10000,

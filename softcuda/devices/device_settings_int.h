@@ -28,7 +28,7 @@ struct device_row {
     char *name, *uuid, *pci;
     int64_t count, numa_node;
     int compute, time;
-    uint64_t memory_bytes, context_reserve_bytes, l2_bytes;
+    uint64_t memory_bytes, context_reserve_bytes, bar1_bytes, l2_bytes;
     uint64_t shared_per_block_bytes, shared_per_block_optin_bytes, shared_per_sm_bytes;
     int64_t sms, sm_clock_mhz, memory_clock_mhz, memory_bus_bits;
     int64_t threads_per_sm, blocks_per_sm, regs_per_sm;

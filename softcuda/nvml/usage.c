@@ -20,7 +20,6 @@ enum {
     CELSIUS_FULL = 74,
     CELSIUS_SLOWDOWN = 93,
     CELSIUS_SHUTDOWN = 98,
-    BAR1_BYTES = 256 << 20,
     THROTTLE_GPU_IDLE = 1,
 };
 
@@ -68,7 +67,8 @@ nvmlReturn_t nvmlDeviceGetBAR1MemoryInfo(nvmlDevice_t device, nvmlBAR1Memory_t *
     nvmlReturn_t result = nvml_check(device, memory);
 
     if (result == NVML_SUCCESS)
-        *memory = (nvmlBAR1Memory_t){.bar1Total = BAR1_BYTES, .bar1Free = BAR1_BYTES};
+        *memory = (nvmlBAR1Memory_t){.bar1Total = device->model->bar1_bytes,
+                                     .bar1Free = device->model->bar1_bytes};
     return result;
 }
 

@@ -129,7 +129,7 @@ class Machines(unittest.TestCase):
         bdf = host.machine.gpus()[0].bdf
         first, last, _ = sysroot.emit(made, host)[f"sys/bus/pci/devices/{bdf}/resource"] \
             .splitlines()[1].split()
-        self.assertEqual(int(last, 16) - int(first, 16) + 1, 256 << 20)
+        self.assertEqual(int(last, 16) - int(first, 16) + 1, 16 << 30)
 
 
 NETLIST = """
