@@ -269,11 +269,13 @@ static enum fab_status read_all(hwloc_topology_t topology, struct topo_machine *
     return FAB_OK;
 }
 
-/* Parts of hwloc that would start drivers of GPUs or ask an X server, inside the daemon. The GPUs'
- * facts come from NVML. */
-static void leave_out_drivers(hwloc_topology_t topology)
+/* Parts of hwloc that would start drivers of GPUs or ask an X server, inside the daemon: the GPUs'
+ * facts come from NVML. "pci" is libpciaccess, which loses memory each time; without it hwloc reads
+ * the same from /sys. */
+static void leave_out_components(hwloc_topology_t topology)
 {
-    static const char *const components[] = {"cuda", "nvml", "opencl", "gl", "rsmi", "levelzero"};
+    static const char *const components[] = {"cuda", "nvml", "opencl",   "gl",
+                                             "rsmi", "pci",  "levelzero"};
 
     /* hwloc refuses to leave out what it was built without. */
     for (size_t i = 0; i < FAB_ARRAY_LEN(components); i++)
@@ -289,7 +291,7 @@ enum fab_status topo_hwloc_read(const char *xml_path, struct topo_machine *machi
 
     if (hwloc_topology_init(&topology) != 0)
         return fab_err_set(err, FAB_ERR_NOMEM, "hwloc");
-    leave_out_drivers(topology);
+    leave_out_components(topology);
     errno = 0;
     /* Without the filter hwloc drops I/O. */
     if (hwloc_topology_set_io_types_filter(topology, HWLOC_TYPE_FILTER_KEEP_ALL) != 0)
