@@ -18,7 +18,7 @@
 #include "ucx-transport/xp_backend.h"
 #include "ucx-transport/xp_ucx.h"
 
-enum { SPIN_US = 30, SPIN_CPUS_MIN = 3 };
+enum { SPIN_US = 30, CORES_FEW = 4 }; /* design D7 */
 #define HELLO_NS UINT64_C(30000000000)
 
 static struct {
@@ -112,7 +112,8 @@ static enum fab_status node_open(const struct ses_grant *grant, struct fab_err *
         .rail_count = grant->node.rail_count,
         .clock = fab_clock_real(),
         .log = cudac_log(),
-        .spin_us = sysconf(_SC_NPROCESSORS_ONLN) < SPIN_CPUS_MIN ? 0 : SPIN_US,
+        .spin_us = SPIN_US,
+        .cores_short = sysconf(_SC_NPROCESSORS_ONLN) < CORES_FEW,
     };
 
     for (uint32_t i = 0; i < grant->node.rail_count; i++) {

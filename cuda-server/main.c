@@ -22,7 +22,7 @@
 #include "session/ses.h"
 #include "ucx-transport/xp_backend.h"
 
-enum { SPIN_CPUS = 4, SPIN_US = 30 }; /* with fewer cores than that, waiting awake takes one away */
+enum { SPIN_US = 30, CORES_FEW = 4 }; /* design D7 */
 
 enum { OPTION_NVML = 256 };
 
@@ -58,11 +58,6 @@ static const struct argp parser = {
 
 /* ---- set-up ---------------------------------------------------------------------------------- */
 
-static uint32_t spin_us(void)
-{
-    return sysconf(_SC_NPROCESSORS_ONLN) > SPIN_CPUS ? SPIN_US : 0;
-}
-
 /* Ends with its parent, and nobody else of its user may look into it. */
 static void guard_process(void)
 {
@@ -84,7 +79,6 @@ static enum fab_status create_worker(const struct ses_prepare *prepare, const st
         .log = log,
         .vgpus = vgpus,
         .vgpu_count = prepare->vgpu_count,
-        .spin_ns = spin_us() * 1000,
         .numa_node = prepare->node.rail_count > 0 ? prepare->node.rails[0].numa_node : -1,
         .image_folder = getenv("FABRIC_IMAGE_FOLDER"),
         .capture_text = true};
@@ -106,7 +100,8 @@ static enum fab_status open_node(const struct ses_node *described, const struct 
                                     .rail_count = described->rail_count,
                                     .clock = fab_clock_real(),
                                     .log = log,
-                                    .spin_us = spin_us()};
+                                    .spin_us = SPIN_US,
+                                    .cores_short = sysconf(_SC_NPROCESSORS_ONLN) < CORES_FEW};
 
     memcpy(config.node_id, described->id, sizeof(config.node_id));
     for (uint32_t i = 0; i < described->rail_count; i++) {

@@ -2,8 +2,8 @@
  * cuda-server/queue.c - see queue.h.
  *
  * The ring has one producer (the control engine) and one consumer (the leader). It is larger than
- * the credit that the transport gives, so it never fills up. The leader waits awake for a moment,
- * then on a condition.
+ * the credit that the transport gives, so it never fills up. A leader without commands is the
+ * control engine itself (xp_serve).
  */
 #include "cuda-server/queue.h"
 
@@ -21,8 +21,8 @@
 enum {
     RING_BYTES = 8 << 20, /* the credit: 4 MiB of arguments, 65536 commands; and one gap */
     ALIGN = 8,
-    ACK_COMMANDS = 64, /* credit is given at least so often */
-    SPIN_CHECK = 32,   /* pauses between looks at the clock */
+    ACK_COMMANDS = 64,  /* credit is given at least so often */
+    COMPANY_CALLS = 64, /* so long after commands came beside a call it is expected again */
     THREADS_MAX = 1024,
 };
 
@@ -38,16 +38,16 @@ struct cudas_queue {
     struct cudas_worker *worker;
     uint8_t *ring;
     _Atomic uint64_t head, tail; /* bytes put in, taken out */
-    _Atomic bool has_leader, is_sleeping;
+    _Atomic bool has_leader, is_ending;
+    _Atomic uint32_t
+        company; /* calls that get a follower at once: others came beside earlier ones */
     uint64_t pushed, hold_at; /* the producer's: the last number; where a hold comes, 0: none */
     uint64_t executed, told;  /* the leader's: commands, for credit */
 
     pthread_mutex_t lock; /* guards what follows */
-    pthread_cond_t news;  /* for a leader that sleeps */
     pthread_cond_t lead;  /* for followers */
     pthread_t threads[THREADS_MAX];
     uint32_t thread_count, idle_count;
-    bool is_ending;
 };
 
 static uint64_t padded(uint64_t bytes)
@@ -82,7 +82,7 @@ static void start_thread_locked(struct cudas_queue *queue)
 static void call_follower(struct cudas_queue *queue)
 {
     (void)pthread_mutex_lock(&queue->lock);
-    if (!atomic_load(&queue->has_leader) && !queue->is_ending) {
+    if (!atomic_load(&queue->has_leader) && !atomic_load(&queue->is_ending)) {
         if (queue->idle_count > 0)
             (void)pthread_cond_signal(&queue->lead);
         else
@@ -113,13 +113,12 @@ static bool push(struct cudas_queue *queue, const struct xp_message *message)
                               .is_call = message->kind == XP_CALL};
     memcpy(record + 1, message->args, message->args_bytes);
     atomic_store(&queue->head, head + bytes);
-    if (atomic_load(&queue->is_sleeping)) {
-        (void)pthread_mutex_lock(&queue->lock);
-        (void)pthread_cond_signal(&queue->news);
-        (void)pthread_mutex_unlock(&queue->lock);
-    } else if (!atomic_load(&queue->has_leader)) {
+    if (atomic_load(&queue->worker->stats.parked) > 0)
+        atomic_store_explicit(&queue->company, COMPANY_CALLS, memory_order_relaxed);
+    if (atomic_load(&queue->has_leader))
+        xp_serve_nudge(queue->worker->node); /* not if the leader runs this itself */
+    else
         call_follower(queue);
-    }
     return true;
 }
 
@@ -165,40 +164,22 @@ static void give_credit(struct cudas_queue *queue)
     xp_executed(atomic_load_explicit(&queue->worker->conn, memory_order_relaxed), queue->told);
 }
 
-static void spin(struct cudas_queue *queue)
+static bool has_news(void *user)
 {
-    const struct fab_clock *clock = queue->worker->clock;
-    const uint64_t until_ns = fab_clock_now_ns(clock) + queue->worker->spin_ns;
+    struct cudas_queue *queue = user;
 
-    while (queue->worker->spin_ns > 0 && fab_clock_now_ns(clock) < until_ns) {
-        for (int i = 0; i < SPIN_CHECK; i++) {
-            if (!is_empty(queue))
-                return;
-            __builtin_ia32_pause();
-        }
-    }
+    return !is_empty(queue) || atomic_load(&queue->is_ending);
 }
 
 /* False: the queue is ending. */
 static bool wait_for_command(struct cudas_queue *queue)
 {
-    bool is_ending;
-
-    if (!is_empty(queue))
-        return true;
-    cudas_meter_close(queue->worker);
-    give_credit(queue);
-    spin(queue);
-    if (!is_empty(queue))
-        return true;
-    (void)pthread_mutex_lock(&queue->lock);
-    atomic_store(&queue->is_sleeping, true);
-    while (is_empty(queue) && !queue->is_ending)
-        (void)pthread_cond_wait(&queue->news, &queue->lock);
-    atomic_store(&queue->is_sleeping, false);
-    is_ending = queue->is_ending;
-    (void)pthread_mutex_unlock(&queue->lock);
-    return !is_ending;
+    if (is_empty(queue)) {
+        cudas_meter_close(queue->worker);
+        give_credit(queue);
+        xp_serve(queue->worker->node, has_news, queue);
+    }
+    return !is_empty(queue) || !atomic_load(&queue->is_ending);
 }
 
 /* The next command; its end in *next_out. */
@@ -233,6 +214,18 @@ static void count_parked(struct cudas_stats *stats)
         ;
 }
 
+/* Then somebody leads while this call is executed. Otherwise nobody does until more comes, which
+ * the transport's own thread notices a little later: a program with one thread sends nothing then.
+ */
+static bool expects_company(struct cudas_queue *queue)
+{
+    uint32_t left = atomic_load_explicit(&queue->company, memory_order_relaxed);
+
+    if (left > 0)
+        atomic_store_explicit(&queue->company, left - 1, memory_order_relaxed);
+    return left > 0;
+}
+
 /* Gives the lead up and executes a call that may take its time. `buffer` is the thread's. */
 static void park(struct cudas_queue *queue, const struct record *record, uint64_t next,
                  struct fab_vec *buffer)
@@ -255,8 +248,9 @@ static void park(struct cudas_queue *queue, const struct record *record, uint64_
     if (is_empty(queue))
         give_credit(queue);
     count_parked(stats);
+    xp_serve_end(queue->worker->node);
     atomic_store(&queue->has_leader, false);
-    if (!is_empty(queue))
+    if (!is_empty(queue) || expects_company(queue))
         call_follower(queue);
     cudas_dispatch(queue->worker, &command);
     (void)atomic_fetch_sub_explicit(&stats->parked, 1, memory_order_relaxed);
@@ -265,6 +259,7 @@ static void park(struct cudas_queue *queue, const struct record *record, uint64_
 /* Executes commands until the lead is given up or the queue ends. */
 static void lead(struct cudas_queue *queue, struct fab_vec *buffer)
 {
+    xp_serve_begin(queue->worker->node);
     while (wait_for_command(queue)) {
         uint64_t next;
         const struct record *record = take(queue, &next);
@@ -276,6 +271,7 @@ static void lead(struct cudas_queue *queue, struct fab_vec *buffer)
             park(queue, record, next, buffer);
             if (atomic_exchange(&queue->has_leader, true))
                 return; /* somebody else leads now */
+            xp_serve_begin(queue->worker->node);
             continue;
         }
         cudas_dispatch(queue->worker, &(struct cudas_command){.number = record->number,
@@ -285,6 +281,7 @@ static void lead(struct cudas_queue *queue, struct fab_vec *buffer)
                                                               .size_bytes = record->args_bytes});
         done_with(queue, record, next);
     }
+    xp_serve_end(queue->worker->node);
     atomic_store(&queue->has_leader, false);
 }
 
@@ -295,7 +292,7 @@ static void *follower_main(void *arg)
 
     cudas_thread_begin(queue->worker, "cudas-lead");
     (void)pthread_mutex_lock(&queue->lock);
-    while (!queue->is_ending) {
+    while (!atomic_load(&queue->is_ending)) {
         if (!atomic_exchange(&queue->has_leader, true)) {
             (void)pthread_mutex_unlock(&queue->lock);
             lead(queue, &buffer);
@@ -328,7 +325,6 @@ enum fab_status cudas_queue_create(struct cudas_worker *worker, struct cudas_que
         return fab_err_set(err, FAB_ERR_NOMEM, "ring of the command queue");
     }
     (void)pthread_mutex_init(&queue->lock, NULL);
-    (void)pthread_cond_init(&queue->news, NULL);
     (void)pthread_cond_init(&queue->lead, NULL);
     (void)pthread_mutex_lock(&queue->lock);
     start_thread_locked(queue);
@@ -342,10 +338,10 @@ void cudas_queue_stop(struct cudas_queue *queue)
     if (!queue)
         return;
     (void)pthread_mutex_lock(&queue->lock);
-    queue->is_ending = true;
-    (void)pthread_cond_broadcast(&queue->news);
+    atomic_store(&queue->is_ending, true);
     (void)pthread_cond_broadcast(&queue->lead);
     (void)pthread_mutex_unlock(&queue->lock);
+    xp_serve_nudge(queue->worker->node);
     for (uint32_t i = 0; i < queue->thread_count; i++)
         (void)pthread_join(queue->threads[i], NULL);
     queue->thread_count = 0;
@@ -357,7 +353,6 @@ void cudas_queue_destroy(struct cudas_queue *queue)
         return;
     (void)munmap(queue->ring, RING_BYTES);
     (void)pthread_cond_destroy(&queue->lead);
-    (void)pthread_cond_destroy(&queue->news);
     (void)pthread_mutex_destroy(&queue->lock);
     free(queue);
 }

@@ -109,7 +109,6 @@ enum fab_status cudas_worker_create(const struct cudas_config *config,
         return fab_err_set(err, FAB_ERR_NOMEM, "worker");
     worker->clock = config->clock;
     worker->log = config->log;
-    worker->spin_ns = config->spin_ns;
     worker->wants_text = config->capture_text;
     worker->numa_node = config->numa_node;
     if (config->vgpu_count == 0 || config->vgpu_count > CUDAS_VGPUS_MAX) {

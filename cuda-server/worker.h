@@ -74,7 +74,6 @@ struct cudas_worker {
     uint32_t row; /* of the layout */
     struct cudas_vgpu vgpus[CUDAS_VGPUS_MAX];
     uint32_t vgpu_count;
-    uint32_t spin_ns;       /* that the leader waits awake for the next command */
     _Atomic bool same_host; /* the client's windows can be mapped; by hello */
     _Atomic bool is_greeted;
     _Atomic bool is_over; /* the session has ended: nothing is sent any more */
@@ -108,7 +107,6 @@ struct cudas_config {
     const struct fab_log *log;
     const struct cudas_vgpu *vgpus; /* copied */
     uint32_t vgpu_count;
-    uint32_t spin_ns;
     int numa_node;            /* of the nearest rail; -1: anywhere */
     const char *image_folder; /* code of earlier sessions of this tenant; NULL: none */
     bool capture_text;        /* take over descriptors 1 and 2 for what kernels print */

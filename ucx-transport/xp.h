@@ -63,7 +63,8 @@ struct xp_node_config {
     const struct fab_clock *clock; /* kept */
     const struct fab_log *log;     /* kept; debug and trace only; may be NULL */
     bool polled;                   /* no threads: the caller turns xp_node_poll(); for tests */
-    uint32_t spin_us;              /* before a thread sleeps; 0 where cores are short */
+    uint32_t spin_us;              /* before a thread sleeps */
+    bool cores_short; /* threads that wait give way while they spin, ours do not spin */
 };
 
 /* Opens the rails and starts the engines. Everything in config is copied but what is marked kept.
@@ -89,6 +90,17 @@ const uint8_t *xp_node_address(const struct xp_node *node, size_t *size_bytes_ou
  * nothing will happen unless a peer acts (UINT64_MAX: never). */
 bool xp_node_poll(struct xp_node *node);
 uint64_t xp_node_deadline_ns(const struct xp_node *node);
+
+/* A thread that serves does the control engine's work itself, handlers included, so that a message
+ * for it is one change of threads. One thread at a time, and none that waits in xp_call beside it.
+ * Between begin and end it calls xp_serve(), which returns when is_done(): that may change in a
+ * handler, or elsewhere: then xp_serve_nudge() follows. A server that is busy with something else
+ * for long is stood in for; before it waits for what the transport brings, it ends. Not on polled
+ * nodes. */
+void xp_serve_begin(struct xp_node *node);
+void xp_serve(struct xp_node *node, bool (*is_done)(void *user), void *user); /* blocks */
+void xp_serve_end(struct xp_node *node);
+void xp_serve_nudge(struct xp_node *node); /* any thread */
 
 /* ---------------------------------------------------------------- connection */
 

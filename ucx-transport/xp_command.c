@@ -219,7 +219,7 @@ enum fab_status xp_signal(struct xp_conn *conn, uint32_t op, const struct iovec 
 
 /* ---------------------------------------------------------------- waiting */
 
-/* A call's thread spins, then sleeps on conn->changed; who has the reply wakes it only then. */
+/* A call's thread helps the engine; if another one does, it sleeps on conn->changed. */
 enum { CALL_SPINS, CALL_SLEEPS, CALL_DONE };
 
 struct waiting_call {
@@ -235,6 +235,7 @@ static void waiting_done(struct xp_call *call, const struct xp_reply *reply)
 {
     struct waiting_call *waiting = call->user;
     struct xp_conn *conn = waiting->conn;
+    struct xp_engine *control = &conn->node->engines[0];
 
     *waiting->reply_out = *reply;
     waiting->reply_out->bytes = waiting->reply_bytes;
@@ -242,30 +243,38 @@ static void waiting_done(struct xp_call *call, const struct xp_reply *reply)
         waiting->reply_out->carried = FAB_ERR_RANGE;
     else if (reply->carried == FAB_OK && reply->size_bytes)
         memcpy(waiting->reply_bytes, reply->bytes, reply->size_bytes);
-    if (atomic_exchange(&waiting->state, CALL_DONE) == CALL_SPINS)
-        return; /* and `waiting` may be gone */
+    if (atomic_exchange(&waiting->state, CALL_DONE) == CALL_SPINS) {
+        xp_engine_nudge(control); /* `waiting` may be gone */
+        return;
+    }
     fab_mutex_lock(&conn->lock);
     (void)pthread_cond_broadcast(&conn->changed);
     fab_mutex_unlock(&conn->lock);
 }
 
-/* Spins for the node's time. Now and then for longer, if that was not enough: on a machine that
- * takes its time to wake a thread, two ends that sleep would keep each other asleep for good. */
-static bool help_until_done(struct xp_engine *engine, atomic_int *state)
+static bool is_answered(void *user)
 {
-    enum { LONG_EVERY = 8, LONG_FACTOR = 8 };
-    uint32_t missed = atomic_load_explicit(&engine->missed, memory_order_relaxed);
-    uint64_t spin_ns = engine->node->spin_ns * ((missed + 1) % LONG_EVERY ? 1 : LONG_FACTOR);
-    uint64_t now_ns = fab_clock_now_ns(engine->node->clock);
-    uint64_t until_ns = fab_deadline_ns(now_ns, spin_ns);
-    bool done;
+    atomic_int *state = user;
 
-    while (!(done = atomic_load_explicit(state, memory_order_acquire) == CALL_DONE) &&
-           now_ns < until_ns)
-        now_ns = xp_engine_help(engine);
-    if (!done || missed)
-        atomic_store_explicit(&engine->missed, done ? 0 : missed + 1, memory_order_relaxed);
-    return done;
+    return atomic_load_explicit(state, memory_order_acquire) == CALL_DONE;
+}
+
+/* Another thread sleeps on the wires, or the engine's does: who has the reply wakes this one. */
+static void wait_in_line(struct xp_conn *conn, atomic_int *state)
+{
+    struct xp_engine *control = &conn->node->engines[0];
+    int spins = CALL_SPINS;
+
+    if (!atomic_compare_exchange_strong(state, &spins, CALL_SLEEPS))
+        return;
+    (void)atomic_fetch_add(&control->queued, 1); /* who helps now will hand over */
+    if (!atomic_load(&control->has_sleeper))
+        xp_conn_work(conn); /* the engine's thread takes over at once */
+    fab_mutex_lock(&conn->lock);
+    while (!is_answered(state))
+        fab_mutex_wait(&conn->lock, &conn->changed);
+    fab_mutex_unlock(&conn->lock);
+    (void)atomic_fetch_sub(&control->queued, 1);
 }
 
 enum fab_status xp_call(struct xp_conn *conn, uint32_t op, const struct iovec *parts,
@@ -277,30 +286,21 @@ enum fab_status xp_call(struct xp_conn *conn, uint32_t op, const struct iovec *p
                                    .reply_bytes = reply_bytes,
                                    .capacity_bytes = capacity_bytes,
                                    .reply_out = reply_out};
-    const struct xp_node *node = conn->node;
     struct xp_engine *control = &conn->node->engines[0];
     enum fab_status status;
-    bool done = false;
-    int spins = CALL_SPINS;
+    bool done = true;
 
-    if (xp_node_is_foreign(node))
+    if (xp_node_is_foreign(conn->node))
         return FAB_ERR_STALE;
-    if (node->spin_ns)
-        xp_engine_help_start(control);
+    xp_engine_help_start(control);
     status = xp_call_start(conn, op, parts, part_count, &waiting.call);
-    if (status == FAB_OK && node->spin_ns)
-        done = help_until_done(control, &waiting.state);
-    if (node->spin_ns)
-        xp_engine_help_stop(control);
+    if (status == FAB_OK)
+        done = xp_engine_help_until(control, is_answered, &waiting.state);
+    xp_engine_help_stop(control);
     if (status != FAB_OK)
         return status;
-    if (!done && atomic_compare_exchange_strong(&waiting.state, &spins, CALL_SLEEPS)) {
-        xp_conn_work(conn); /* the engine's thread takes over at once */
-        fab_mutex_lock(&conn->lock);
-        while (atomic_load_explicit(&waiting.state, memory_order_acquire) != CALL_DONE)
-            fab_mutex_wait(&conn->lock, &conn->changed);
-        fab_mutex_unlock(&conn->lock);
-    }
+    if (!done)
+        wait_in_line(conn, &waiting.state);
     return reply_out->carried;
 }
 

@@ -39,10 +39,22 @@ void xp_engine_wake(struct xp_engine *engine)
     /* Pairs with the fences in sleep_until_event() and leave(): either the sleeper or helper sees
      * the work, or we see it asleep or gone. */
     atomic_thread_fence(memory_order_seq_cst);
-    if (engine->wake_fd >= 0 && atomic_load_explicit(&engine->asleep, memory_order_relaxed) &&
-        atomic_load_explicit(&engine->helpers, memory_order_relaxed) == 0 &&
-        atomic_load_explicit(&engine->pushers, memory_order_relaxed) == 0)
-        (void)!write(engine->wake_fd, &one, sizeof(one)); /* full: it will wake anyway */
+    if (engine->wake_fd < 0 || atomic_load_explicit(&engine->pushers, memory_order_relaxed) > 0)
+        return;
+    if (atomic_load_explicit(&engine->has_sleeper, memory_order_relaxed))
+        (void)!write(engine->help_fd, &one, sizeof(one)); /* full: it will wake anyway */
+    else if (atomic_load_explicit(&engine->asleep, memory_order_relaxed) &&
+             atomic_load_explicit(&engine->helpers, memory_order_relaxed) == 0)
+        (void)!write(engine->wake_fd, &one, sizeof(one));
+}
+
+void xp_engine_nudge(struct xp_engine *engine)
+{
+    uint64_t one = 1;
+
+    atomic_thread_fence(memory_order_seq_cst); /* pairs with the one in xp_engine_help_sleep() */
+    if (atomic_load_explicit(&engine->has_sleeper, memory_order_relaxed))
+        (void)!write(engine->help_fd, &one, sizeof(one));
 }
 
 void xp_engine_timer(struct xp_engine *engine, uint64_t at)
@@ -334,6 +346,8 @@ static void leave(struct xp_engine *engine, _Atomic uint32_t *counter)
 
 void xp_engine_help_stop(struct xp_engine *engine)
 {
+    if (atomic_load(&engine->queued) > 0) /* they have counted on us */
+        atomic_store(&engine->work, true);
     leave(engine, &engine->helpers);
 }
 
@@ -376,7 +390,6 @@ static bool arm(struct xp_engine *engine, struct pollfd *fds, nfds_t *count_out)
 {
     bool quiet = true;
 
-    fds[0] = (struct pollfd){.fd = engine->wake_fd, .events = POLLIN};
     fab_mutex_lock(&engine->run);
     for (uint32_t i = 0; i < engine->slot_count; i++) {
         struct xp_slot *slot = engine->slots[i];
@@ -399,15 +412,63 @@ static uint64_t until_timer_ns(const struct xp_engine *engine)
     return due_ns > now_ns ? due_ns - now_ns : 0;
 }
 
+/* What fds says, or so long; the first of them is ours to empty. */
+static void sleep_on(struct pollfd *fds, nfds_t count, uint64_t wait_ns)
+{
+    enum { NS_PER_S = 1000000000 };
+    const struct timespec limit = {.tv_sec = (time_t)(wait_ns / NS_PER_S),
+                                   .tv_nsec = (long)(wait_ns % NS_PER_S)};
+    uint64_t drained;
+
+    /* Whatever ends it, the next turn finds out. */
+    if (ppoll(fds, count, wait_ns == UINT64_MAX ? NULL : &limit, NULL) > 0 && fds[0].revents)
+        (void)!read(fds[0].fd, &drained, sizeof(drained));
+}
+
+/* The thread of ours has nothing to do while a helper sleeps on the wires. */
+static void retire(struct xp_engine *engine)
+{
+    struct pollfd fds = {.fd = engine->wake_fd, .events = POLLIN};
+
+    atomic_store(&engine->retired, true);
+    atomic_thread_fence(memory_order_seq_cst); /* pairs with the one in return_to_work() */
+    if (atomic_load(&engine->has_sleeper) && !atomic_load(&engine->stop))
+        sleep_on(&fds, 1, UINT64_MAX);
+    atomic_store(&engine->retired, false);
+}
+
+/* From now on a helper may be held up, and nobody would look at the wires. */
+static void return_to_work(struct xp_engine *engine)
+{
+    uint64_t one = 1;
+
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load_explicit(&engine->retired, memory_order_relaxed))
+        (void)!write(engine->wake_fd, &one, sizeof(one));
+}
+
+bool xp_engine_help_sleep(struct xp_engine *engine, bool (*is_done)(void *user), void *user)
+{
+    struct pollfd fds[1 + 2 * XP_RAILS_MAX] = {{.fd = engine->help_fd, .events = POLLIN}};
+    nfds_t count;
+
+    if (engine->help_fd < 0 || atomic_exchange(&engine->has_sleeper, true))
+        return false;
+    atomic_thread_fence(memory_order_seq_cst);
+    if (!has_work(engine) && !is_done(user) && arm(engine, fds, &count))
+        sleep_on(fds, count, until_timer_ns(engine));
+    atomic_store(&engine->has_sleeper, false);
+    return_to_work(engine);
+    return true;
+}
+
 /* Waits for the next event; or, while others turn the engine, for a moment without arming what they
  * look at themselves: they may be gone after it, or held up. */
 static void sleep_until_event(struct xp_engine *engine, bool stands_by)
 {
-    enum { NS_PER_S = 1000000000 };
     struct pollfd fds[1 + 2 * XP_RAILS_MAX] = {{.fd = engine->wake_fd, .events = POLLIN}};
-    struct timespec limit, *wait = NULL;
     nfds_t count = 1;
-    uint64_t drained, wait_ns = STAND_BY_NS;
+    uint64_t wait_ns = STAND_BY_NS;
     bool helped, is_done; /* who helps or pushes looks for work before it leaves */
 
     atomic_store(&engine->asleep, true);
@@ -417,14 +478,7 @@ static void sleep_until_event(struct xp_engine *engine, bool stands_by)
     if (helped || (is_done && (stands_by || arm(engine, fds, &count)))) {
         if (!helped && !stands_by)
             wait_ns = until_timer_ns(engine);
-        if (wait_ns != UINT64_MAX) {
-            limit = (struct timespec){.tv_sec = (time_t)(wait_ns / NS_PER_S),
-                                      .tv_nsec = (long)(wait_ns % NS_PER_S)};
-            wait = &limit;
-        }
-        /* Whatever ends it, the next turn finds out. */
-        if (ppoll(fds, count, wait, NULL) > 0 && fds[0].revents)
-            (void)!read(engine->wake_fd, &drained, sizeof(drained));
+        sleep_on(fds, count, wait_ns);
     }
     atomic_store(&engine->asleep, false);
 }
@@ -446,6 +500,10 @@ static void *engine_main(void *argument)
         if (helped_now != helped) {
             helped = helped_now;
             sleep_until_event(engine, /* stands_by */ true);
+            continue;
+        }
+        if (atomic_load(&engine->has_sleeper)) {
+            retire(engine);
             continue;
         }
         did = try_turn(engine, &now_ns);
@@ -474,9 +532,11 @@ enum fab_status xp_engine_start(struct xp_engine *engine, struct fab_err *err)
     char name[16];
     int result;
 
-    atomic_store(&engine->spin_ns, engine->node->spin_ns);
+    atomic_store(&engine->spin_ns, engine->node->yields ? 0 : engine->node->spin_ns);
     engine->wake_fd = fab_fault("eventfd") ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (engine->wake_fd < 0)
+    if (engine->wake_fd >= 0 && engine->control)
+        engine->help_fd = fab_fault("eventfd") ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (engine->wake_fd < 0 || (engine->control && engine->help_fd < 0))
         return fab_err_errno(err, errno, "a descriptor to wake the transport");
     result = xp_thread_start(&engine->thread, engine_main, engine);
     if (result != 0)
@@ -493,6 +553,7 @@ void xp_engine_stop(struct xp_engine *engine)
     if (engine->started) {
         atomic_store(&engine->stop, true);
         xp_engine_wake(engine);
+        return_to_work(engine);
         (void)pthread_join(engine->thread, NULL);
         engine->started = false;
     }
@@ -502,6 +563,8 @@ void xp_engine_fini(struct xp_engine *engine)
 {
     if (engine->wake_fd >= 0)
         (void)close(engine->wake_fd);
-    engine->wake_fd = -1;
+    if (engine->help_fd >= 0)
+        (void)close(engine->help_fd);
+    engine->wake_fd = engine->help_fd = -1;
     fab_mutex_fini(&engine->run);
 }

@@ -80,6 +80,10 @@ struct xp_engine {
     _Atomic uint32_t pushers;       /* threads that send in passing and look for work after it */
     _Atomic uint64_t helped;        /* the helpers' turns, counted */
     _Atomic uint32_t missed;        /* so many calls in a row took longer than helpers spin */
+    atomic_bool has_sleeper;        /* a helper sleeps on the wires; help_fd wakes it */
+    atomic_bool retired;            /* its thread sleeps until it is woken, because one does */
+    _Atomic uint32_t queued;        /* waiting threads that do not help */
+    int help_fd;                    /* -1 on polled nodes */
     int wake_fd;                    /* -1 on polled nodes */
     int numa_node;                  /* -1: anywhere */
     pthread_t thread;
@@ -88,7 +92,7 @@ struct xp_engine {
 
 struct xp_node {
     uint32_t fork_generation;
-    bool polled;
+    bool polled, yields;
     uint64_t spin_ns;
     const struct fab_clock *clock;
     const struct fab_log *log;
@@ -326,6 +330,13 @@ void xp_engine_timer(struct xp_engine *engine, uint64_t at); /* any: a turn is d
  * out of the way. help() is one turn unless somebody else turns; it returns the time. */
 void xp_engine_help_start(struct xp_engine *engine);
 uint64_t xp_engine_help(struct xp_engine *engine);
+/* A helper sleeps until something comes or xp_engine_nudge(); not if is_done() already. False:
+ * another one sleeps. */
+bool xp_engine_help_sleep(struct xp_engine *engine, bool (*is_done)(void *user), void *user);
+/* Helps, awake for a while and then asleep, until is_done(). False: it is not, another one sleeps.
+ */
+bool xp_engine_help_until(struct xp_engine *engine, bool (*is_done)(void *user), void *user);
+void xp_engine_nudge(struct xp_engine *engine); /* is_done() may have changed; any thread */
 void xp_engine_help_stop(struct xp_engine *engine);
 /* For a thread in passing: between the two nobody is woken for what it makes ready on quick wires;
  * the second sends that, if nobody else turns the engine, and runs no handler. */

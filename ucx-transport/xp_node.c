@@ -45,7 +45,7 @@ static struct xp_engine *engine_for(struct xp_node *node, bool bulk, int numa_no
     }
     engine = &node->engines[node->engine_count++];
     *engine =
-        (struct xp_engine){.node = node, .control = !bulk, .wake_fd = -1, .numa_node = numa_node};
+        (struct xp_engine){.node = node, .control = !bulk, .wake_fd = -1, .help_fd = -1, .numa_node = numa_node};
     fab_mutex_init(&engine->run);
     return engine;
 }
@@ -194,6 +194,7 @@ enum fab_status xp_node_create(const struct xp_node_config *config, struct xp_no
         return fab_err_set(err, FAB_ERR_NOMEM, "node");
     node->fork_generation = atomic_load(&xp_fork_generation);
     node->polled = config->polled;
+    node->yields = config->cores_short;
     node->spin_ns = (uint64_t)config->spin_us * NS_PER_US;
     node->clock = config->clock;
     node->log = config->log;

@@ -4,28 +4,76 @@
 #include "tests/rack/rack_link.h"
 
 #include <fcntl.h>
+#include <net/if.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
+
+static bool enter(const char *format, unsigned number)
+{
+    char space[64];
+    int fd;
+
+    /* Formats are literals of this file. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    (void)snprintf(space, sizeof(space), format, getenv("RACK_RUN"), number);
+#pragma GCC diagnostic pop
+    fd = open(space, O_RDONLY | O_CLOEXEC);
+    return fd >= 0 && setns(fd, CLONE_NEWNET) == 0;
+}
+
+static bool has_ended_well(pid_t pid)
+{
+    int status = 1;
+
+    return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+}
+
+/* The kernel tells a host of its link up to a second late, and until then UCX knows no such device.
+ */
+static bool wait_until_running(unsigned rail, unsigned host)
+{
+    enum { LOOKS = 5000, PAUSE_NS = 1000000 };
+    const struct timespec pause = {.tv_nsec = PAUSE_NS};
+    struct ifreq request = {0};
+    int fd;
+
+    if (!enter("%s/%u.net", host))
+        return false;
+    fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    (void)snprintf(request.ifr_name, sizeof(request.ifr_name), "rail%u", rail);
+    for (unsigned i = 0; i < LOOKS; i++) {
+        if (ioctl(fd, SIOCGIFFLAGS, &request) == 0 && (request.ifr_flags & IFF_RUNNING))
+            return true;
+        (void)nanosleep(&pause, NULL);
+    }
+    return false;
+}
 
 bool rack_set_link(unsigned rail, unsigned host, bool up)
 {
     pid_t pid = fork();
-    int status = 1;
 
     if (pid == 0) {
-        char space[64], port[16];
-        int fd;
+        char port[16];
 
-        (void)snprintf(space, sizeof(space), "%s/switch%u.net", getenv("RACK_RUN"), rail);
         (void)snprintf(port, sizeof(port), "p%u", host);
-        fd = open(space, O_RDONLY | O_CLOEXEC);
-        if (fd < 0 || setns(fd, CLONE_NEWNET) != 0)
-            _exit(1);
-        (void)execlp("ip", "ip", "link", "set", port, up ? "up" : "down", (char *)NULL);
+        if (enter("%s/switch%u.net", rail))
+            (void)execlp("ip", "ip", "link", "set", port, up ? "up" : "down", (char *)NULL);
         _exit(1);
     }
-    return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+    if (!has_ended_well(pid))
+        return false;
+    if (!up)
+        return true;
+    pid = fork();
+    if (pid == 0)
+        _exit(wait_until_running(rail, host) ? 0 : 1);
+    return has_ended_well(pid);
 }
