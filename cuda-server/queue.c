@@ -7,11 +7,13 @@
  */
 #include "cuda-server/queue.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "base/alloc.h"
 #include "base/vec.h"
@@ -24,6 +26,7 @@ enum {
     ACK_COMMANDS = 64,  /* credit is given at least so often */
     COMPANY_CALLS = 64, /* so long after commands came beside a call it is expected again */
     THREADS_MAX = 1024,
+    IDLE_S = 1, /* so long a follower waits to be called */
 };
 
 /* In front of each command in the ring. */
@@ -34,20 +37,29 @@ struct record {
     uint64_t is_call;
 };
 
+/* A thread that may lead. */
+struct follower {
+    struct cudas_queue *queue;
+    struct follower *next; /* idle: the one that was idle before */
+    pthread_cond_t called;
+    pthread_t thread;
+    bool is_called;
+    bool has_ended; /* or never began: the place is free; the thread is to be joined */
+    bool was_started;
+};
+
 struct cudas_queue {
     struct cudas_worker *worker;
     uint8_t *ring;
     _Atomic uint64_t head, tail; /* bytes put in, taken out */
     _Atomic bool has_leader, is_ending;
-    _Atomic uint32_t
-        company; /* calls that get a follower at once: others came beside earlier ones */
+    _Atomic uint32_t company; /* so many calls are still expected to have others beside them */
     uint64_t pushed, hold_at; /* the producer's: the last number; where a hold comes, 0: none */
     uint64_t executed, told;  /* the leader's: commands, for credit */
 
-    pthread_mutex_t lock; /* guards what follows */
-    pthread_cond_t lead;  /* for followers */
-    pthread_t threads[THREADS_MAX];
-    uint32_t thread_count, idle_count;
+    pthread_mutex_t lock;  /* guards what follows */
+    struct follower *idle; /* the last one first, so that those who are too many stay idle */
+    struct follower followers[THREADS_MAX];
 };
 
 static uint64_t padded(uint64_t bytes)
@@ -64,29 +76,48 @@ static struct record *record_at(const struct cudas_queue *queue, uint64_t positi
 
 static void *follower_main(void *arg);
 
-/* With the lock. Without memory for another thread the commands wait for one that is there. */
+static void join(struct follower *follower)
+{
+    if (follower->was_started)
+        (void)pthread_join(follower->thread, NULL); /* it has nothing left to do */
+    follower->was_started = false;
+}
+
+/* Without memory for another thread the commands wait for one that is there. */
 static void start_thread_locked(struct cudas_queue *queue)
 {
+    struct follower *follower = queue->followers;
     sigset_t all, before;
 
-    if (queue->thread_count == THREADS_MAX)
+    while (follower < queue->followers + THREADS_MAX && !follower->has_ended)
+        follower++;
+    if (follower == queue->followers + THREADS_MAX)
         return;
+    join(follower);
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    if (pthread_create(&queue->threads[queue->thread_count], NULL, follower_main, queue) == 0)
-        queue->thread_count++;
+    if (pthread_create(&follower->thread, NULL, follower_main, follower) == 0) {
+        follower->was_started = true;
+        follower->has_ended = false;
+    }
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 /* Commands wait and nobody leads. */
 static void call_follower(struct cudas_queue *queue)
 {
+    struct follower *follower;
+
     (void)pthread_mutex_lock(&queue->lock);
+    follower = queue->idle;
     if (!atomic_load(&queue->has_leader) && !atomic_load(&queue->is_ending)) {
-        if (queue->idle_count > 0)
-            (void)pthread_cond_signal(&queue->lead);
-        else
+        if (follower) {
+            queue->idle = follower->next;
+            follower->is_called = true;
+            (void)pthread_cond_signal(&follower->called);
+        } else {
             start_thread_locked(queue);
+        }
     }
     (void)pthread_mutex_unlock(&queue->lock);
 }
@@ -285,30 +316,70 @@ static void lead(struct cudas_queue *queue, struct fab_vec *buffer)
     atomic_store(&queue->has_leader, false);
 }
 
+/* Until it is called or the queue ends. False: nobody has called for long, and others are idle. */
+static bool idle_locked(struct follower *follower)
+{
+    struct cudas_queue *queue = follower->queue;
+    struct follower **at = &queue->idle;
+    struct timespec until;
+    int error = 0;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += IDLE_S;
+    follower->next = queue->idle;
+    follower->is_called = false;
+    queue->idle = follower;
+    /* The one at the end of the list stays. */
+    while (!follower->is_called && !atomic_load(&queue->is_ending) &&
+           !(error == ETIMEDOUT && follower->next))
+        error = follower->next ? pthread_cond_timedwait(&follower->called, &queue->lock, &until)
+                               : pthread_cond_wait(&follower->called, &queue->lock);
+    if (follower->is_called || atomic_load(&queue->is_ending))
+        return true;
+    while (*at != follower)
+        at = &(*at)->next;
+    *at = follower->next;
+    return false;
+}
+
 static void *follower_main(void *arg)
 {
-    struct cudas_queue *queue = arg;
+    struct follower *follower = arg;
+    struct cudas_queue *queue = follower->queue;
     struct fab_vec buffer = FAB_VEC(char); /* from memory that is aligned for anything */
+    bool is_wanted = true;
 
     cudas_thread_begin(queue->worker, "cudas-lead");
     (void)pthread_mutex_lock(&queue->lock);
-    while (!atomic_load(&queue->is_ending)) {
-        if (!atomic_exchange(&queue->has_leader, true)) {
-            (void)pthread_mutex_unlock(&queue->lock);
-            lead(queue, &buffer);
-            (void)pthread_mutex_lock(&queue->lock);
+    while (is_wanted && !atomic_load(&queue->is_ending)) {
+        if (atomic_exchange(&queue->has_leader, true)) {
+            is_wanted = idle_locked(follower);
             continue;
         }
-        queue->idle_count++;
-        (void)pthread_cond_wait(&queue->lead, &queue->lock);
-        queue->idle_count--;
+        (void)pthread_mutex_unlock(&queue->lock);
+        lead(queue, &buffer);
+        (void)pthread_mutex_lock(&queue->lock);
     }
+    follower->has_ended = true;
     (void)pthread_mutex_unlock(&queue->lock);
     fab_vec_fini(&buffer);
     return NULL;
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */
+
+static void init_followers(struct cudas_queue *queue)
+{
+    pthread_condattr_t monotonic;
+
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    for (uint32_t i = 0; i < THREADS_MAX; i++) {
+        queue->followers[i] = (struct follower){.queue = queue, .has_ended = true};
+        (void)pthread_cond_init(&queue->followers[i].called, &monotonic);
+    }
+    (void)pthread_condattr_destroy(&monotonic);
+}
 
 enum fab_status cudas_queue_create(struct cudas_worker *worker, struct cudas_queue **queue_out,
                                    struct fab_err *err)
@@ -325,7 +396,7 @@ enum fab_status cudas_queue_create(struct cudas_worker *worker, struct cudas_que
         return fab_err_set(err, FAB_ERR_NOMEM, "ring of the command queue");
     }
     (void)pthread_mutex_init(&queue->lock, NULL);
-    (void)pthread_cond_init(&queue->lead, NULL);
+    init_followers(queue);
     (void)pthread_mutex_lock(&queue->lock);
     start_thread_locked(queue);
     (void)pthread_mutex_unlock(&queue->lock);
@@ -339,12 +410,12 @@ void cudas_queue_stop(struct cudas_queue *queue)
         return;
     (void)pthread_mutex_lock(&queue->lock);
     atomic_store(&queue->is_ending, true);
-    (void)pthread_cond_broadcast(&queue->lead);
+    for (uint32_t i = 0; i < THREADS_MAX; i++)
+        (void)pthread_cond_signal(&queue->followers[i].called);
     (void)pthread_mutex_unlock(&queue->lock);
     xp_serve_nudge(queue->worker->node);
-    for (uint32_t i = 0; i < queue->thread_count; i++)
-        (void)pthread_join(queue->threads[i], NULL);
-    queue->thread_count = 0;
+    for (uint32_t i = 0; i < THREADS_MAX; i++)
+        join(&queue->followers[i]); /* none is started any more */
 }
 
 void cudas_queue_destroy(struct cudas_queue *queue)
@@ -352,7 +423,8 @@ void cudas_queue_destroy(struct cudas_queue *queue)
     if (!queue)
         return;
     (void)munmap(queue->ring, RING_BYTES);
-    (void)pthread_cond_destroy(&queue->lead);
+    for (uint32_t i = 0; i < THREADS_MAX; i++)
+        (void)pthread_cond_destroy(&queue->followers[i].called);
     (void)pthread_mutex_destroy(&queue->lock);
     free(queue);
 }

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A worker's session, contexts, streams, events and flags, by the wire.
  */
+#include <dirent.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "rig.h"
 #include "tests/unit/driver/support.h"
@@ -190,6 +193,40 @@ static void wait_done(struct xp_call *call, const struct xp_reply *reply)
     (void)pthread_mutex_unlock(&rig.lock);
 }
 
+/* Threads of this process that may lead. */
+static uint32_t leader_count(void)
+{
+    DIR *folder = opendir("/proc/self/task");
+    const struct dirent *entry;
+    uint32_t count = 0;
+
+    while (folder && (entry = readdir(folder)) != NULL) {
+        char path[sizeof("/proc/self/task//comm") + sizeof(entry->d_name)], name[32] = "";
+        FILE *file;
+
+        (void)snprintf(path, sizeof(path), "/proc/self/task/%s/comm", entry->d_name);
+        file = fopen(path, "re"); /* it may have ended */
+        if (file && fgets(name, sizeof(name), file) && strcmp(name, "cudas-lead\n") == 0)
+            count++;
+        if (file)
+            (void)fclose(file);
+    }
+    if (folder)
+        (void)closedir(folder);
+    return count;
+}
+
+/* The threads that a burst of waiting calls needs end when they have been idle for long. */
+static bool few_leaders_stay(void)
+{
+    enum { LOOKS = 2000, PAUSE_NS = 10000000, FEW = 2 };
+    const struct timespec pause = {.tv_nsec = PAUSE_NS};
+
+    for (uint32_t i = 0; i < LOOKS && leader_count() > FEW; i++)
+        (void)nanosleep(&pause, NULL);
+    return leader_count() <= FEW;
+}
+
 static void test_calls_that_wait_block_nobody(void)
 {
     enum { WAITING = 3, NOT_YET = -1 };
@@ -222,6 +259,9 @@ static void test_calls_that_wait_block_nobody(void)
     }
     (void)pthread_mutex_unlock(&rig.lock);
     CHECK(rig_stats(&rig).parked_max >= WAITING);
+    CHECK_CASE("idle threads end");
+    CHECK(few_leaders_stay());
+    CHECK_EQ(rig_sync(&rig, RIG_STREAM), CUDA_SUCCESS);
     rig_close(&rig);
 }
 
