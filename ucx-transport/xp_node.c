@@ -44,8 +44,8 @@ static struct xp_engine *engine_for(struct xp_node *node, bool bulk, int numa_no
             return engine;
     }
     engine = &node->engines[node->engine_count++];
-    *engine =
-        (struct xp_engine){.node = node, .control = !bulk, .wake_fd = -1, .help_fd = -1, .numa_node = numa_node};
+    *engine = (struct xp_engine){
+        .node = node, .control = !bulk, .wake_fd = -1, .help_fd = -1, .numa_node = numa_node};
     fab_mutex_init(&engine->run);
     return engine;
 }
