@@ -36,7 +36,8 @@ enum {
     PMA_XMIT_WAIT = 1 << 12,
     PMA_WORD_BYTES = 4, /* data counters count words */
     PHYSICAL_POLLING = 2,
-    EXTENDED_SPEEDS = 1 << 14 /* of PortInfo's CapabilityMask */
+    EXTENDED_SPEEDS = 1 << 14, /* of PortInfo's CapabilityMask */
+    EXTENDED_DISABLED = 30     /* in LinkSpeedExtEnabled: not a mask then */
 };
 
 /* ---- where to look from ---- */
@@ -168,6 +169,8 @@ void ibnet_port_from_info(const uint8_t *info, const uint8_t *mellanox_info, uin
     if (has_extended) {
         extended = field(info, IB_PORT_LINK_SPEED_EXT_ACTIVE_F);
         extended_enabled = field(info, IB_PORT_LINK_SPEED_EXT_ENABLED_F);
+        if (extended_enabled == EXTENDED_DISABLED)
+            extended_enabled = 0;
     }
     port_out->state = state <= TOPO_PORT_ACTIVE ? (enum topo_port_state)state : TOPO_PORT_UNKNOWN;
     port_out->is_polling = field(info, IB_PORT_PHYS_STATE_F) == PHYSICAL_POLLING;
