@@ -4,6 +4,10 @@
 # rack.sh - hosts joined by two rails, as namespaces of this machine; for tests.
 #
 #   rack.sh run HOSTS COMMAND [ARG...]   a rack of its own, the command on host 1, then all is gone
+#   rack.sh on HOST COMMAND [ARG...]     inside a rack: the command on another host
+#
+# HOSTS is a number, or a list that configs/rack-gen made: then hosts have its names (HOST.net too,
+# the host's own name, /etc/hosts) and the rails it gives them.
 #
 # The whole rack lives in mount, network and process namespaces of one process, so whatever ends it
 # (also SIGKILL) removes everything. Root needs nothing else; an ordinary user gets a user namespace.
@@ -65,12 +69,38 @@ link() { # HOST RAIL
     fi
 }
 
+# Lines "number name rails ...", by number.
+read_list() { # FILE
+    local number name rails rest
+    while read -r number name rails rest; do
+        [[ $number == [0-9]* ]] || continue
+        NAMES[number]=$name RAILS[number]=$rails
+    done <"$1"
+}
+
+name_host() { # HOST: its name as a namespace and in /etc/hosts
+    local host=$1 rail
+    ln -s "$host.net" "$RACK_RUN/${NAMES[host]}.net"
+    for ((rail = 0; rail < ${RAILS[host]}; rail++)); do
+        echo "10.77.$rail.$host ${NAMES[host]}$([ "$rail" = 0 ] || echo "-rail$rail")"
+    done >>"$RACK_RUN/hosts"
+}
+
 inside() {
-    local hosts=$1 rail host
+    local hosts=$1 rail host NAMES=() RAILS=()
     shift
     export RACK_HOSTS=$hosts RACK_RUN=/run/rack
+    if [ -f "$hosts" ]; then
+        read_list "$hosts"
+        RACK_HOSTS=${#NAMES[@]} hosts=${#NAMES[@]}
+    fi
+    if [ "$hosts" -lt 1 ] || [ "$hosts" -gt 254 ]; then
+        echo "rack: $hosts hosts; there can be 1 to 254" >&2
+        exit 2
+    fi
     mount -t tmpfs rack /run
     mkdir "$RACK_RUN"
+    echo "127.0.0.1 localhost" >"$RACK_RUN/hosts"
     for rail in 0 1; do
         space "switch$rail"
         in_space "switch$rail" ip link add br0 type bridge stp_state 0 forward_delay 0 \
@@ -79,12 +109,27 @@ inside() {
     done
     for ((host = 1; host <= hosts; host++)); do
         space "$host"
-        for rail in 0 1; do
+        for ((rail = 0; rail < ${RAILS[host]:-2}; rail++)); do
             link "$host" "$rail"
         done
+        [ -z "${NAMES[host]:-}" ] || name_host "$host"
     done
-    # UCX reads /sys/class/net, which shows the namespace of whoever mounted it.
-    nsenter --net="$RACK_RUN/1.net" sh -c 'mount -t sysfs sysfs /sys && exec "$@"' sh "$@"
+    [ ${#NAMES[@]} = 0 ] || mount --bind "$RACK_RUN/hosts" /etc/hosts
+    on "${NAMES[1]:-1}" "$@"
+}
+
+# UCX reads /sys/class/net, which shows the namespace of whoever mounted it.
+on() { # HOST COMMAND...
+    local host=$1 spaces=(--mount --propagation private) name=true
+    shift
+    if [ "$(stat -Lc %i /proc/self/ns/net)" = "$(stat -Lc %i "$RACK_RUN/$host.net")" ]; then
+        exec "$@" # we are there
+    fi
+    if [[ $host != [0-9]* ]]; then
+        spaces+=(--uts) name="hostname $host"
+    fi
+    nsenter --net="$RACK_RUN/$host.net" unshare "${spaces[@]}" \
+        sh -c "$name && mount -t sysfs sysfs /sys && exec \"\$@\"" sh "$@"
 }
 
 case "${1:-}" in
@@ -93,12 +138,11 @@ run)
     need
     enter "$@"
     ;;
-inside)
-    shift
-    inside "$@"
+inside | on)
+    "$@"
     ;;
 *)
-    sed -n '4,18s/^# \{0,1\}//p' "$0" >&2
+    sed -n '4,22s/^# \{0,1\}//p' "$0" >&2
     exit 2
     ;;
 esac
