@@ -4,7 +4,7 @@
  * It decides and remembers (ledger.h), and does no I/O of its own: agents' messages are handed in
  * and commands leave through `ops`, so tests run a whole rack in one thread. Whatever is lost on
  * the way does no harm: an agent that reports is told again everything that should be, and commands
- * may be repeated (docs/protocol.md, "Agents").
+ * may be repeated.
  *
  * Times are wall-clock milliseconds. Thread: the manager's loop.
  */
