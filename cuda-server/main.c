@@ -17,6 +17,9 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/parse.h"
+#include "cuda-server/check.h"
+#include "cuda-server/driver.h"
 #include "cuda-server/pinned.h"
 #include "cuda-server/worker.h"
 #include "session/ses.h"
@@ -24,21 +27,27 @@
 
 enum { SPIN_US = 30, CORES_FEW = 4 }; /* design D7 */
 
-enum { OPTION_NVML = 256 };
+enum { OPTION_NVML = 256, OPTION_CHECK };
 
 static struct {
     const char *driver, *nvml;
-} arguments;
+    int64_t check; /* device to check instead of serving; -1: serve */
+} arguments = {.check = -1};
 
 static error_t parse(int key, char *text, struct argp_state *state)
 {
-    (void)state;
     switch (key) {
     case 'd':
         arguments.driver = text;
         return 0;
     case OPTION_NVML:
         arguments.nvml = text;
+        return 0;
+    case OPTION_CHECK:
+        if (fab_parse_int(text, &arguments.check) != FAB_OK || arguments.check < 0 ||
+            arguments.check >= SES_VGPUS_MAX)
+            argp_error(state, "--check takes a device number from 0 to %d, not '%s'",
+                       SES_VGPUS_MAX - 1, text);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -50,6 +59,8 @@ static const struct argp_option options[] = {
      0},
     {"nvml", OPTION_NVML, "PATH", 0,
      "NVML library to load (libnvidia-ml.so.1 beside that driver, or as the loader finds it)", 0},
+    {"check", OPTION_CHECK, "DEVICE", 0,
+     "Serve nobody: check that the device computes, say what is wrong, and exit", 0},
     {0}};
 static const struct argp parser = {
     .options = options,
@@ -207,6 +218,21 @@ static enum fab_status run(struct ses_worker *session, const struct fab_log *log
     return status;
 }
 
+/* The answer is the exit status, and one line on standard output if it is no. */
+static int check(void)
+{
+    struct cudas_driver driver;
+    struct fab_err err = {.status = FAB_OK};
+    enum fab_status status = cudas_driver_load(arguments.driver, &driver, &err);
+
+    if (status == FAB_OK)
+        status = cudas_check_device(&driver, (int)arguments.check, &err);
+    if (status != FAB_OK)
+        printf("%s\n", err.text);
+    fflush(NULL);
+    return status == FAB_OK ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 int main(int argc, char **argv)
 {
     static struct fab_log log;
@@ -221,6 +247,8 @@ int main(int argc, char **argv)
         fab_log_warn(&log, "setting ignored", "%s", err.text);
     if (argp_parse(&parser, argc, argv, 0, NULL, NULL) != 0)
         return EXIT_FAILURE;
+    if (arguments.check >= 0)
+        _exit(check()); /* a device that hangs must not keep the process */
     status = ses_worker_open(&session, &err);
     if (status == FAB_OK) {
         status = run(session, &log, &err);

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * fabricd/loop.h - one thread, many descriptors: the event loop of the daemon.
+ *
+ * Everything of the daemon happens in callbacks of this loop, one after the other, so nothing in it
+ * is locked. Callbacks must not block. Thread: the one that runs it.
+ */
+#ifndef FABRICD_LOOP_H
+#define FABRICD_LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+
+#include "base/status.h"
+
+struct fab_err;
+struct loop;
+struct loop_watch;
+
+FAB_NODISCARD enum fab_status loop_create(struct loop **loop_out, struct fab_err *err);
+void loop_destroy(struct loop *loop); /* takes NULL; every watch must have been closed */
+
+/* Calls `ready` with the events (EPOLLIN ...) that are there. The descriptor stays the caller's and
+ * must be open until loop_unwatch(). */
+FAB_NODISCARD enum fab_status loop_watch(struct loop *loop, int fd, uint32_t events,
+                                         void (*ready)(void *user, uint32_t events), void *user,
+                                         struct loop_watch **watch_out, struct fab_err *err);
+/* May be called in a callback, also in its own. Takes NULL. */
+void loop_unwatch(struct loop_watch *watch);
+
+/* After every round of callbacks, and at the time that it returned last (CLOCK_MONOTONIC
+ * nanoseconds; UINT64_MAX: not because of time), `turn` is called: what follows from many causes
+ * has one place. */
+void loop_set_turn(struct loop *loop, uint64_t (*turn)(void *user, uint64_t now_ns), void *user);
+
+/* Until loop_stop(). */
+FAB_NODISCARD enum fab_status loop_run(struct loop *loop, struct fab_err *err);
+void loop_stop(struct loop *loop);
+
+#endif /* FABRICD_LOOP_H */
