@@ -87,6 +87,14 @@ static const struct member gpu_rows[] = {
 };
 static const struct members gpu_members = MEMBERS(gpu_rows, topo_gpu);
 
+static const struct member nvlink_rows[] = {
+    MEMBER(topo_nvlink, a, MEMBER_INDEX),
+    MEMBER(topo_nvlink, b, MEMBER_INDEX),
+    MEMBER(topo_nvlink, links, MEMBER_UINT),
+    MEMBER(topo_nvlink, mbps, MEMBER_UINT),
+};
+static const struct members nvlink_members = MEMBERS(nvlink_rows, topo_nvlink);
+
 static const struct member hca_port_rows[] = {
     MEMBER(topo_hca_port, number, MEMBER_UINT), MEMBER_NAMED(topo_hca_port, state, port_states),
     MEMBER(topo_hca_port, lid, MEMBER_UINT),    MEMBER(topo_hca_port, rate_mbps, MEMBER_UINT),
@@ -119,6 +127,7 @@ static const struct member machine_rows[] = {
     MEMBER_MANY(topo_machine, numa, numa_count, TOPO_NUMA_MAX, numa_members),
     MEMBER_MANY(topo_machine, pci, pci_count, TOPO_PCI_MAX, pci_members),
     MEMBER_MANY(topo_machine, gpus, gpu_count, TOPO_GPU_MAX, gpu_members),
+    MEMBER_MANY(topo_machine, nvlinks, nvlink_count, TOPO_NVLINK_MAX, nvlink_members),
     MEMBER_MANY(topo_machine, hcas, hca_count, TOPO_HCA_MAX, hca_members),
     {.name = "gpudirect",
      .type = MEMBER_STRUCT,

@@ -24,6 +24,7 @@ void topo_way_start(struct way *way)
     way->most_mbps = UINT32_MAX;
     way->steps = 0;
     way->ib_hops = 0;
+    way->nvlinks = 0;
     way->is_direct = false;
     way->lane_count = 0;
 }
@@ -175,6 +176,30 @@ static void device_and_memory(const struct topo *topo, const struct spot *device
     price(way, class, switches);
 }
 
+static int32_t pci_of_gpu(const struct topo_machine *record, int32_t gpu)
+{
+    return record->gpus[gpu].pci;
+}
+
+static bool by_nvlink(const struct topo *topo, const struct spot *from, const struct spot *to,
+                      struct way *way)
+{
+    const struct place *place = &topo->places[from->machine];
+
+    for (uint32_t i = 0; i < place->record->nvlink_count; i++) {
+        const struct topo_nvlink *link = &place->record->nvlinks[i];
+        int32_t a = pci_of_gpu(place->record, link->a), b = pci_of_gpu(place->record, link->b);
+
+        if ((a != from->index || b != to->index) && (a != to->index || b != from->index))
+            continue;
+        add_lane(way, place->lane_nvlink_first + 2 * i + (a == from->index ? 0 : 1));
+        way->nvlinks = link->links;
+        price(way, TOPO_NV, 0);
+        return true;
+    }
+    return false;
+}
+
 static bool is_same(const struct spot *a, const struct spot *b)
 {
     return a->kind == b->kind && (a->kind == SPOT_MACHINE || a->index == b->index);
@@ -189,8 +214,10 @@ bool topo_way_inside(const struct topo *topo, const struct spot *from, const str
         return false;
     if (is_same(from, to))
         return true;
-    if (is_device_from && is_device_to)
+    if (is_device_from && is_device_to && !by_nvlink(topo, from, to, way))
         between_devices(topo, from, to, way);
+    else if (is_device_from && is_device_to)
+        return true;
     else if (is_device_from)
         device_and_memory(topo, from, to, true, way);
     else if (is_device_to)

@@ -195,10 +195,12 @@ static void copy_machine(struct topo_machine *to, const struct topo_machine *fro
     to->numa_count = from->numa_count;
     to->pci_count = from->pci_count;
     to->gpu_count = from->gpu_count;
+    to->nvlink_count = from->nvlink_count;
     to->hca_count = from->hca_count;
     memcpy(to->numa, from->numa, from->numa_count * sizeof(from->numa[0]));
     memcpy(to->pci, from->pci, from->pci_count * sizeof(from->pci[0]));
     memcpy(to->gpus, from->gpus, from->gpu_count * sizeof(from->gpus[0]));
+    memcpy(to->nvlinks, from->nvlinks, from->nvlink_count * sizeof(from->nvlinks[0]));
     memcpy(to->hcas, from->hcas, from->hca_count * sizeof(from->hcas[0]));
     to->gpudirect = from->gpudirect;
 }
@@ -455,32 +457,40 @@ static uint32_t cable_mbps(const struct topo *topo, uint32_t port)
     return TOPO_IB_MBPS;
 }
 
+/* Each lane of a machine. */
+static void measure_lanes(const struct topo *topo, const struct place *place)
+{
+    const struct topo_machine *record = place->record;
+
+    for (uint32_t i = 0; i < 2 * record->pci_count; i++)
+        topo->lane_mbps[place->lane_first + i] = place->pci_mbps[i / 2];
+    for (uint32_t i = 0; i < record->numa_count * record->numa_count; i++)
+        topo->lane_mbps[place->lane_numa_first + i] = TOPO_SOCKET_MBPS;
+    for (uint32_t i = 0; i < 2 * record->nvlink_count; i++) {
+        const struct topo_nvlink *link = &record->nvlinks[i / 2];
+
+        topo->lane_mbps[place->lane_nvlink_first + i] = link->mbps ? link->mbps : TOPO_NVLINK_MBPS;
+    }
+}
+
 static enum fab_status number_lanes(struct topo *topo, struct fab_err *err)
 {
     for (uint32_t i = 0; i < topo->machine_count; i++) {
         struct place *place = &topo->places[i];
+        const struct topo_machine *record = place->record;
 
         place->lane_first = topo->lane_count;
-        place->lane_numa_first = place->lane_first + 2 * place->record->pci_count;
-        topo->lane_count =
-            place->lane_numa_first + place->record->numa_count * place->record->numa_count;
+        place->lane_numa_first = place->lane_first + 2 * record->pci_count;
+        place->lane_nvlink_first = place->lane_numa_first + record->numa_count * record->numa_count;
+        topo->lane_count = place->lane_nvlink_first + 2 * record->nvlink_count;
     }
     topo->lane_fabric_first = topo->lane_count;
     topo->lane_count += topo->fabric.port_count;
     topo->lane_mbps = fab_alloc(sizeof(uint32_t) * (topo->lane_count + 1));
     if (!topo->lane_mbps)
         return no_memory(err);
-    for (uint32_t i = 0; i < topo->machine_count; i++) {
-        const struct place *place = &topo->places[i];
-
-        for (uint32_t pci = 0; pci < place->record->pci_count; pci++) {
-            topo->lane_mbps[place->lane_first + 2 * pci] = place->pci_mbps[pci];
-            topo->lane_mbps[place->lane_first + 2 * pci + 1] = place->pci_mbps[pci];
-        }
-        for (uint32_t pair = 0; pair < place->record->numa_count * place->record->numa_count;
-             pair++)
-            topo->lane_mbps[place->lane_numa_first + pair] = TOPO_SOCKET_MBPS;
-    }
+    for (uint32_t i = 0; i < topo->machine_count; i++)
+        measure_lanes(topo, &topo->places[i]);
     for (uint32_t i = 0; i < topo->fabric.port_count; i++)
         topo->lane_mbps[topo->lane_fabric_first + i] = cable_mbps(topo, i);
     return FAB_OK;

@@ -24,6 +24,9 @@ struct nvml {
     nvmlReturn_t (*uuid)(nvmlDevice_t device, char *uuid, unsigned size_bytes);
     nvmlReturn_t (*memory)(nvmlDevice_t device, nvmlMemory_t *memory);
     nvmlReturn_t (*bar1)(nvmlDevice_t device, nvmlBAR1Memory_t *memory);
+    nvmlReturn_t (*link_state)(nvmlDevice_t device, unsigned link, int *is_active);
+    nvmlReturn_t (*link_version)(nvmlDevice_t device, unsigned link, unsigned *version);
+    nvmlReturn_t (*link_remote)(nvmlDevice_t device, unsigned link, nvmlPciInfo_t *pci);
     nvmlReturn_t (*capability)(nvmlDevice_t device, int *major, int *minor);
 };
 
@@ -41,6 +44,9 @@ static const struct {
     {"nvmlDeviceGetUUID", offsetof(struct nvml, uuid)},
     {"nvmlDeviceGetMemoryInfo", offsetof(struct nvml, memory)},
     {"nvmlDeviceGetBAR1MemoryInfo", offsetof(struct nvml, bar1)},
+    {"nvmlDeviceGetNvLinkState", offsetof(struct nvml, link_state)},
+    {"nvmlDeviceGetNvLinkVersion", offsetof(struct nvml, link_version)},
+    {"nvmlDeviceGetNvLinkRemotePciInfo_v2", offsetof(struct nvml, link_remote)},
     {"nvmlDeviceGetCudaComputeCapability", offsetof(struct nvml, capability)},
 };
 
@@ -76,15 +82,20 @@ static struct topo_gpu *find(struct topo_machine *machine, const struct topo_bdf
     return NULL;
 }
 
-/* The GPU with this bus id; one that the PCI tree does not have is added, for the model to tell. */
-static struct topo_gpu *place_of(struct topo_machine *machine, const nvmlPciInfo_t *pci)
+static struct topo_gpu *find_by_info(struct topo_machine *machine, const nvmlPciInfo_t *pci)
 {
     char text[sizeof(pci->busId)];
     struct topo_bdf bdf;
-    struct topo_gpu *gpu;
 
     topo_text_copy(text, sizeof(text), pci->busId);
-    gpu = topo_bdf_parse(text, &bdf) ? find(machine, &bdf) : NULL;
+    return topo_bdf_parse(text, &bdf) ? find(machine, &bdf) : NULL;
+}
+
+/* The GPU with this bus id; one that the PCI tree does not have is added, for the model to tell. */
+static struct topo_gpu *place_of(struct topo_machine *machine, const nvmlPciInfo_t *pci)
+{
+    struct topo_gpu *gpu = find_by_info(machine, pci);
+
     if (!gpu && machine->gpu_count < TOPO_GPU_MAX) {
         gpu = &machine->gpus[machine->gpu_count++];
         gpu->pci = TOPO_NONE;
@@ -124,6 +135,64 @@ static enum fab_status read_one(const struct nvml *nvml, unsigned index,
     return FAB_OK;
 }
 
+/* ---- NVLinks ----------------------------------------------------------------------------------
+ */
+
+/* MB/s of a link in one direction. */
+static uint32_t link_mbps(const struct nvml *nvml, nvmlDevice_t device, unsigned link)
+{
+    unsigned version = 0;
+
+    if (nvml->link_version(device, link, &version) != NVML_SUCCESS)
+        return 0;
+    return version <= 1 ? 20000 : 25000;
+}
+
+static enum fab_status add_link(struct topo_machine *machine, int32_t a, int32_t b, uint32_t mbps,
+                                struct fab_err *err)
+{
+    struct topo_nvlink *link = machine->nvlinks;
+
+    while (link < machine->nvlinks + machine->nvlink_count && (link->a != a || link->b != b))
+        link++;
+    if (link == machine->nvlinks + TOPO_NVLINK_MAX)
+        return fab_err_set(err, FAB_ERR_LIMIT, "NVLinks between more than %d pairs of GPUs",
+                           TOPO_NVLINK_MAX);
+    if (link == machine->nvlinks + machine->nvlink_count) {
+        *link = (struct topo_nvlink){.a = a, .b = b};
+        machine->nvlink_count++;
+    }
+    link->links++;
+    link->mbps += mbps;
+    return FAB_OK;
+}
+
+/* Links to another GPU, told by the lower of the two; those to a switch lead nowhere here. */
+static enum fab_status read_links(const struct nvml *nvml, unsigned index,
+                                  struct topo_machine *machine, struct fab_err *err)
+{
+    enum fab_status status = FAB_OK;
+    nvmlPciInfo_t pci = {0};
+    nvmlDevice_t device;
+    struct topo_gpu *gpu, *other;
+
+    if (nvml->handle(index, &device) != NVML_SUCCESS || nvml->pci(device, &pci) != NVML_SUCCESS)
+        return FAB_OK;
+    gpu = find_by_info(machine, &pci);
+    for (unsigned link = 0; gpu && link < NVML_NVLINK_MAX_LINKS && status == FAB_OK; link++) {
+        int is_active = 0;
+
+        if (nvml->link_state(device, link, &is_active) != NVML_SUCCESS || !is_active ||
+            nvml->link_remote(device, link, &pci) != NVML_SUCCESS)
+            continue;
+        other = find_by_info(machine, &pci);
+        if (other > gpu)
+            status = add_link(machine, (int32_t)(gpu - machine->gpus),
+                              (int32_t)(other - machine->gpus), link_mbps(nvml, device, link), err);
+    }
+    return status;
+}
+
 static enum fab_status read_gpus(const struct nvml *nvml, struct topo_machine *machine,
                                  struct fab_err *err)
 {
@@ -136,6 +205,8 @@ static enum fab_status read_gpus(const struct nvml *nvml, struct topo_machine *m
                                nvml->error_text(result));
     for (unsigned i = 0; i < count && status == FAB_OK; i++)
         status = read_one(nvml, i, machine, err);
+    for (unsigned i = 0; i < count && status == FAB_OK; i++)
+        status = read_links(nvml, i, machine, err);
     next = count;
     for (uint32_t i = 0; i < machine->gpu_count; i++) {
         if (machine->gpus[i].uuid[0] == '\0')

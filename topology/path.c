@@ -10,8 +10,9 @@
 enum { PORTS_MAX = TOPO_HCA_MAX * TOPO_HCA_PORT_MAX };
 
 static const char *const class_names[] = {
-    [TOPO_SELF] = "X",    [TOPO_PIX] = "PIX", [TOPO_PXB] = "PXB", [TOPO_PHB] = "PHB",
-    [TOPO_NODE] = "NODE", [TOPO_SYS] = "SYS", [TOPO_IB] = "IB",   [TOPO_APART] = "-",
+    [TOPO_SELF] = "X",  [TOPO_NV] = "NV",   [TOPO_PIX] = "PIX",
+    [TOPO_PXB] = "PXB", [TOPO_PHB] = "PHB", [TOPO_NODE] = "NODE",
+    [TOPO_SYS] = "SYS", [TOPO_IB] = "IB",   [TOPO_APART] = "-",
 };
 
 const char *topo_class_name(enum topo_class class)
@@ -169,6 +170,7 @@ static void path_of(const struct topo *topo, const struct way *way, topo_id loca
 {
     *path_out = (struct topo_path){.class = way->class,
                                    .ib_hops = way->ib_hops,
+                                   .nvlinks = way->nvlinks,
                                    .mbps = topo_way_mbps(topo, way),
                                    .latency_ns = way->latency_ns,
                                    .local_port = local,

@@ -207,6 +207,8 @@ static const char *cell(const struct topo *topo, topo_id from, topo_id to, char 
         path.class = TOPO_APART;
     if (path.class == TOPO_IB)
         (void)snprintf(text, CELL_BYTES, "IB%u", path.ib_hops);
+    else if (path.class == TOPO_NV)
+        (void)snprintf(text, CELL_BYTES, "NV%u", path.nvlinks);
     else
         (void)snprintf(text, CELL_BYTES, "%s", topo_class_name(path.class));
     return text;
@@ -261,6 +263,7 @@ void topo_print_matrix(const struct topo *topo, FILE *stream)
     }
     (void)fprintf(stream, "\n"
                           "X    itself\n"
+                          "NVn  n NVLinks\n"
                           "PIX  at most one PCIe switch between them\n"
                           "PXB  several PCIe switches, not the CPU\n"
                           "PHB  through the CPU's root complex\n"

@@ -88,6 +88,22 @@ static enum fab_status check_gpus(const struct topo_machine *machine, struct fab
     return FAB_OK;
 }
 
+static enum fab_status check_nvlinks(const struct topo_machine *machine, struct fab_err *err)
+{
+    for (uint32_t i = 0; i < machine->nvlink_count; i++) {
+        const struct topo_nvlink *link = &machine->nvlinks[i];
+
+        if (!is_index(link->a, machine->gpu_count) || !is_index(link->b, machine->gpu_count) ||
+            link->a >= link->b || link->links == 0)
+            return bad(err, "NVLink", i);
+        for (uint32_t other = 0; other < i; other++) {
+            if (machine->nvlinks[other].a == link->a && machine->nvlinks[other].b == link->b)
+                return fab_err_set(err, FAB_ERR_INVALID, "NVLink %u and %u are the same", other, i);
+        }
+    }
+    return FAB_OK;
+}
+
 static bool is_port(const struct topo_hca_port *port, uint32_t place)
 {
     return port->number == place + 1 && port->state <= TOPO_PORT_ACTIVE && IS_TEXT(port->netdev);
@@ -135,7 +151,8 @@ enum fab_status topo_machine_check(const struct topo_machine *machine, struct fa
     if (!IS_TEXT(machine->name) || !is_name(machine->name) || !IS_TEXT(machine->boot_id))
         return fab_err_set(err, FAB_ERR_INVALID, "the machine's name or boot id is not valid");
     if (machine->numa_count > TOPO_NUMA_MAX || machine->pci_count > TOPO_PCI_MAX ||
-        machine->gpu_count > TOPO_GPU_MAX || machine->hca_count > TOPO_HCA_MAX)
+        machine->gpu_count > TOPO_GPU_MAX || machine->nvlink_count > TOPO_NVLINK_MAX ||
+        machine->hca_count > TOPO_HCA_MAX)
         return fab_err_set(err, FAB_ERR_LIMIT, "%s: more of something than a record holds",
                            machine->name);
     status = check_numa(machine, err);
@@ -143,6 +160,8 @@ enum fab_status topo_machine_check(const struct topo_machine *machine, struct fa
         status = check_pci(machine, err);
     if (status == FAB_OK)
         status = check_gpus(machine, err);
+    if (status == FAB_OK)
+        status = check_nvlinks(machine, err);
     if (status == FAB_OK)
         status = check_hcas(machine, err);
     if (status != FAB_OK)

@@ -28,6 +28,7 @@ enum {
     TOPO_PCI_MAX = 256,
     TOPO_PCI_DEPTH_MAX = 32, /* from a root down to a device */
     TOPO_GPU_MAX = 64,
+    TOPO_NVLINK_MAX = 256, /* pairs of GPUs */
     TOPO_HCA_MAX = 16,
     TOPO_HCA_PORT_MAX = 4,
     TOPO_FABRIC_NODE_MAX = 1 << 16,
@@ -79,6 +80,13 @@ struct topo_gpu {
     bool has_dma_buf; /* its driver can export memory as dma-buf */
 };
 
+/* NVLinks that join two GPUs without a switch between. */
+struct topo_nvlink {
+    int32_t a, b;   /* indices in gpus[], a below b; a pair stands once */
+    uint32_t links; /* not 0 */
+    uint32_t mbps;  /* of all of them */
+};
+
 enum topo_port_state {
     TOPO_PORT_UNKNOWN,
     TOPO_PORT_DOWN,
@@ -117,10 +125,11 @@ struct topo_gpudirect {
 struct topo_machine {
     char name[TOPO_NAME_BYTES]; /* the node's name, a setting */
     char boot_id[40];
-    uint32_t numa_count, pci_count, gpu_count, hca_count;
+    uint32_t numa_count, pci_count, gpu_count, nvlink_count, hca_count;
     struct topo_numa numa[TOPO_NUMA_MAX];
     struct topo_pci pci[TOPO_PCI_MAX];
     struct topo_gpu gpus[TOPO_GPU_MAX];
+    struct topo_nvlink nvlinks[TOPO_NVLINK_MAX];
     struct topo_hca hcas[TOPO_HCA_MAX];
     struct topo_gpudirect gpudirect;
 };

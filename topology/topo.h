@@ -40,6 +40,7 @@ enum topo_kind {
 /* As `nvidia-smi topo -m` says it, nearest first; TOPO_IB goes over the fabric. */
 enum topo_class {
     TOPO_SELF,
+    TOPO_NV, /* NVLinks from GPU to GPU */
     TOPO_PIX,
     TOPO_PXB,
     TOPO_PHB,
@@ -90,6 +91,7 @@ topo_id topo_next(const struct topo *topo, enum topo_kind kind, topo_id machine,
 struct topo_path {
     enum topo_class class;
     uint32_t ib_hops; /* InfiniBand switches on the way */
+    uint32_t nvlinks; /* of class TOPO_NV */
     uint32_t mbps;    /* of the narrowest edge */
     uint32_t latency_ns;
     topo_id local_port, remote_port; /* the HCA ports used; TOPO_NO_ID on one machine */
@@ -121,8 +123,7 @@ FAB_NODISCARD enum fab_status topo_fair_share(const struct topo *topo,
                                               const struct topo_flow *flows, size_t flow_count,
                                               double *rates_out, struct fab_err *err);
 
-const char *
-    topo_class_name(enum topo_class class); /* "PIX" ...; "IB" for TOPO_IB, "-" for TOPO_APART */
+const char *topo_class_name(enum topo_class class); /* "PIX" ...; "NV", "IB"; "-" for TOPO_APART */
 
 /* ---- findings ---------------------------------------------------------------------------------
  */

@@ -17,6 +17,7 @@
 /* Figures of edges that no record tells. MB/s and ns. */
 enum {
     TOPO_PCI_MBPS = 15754,    /* a link of unknown speed: x16 of generation 3 */
+    TOPO_NVLINK_MBPS = 20000, /* a link of unknown speed: the first generation */
     TOPO_SOCKET_MBPS = 19200, /* between NUMA nodes: one QPI link of 9.6 GT/s */
     TOPO_IB_MBPS = 6816,      /* a cable of unknown speed: FDR 4x */
     TOPO_ROOT_MBPS = 3500,    /* GPU to HCA through a root complex (UCX's model) ... */
@@ -45,13 +46,14 @@ struct spot {
 /* What join adds to one machine's record. Arrays run beside those of the record. */
 struct place {
     const struct topo_machine *record;
-    topo_id first, end;       /* its things, itself first, ports last */
-    topo_id first_port;       /* ports from here to `end` */
-    topo_id *pci_thing;       /* TOPO_NO_ID: a bridge inside something */
-    int32_t *pci_switch;      /* the upstream port of the switch it belongs to; TOPO_NONE */
-    uint32_t *pci_mbps;       /* of the link that the record's link_mbps means, never 0 */
-    uint32_t lane_first;      /* of pci 0 upwards; downwards is the next one */
-    uint32_t lane_numa_first; /* of NUMA i to j: + i * count + j */
+    topo_id first, end;         /* its things, itself first, ports last */
+    topo_id first_port;         /* ports from here to `end` */
+    topo_id *pci_thing;         /* TOPO_NO_ID: a bridge inside something */
+    int32_t *pci_switch;        /* the upstream port of the switch it belongs to; TOPO_NONE */
+    uint32_t *pci_mbps;         /* of the link that the record's link_mbps means, never 0 */
+    uint32_t lane_first;        /* of pci 0 upwards; downwards is the next one */
+    uint32_t lane_numa_first;   /* of NUMA i to j: + i * count + j */
+    uint32_t lane_nvlink_first; /* of nvlinks[0] from a to b; back is the next one */
 };
 
 /* An active cable to another switch. */
@@ -100,7 +102,7 @@ struct way {
     uint32_t latency_ns;
     uint32_t most_mbps; /* of this flow alone, whatever the lanes have */
     uint32_t steps;     /* PCI bridges and devices on the longer side */
-    uint32_t ib_hops;
+    uint32_t ib_hops, nvlinks;
     bool is_direct;
     uint32_t lane_count;
     uint32_t lanes[TOPO_WAY_MAX];

@@ -143,6 +143,11 @@ struct topo_machine *make_machine(const char *profile, const char *name, uint64_
         card = pci_switch(machine, first);
         for (unsigned i = 0; i < 4; i++)
             gpu(machine, card);
+        for (int32_t pair = 0; pair < 16 && !strcmp(profile, "K"); pair++) {
+            if (pair / 4 < pair % 4)
+                machine->nvlinks[machine->nvlink_count++] =
+                    (struct topo_nvlink){pair / 4, pair % 4, 2, 50000};
+        }
     }
     return machine;
 }

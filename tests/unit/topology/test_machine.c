@@ -430,6 +430,7 @@ static void test_nvml(void)
     if (strcmp(NVML_LIBRARY, "") == 0)
         check_skip("built without softcuda's libnvidia-ml.so.1");
     use_devices(
+        "peers = \"links\"; links = ( { a = 0; b = 1; nvlinks = 2; } );\n"
         "devices = ( { name = \"one\"; pci_bus_id = \"0000:06:00.0\"; memory = \"8GiB\";\n"
         "              compute = \"7.5\"; uuid = \"GPU-00112233-4455-6677-8899-aabbccddeeff\"; },\n"
         "            { name = \"two\"; pci_bus_id = \"0000:82:00.0\"; compute = \"8.6\"; },\n"
@@ -455,6 +456,11 @@ static void test_nvml(void)
     CHECK_EQ(machine.gpus[2].index, 1);
     CHECK_STR(machine.gpus[3].name, "far");
     CHECK_EQ(machine.gpus[3].pci, TOPO_NONE);
+    CHECK_EQ(machine.nvlink_count, 1);
+    CHECK_EQ(machine.nvlinks[0].a, 1);
+    CHECK_EQ(machine.nvlinks[0].b, 2);
+    CHECK_EQ(machine.nvlinks[0].links, 2);
+    CHECK_EQ(machine.nvlinks[0].mbps, 50000);
     /* Loaded anew: other devices. */
     use_devices("devices = ( { name = \"new\"; pci_bus_id = \"0000:05:00.0\"; } );\n");
     CHECK_EQ(discover(MACHINE_XML, NVML_LIBRARY, NULL), FAB_OK);

@@ -54,7 +54,7 @@ static void test_classes(void)
         {"C", "PHB SYS SYS SYS SYS PHB ", "PHB PHB SYS SYS "},
         {"D", "SYS ", "PHB SYS "},
         {"G", "PIX SYS SYS SYS SYS PIX ", "PIX SYS PIX SYS SYS PIX SYS PIX "},
-        {"K", "PIX PIX PIX PIX PIX PIX ", "PHB PHB PHB PHB "},
+        {"K", "NV NV NV NV NV NV ", "PHB PHB PHB PHB "},
         {"k80", "PIX PXB PXB PXB PXB PIX ", "PXB PXB PXB PXB "},
     };
 
@@ -87,6 +87,27 @@ static void test_classes(void)
         topo_free(topo);
         free(machine);
     }
+}
+
+static void test_nvlinks(void)
+{
+    struct topo_machine *machine = make_machine("K", "m", 0x100);
+    struct topo_path path;
+    struct topo *topo;
+
+    machine->nvlinks[0].mbps = 0; /* not known */
+    machine->nvlink_count = 5;    /* none between 2 and 3 */
+    topo = join_one(machine);
+    path = path_of(topo, find(topo, "m/gpu3"), find(topo, "m/gpu1"));
+    CHECK_EQ(path.class, TOPO_NV);
+    CHECK_EQ(path.nvlinks, 2);
+    CHECK_EQ(path.mbps, 50000);
+    CHECK_EQ(path_of(topo, find(topo, "m/gpu0"), find(topo, "m/gpu1")).mbps, 20000);
+    path = path_of(topo, find(topo, "m/gpu2"), find(topo, "m/gpu3"));
+    CHECK_EQ(path.class, TOPO_PIX);
+    CHECK_EQ(path.nvlinks, 0);
+    topo_free(topo);
+    free(machine);
 }
 
 /* Two host bridges on one socket, and firmware that says nothing of sockets. */
@@ -322,9 +343,10 @@ static void test_back_to_back(void)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CHECK_TEST(test_classes),       CHECK_TEST(test_roots),     CHECK_TEST(test_functions),
-        CHECK_TEST(test_memory),        CHECK_TEST(test_gpudirect), CHECK_TEST(test_rails),
-        CHECK_TEST(test_between_racks), CHECK_TEST(test_narrow),    CHECK_TEST(test_back_to_back),
+        CHECK_TEST(test_classes),      CHECK_TEST(test_nvlinks),       CHECK_TEST(test_roots),
+        CHECK_TEST(test_functions),    CHECK_TEST(test_memory),        CHECK_TEST(test_gpudirect),
+        CHECK_TEST(test_rails),        CHECK_TEST(test_between_racks), CHECK_TEST(test_narrow),
+        CHECK_TEST(test_back_to_back),
     };
 
     return check_run(tests);
