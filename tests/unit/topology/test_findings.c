@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "tests/unit/topology/make.h"
 
 /* All findings as "code:thing ", in their order; "severity" of the first is the first letter. */
@@ -266,6 +267,45 @@ static void far_gpu(struct make_racks *racks)
     make_uncable(&racks->fabric, racks->hcas[0][1], 2);
 }
 
+/* The table of codes in topology/README.md, and which of them a row here has shown. */
+static char *readme;
+static char shown[4096];
+
+static void note_codes(const struct topo *topo)
+{
+    for (size_t i = 0; i < topo_finding_count(topo); i++) {
+        char code[64];
+
+        (void)snprintf(code, sizeof(code), "`%s`", topo_finding(topo, i)->code);
+        CHECK_HAS(readme, code);
+        if (!strstr(shown, code))
+            (void)snprintf(shown + strlen(shown), sizeof(shown) - strlen(shown), "%s", code);
+    }
+}
+
+/* Rows begin with one code, or several separated by ", ". */
+static void test_documented(void)
+{
+    const char *at = strstr(readme, "## Findings");
+    const char *end = at ? strstr(at, "What a link could do") : NULL;
+    unsigned count = 0;
+
+    if (!CHECK(at && end))
+        return;
+    while ((at = strstr(at, "\n| `")) && at < end) {
+        for (at += 3; *at == '`'; count++) {
+            const char *close = strchr(at + 1, '`');
+            char code[64];
+
+            (void)snprintf(code, sizeof(code), "%.*s", (int)(close + 1 - at), at);
+            CHECK_HAS(shown, code);
+            at = close + 1;
+            at += !strncmp(at, ", ", 2) ? 2 : 0;
+        }
+    }
+    CHECK(count > 20);
+}
+
 static void test_faults(void)
 {
     static const struct {
@@ -331,6 +371,7 @@ static void test_faults(void)
         cases[i].fault(&racks);
         topo = make_join(&racks);
         CHECK_STR(findings_of(topo, text, sizeof(text)), cases[i].findings);
+        note_codes(topo);
         topo_free(topo);
         make_racks_free(&racks);
     }
@@ -356,7 +397,13 @@ static void test_no_fabric(void)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {CHECK_TEST(test_faults), CHECK_TEST(test_no_fabric)};
+    const struct CMUnitTest tests[] = {CHECK_TEST(test_faults), CHECK_TEST(test_documented),
+                                       CHECK_TEST(test_no_fabric)};
+    int result;
 
-    return check_run(tests);
+    if (fab_file_read(FINDINGS_README, 1 << 20, &readme, NULL, NULL) != FAB_OK)
+        return 1;
+    result = check_run(tests);
+    free(readme);
+    return result;
 }
