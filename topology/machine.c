@@ -15,7 +15,11 @@ void topo_text_copy(char *to, size_t size_bytes, const char *from)
     size_t i;
 
     for (i = 0; i + 1 < size_bytes && from[i]; i++)
-        to[i] = from[i] < ' ' || from[i] > '~' ? '?' : from[i];
+        to[i] = from[i];
+    for (size_t at = 0; at < i; at++) {
+        if (to[at] < ' ' || to[at] > '~')
+            to[at] = '?';
+    }
     to[i] = '\0';
 }
 

@@ -16,7 +16,7 @@
 #include "base/file.h"
 #include "topology/machine_int.h"
 
-enum { FILE_BYTES = 1 << 16, TURING_MAJOR = 7, TURING_MINOR = 5 };
+enum { HEXADECIMAL = 16, FILE_BYTES = 1 << 16, TURING_MAJOR = 7, TURING_MINOR = 5 };
 
 static bool path_of(char path[PATH_MAX], const char *root, const char *format, ...)
     FAB_PRINTF(3, 4);
@@ -74,15 +74,21 @@ static const struct {
 /* "56 Gb/sec (4X FDR)" */
 static uint32_t rate_of(const char *text)
 {
-    const char *bracket = strchr(text, '(');
-    char speed[8] = "";
-    unsigned lanes = 0;
+    const char *at = strchr(text, '(');
+    unsigned long lanes;
+    char *end;
 
-    if (!bracket || sscanf(bracket, "(%uX %7[A-Z0-9])", &lanes, speed) != 2 || lanes > 12)
+    if (!at)
         return 0;
+    lanes = strtoul(at + 1, &end, 10);
+    if (strncmp(end, "X ", 2) != 0 || lanes > 12)
+        return 0;
+    at = end + 2;
     for (size_t i = 0; i < FAB_ARRAY_LEN(speeds); i++) {
-        if (!strcmp(speeds[i].name, speed))
-            return lanes * speeds[i].lane_mbps;
+        size_t length = strlen(speeds[i].name);
+
+        if (!strncmp(at, speeds[i].name, length) && at[length] == ')')
+            return (uint32_t)lanes * speeds[i].lane_mbps;
     }
     return 0;
 }
@@ -234,7 +240,7 @@ static void read_acs(const char *root, struct topo_pci *pci)
 static void read_bar1(const char *root, const struct topo_bdf *bdf, struct topo_gpu *gpu)
 {
     char path[PATH_MAX], text[TOPO_BDF_BYTES];
-    unsigned long long start, end;
+    unsigned long long first, last;
     char *resource, *line;
 
     if (gpu->bar1_bytes != 0 ||
@@ -242,8 +248,11 @@ static void read_bar1(const char *root, const struct topo_bdf *bdf, struct topo_
         return;
     resource = text_of(path, NULL);
     line = resource ? strchr(resource, '\n') : NULL;
-    if (line && sscanf(line, " %llx %llx", &start, &end) == 2 && end > start)
-        gpu->bar1_bytes = end - start + 1;
+    if (line) {
+        first = strtoull(line, &line, HEXADECIMAL);
+        last = strtoull(line, NULL, HEXADECIMAL);
+        gpu->bar1_bytes = last > first ? last - first + 1 : 0;
+    }
     free(resource);
 }
 

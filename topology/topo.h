@@ -97,8 +97,9 @@ struct topo_path {
     topo_id local_port, remote_port; /* the HCA ports used; TOPO_NO_ID on one machine */
 };
 
-/* The best path between any two things (most bandwidth, then least latency). FAB_ERR_UNREACHABLE:
- * no way; FAB_ERR_INVALID: a bad id. */
+/* The best path between any two things (most bandwidth, then least latency; of equal pairs of ports
+ * GPUs take turns by their number). From a thing to itself: TOPO_SELF, UINT32_MAX. A machine is its
+ * memory, beside whichever HCA is used. FAB_ERR_UNREACHABLE: no way; FAB_ERR_INVALID: a bad id. */
 FAB_NODISCARD enum fab_status topo_path(const struct topo *topo, topo_id from, topo_id to,
                                         struct topo_path *path_out, struct fab_err *err);
 
@@ -131,8 +132,7 @@ const char *topo_class_name(enum topo_class class); /* "PIX" ...; "NV", "IB"; "-
 enum topo_severity { TOPO_NOTICE, TOPO_WARNING, TOPO_CRITICAL };
 
 /* One row: what discovery shows that should not be. Codes are stable and documented in
- * topology/README.md: duplicate-guid, no-hca, hca-not-in-fabric, stranger-in-fabric, link-down,
- * port-not-active, width-degraded, speed-degraded, miscabled, symbol-errors, no-gpudirect ... */
+ * topology/README.md. */
 struct topo_finding {
     enum topo_severity severity;
     const char *code;

@@ -74,7 +74,7 @@ static void hca(struct topo_machine *machine, int32_t above, uint64_t guid, uint
 
     hca->pci = device(machine, above, X8);
     (void)snprintf(hca->name, sizeof(hca->name), "mlx4_%u", machine->hca_count);
-    hca->node_guid = guid + 0x10 * machine->hca_count;
+    hca->node_guid = guid + UINT64_C(0x10) * machine->hca_count;
     hca->system_guid = hca->node_guid + 3;
     hca->port_count = ports;
     for (uint32_t i = 0; i < ports; i++) {
@@ -94,16 +94,59 @@ static void k80(struct topo_machine *machine, int32_t above)
     gpu(machine, card);
 }
 
-struct topo_machine *make_machine(const char *profile, const char *name, uint64_t guid)
+static void k80_cards(struct topo_machine *machine, int32_t above)
 {
-    struct topo_machine *machine = calloc(1, sizeof(*machine));
-    int32_t first, second, card;
+    int32_t card = pci_switch(machine, above);
 
-    assert_non_null(machine);
+    k80(machine, card);
+    k80(machine, card);
+}
+
+/* A, B, K: one switch on one socket, the HCA on a root port of it. */
+static void one_switch(struct topo_machine *machine, int32_t first, uint64_t guid, bool has_nvlinks)
+{
+    int32_t card;
+
+    hca(machine, first, guid, 2);
+    card = pci_switch(machine, first);
+    for (unsigned i = 0; i < 4; i++)
+        gpu(machine, card);
+    for (int32_t pair = 0; pair < 16 && has_nvlinks; pair++) {
+        if (pair / 4 < pair % 4)
+            machine->nvlinks[machine->nvlink_count++] =
+                (struct topo_nvlink){pair / 4, pair % 4, 2, 50000};
+    }
+}
+
+/* C, D: GPUs on root ports of both sockets. */
+static void no_switch(struct topo_machine *machine, int32_t first, uint64_t guid, unsigned gpus)
+{
+    int32_t second;
+
+    hca(machine, first, guid, 2);
+    for (unsigned i = 0; i < gpus; i++)
+        gpu(machine, first);
+    second = root(machine, 0x80, 1);
+    for (unsigned i = 0; i < gpus; i++)
+        gpu(machine, second);
+}
+
+/* G: on each socket a switch with two GPUs and an HCA. */
+static void two_switches(struct topo_machine *machine, int32_t above, uint64_t guid)
+{
+    int32_t card = pci_switch(machine, above);
+
+    gpu(machine, card);
+    gpu(machine, card);
+    hca(machine, card, guid, 2);
+}
+
+static void fill_host(struct topo_machine *machine, const char *name, uint32_t nodes)
+{
     (void)snprintf(machine->name, sizeof(machine->name), "%s", name);
     (void)snprintf(machine->boot_id, sizeof(machine->boot_id), "boot-%.20s", name);
-    machine->numa_count = strcmp(profile, "A") ? 2 : 1;
-    for (uint32_t i = 0; i < machine->numa_count; i++) {
+    machine->numa_count = nodes;
+    for (uint32_t i = 0; i < nodes; i++) {
         machine->numa[i].os_index = i;
         machine->numa[i].memory_bytes = (uint64_t)64 << 30;
         (void)snprintf(machine->numa[i].cpus, sizeof(machine->numa[i].cpus), "%u-%u", 24 * i,
@@ -111,43 +154,31 @@ struct topo_machine *make_machine(const char *profile, const char *name, uint64_
     }
     machine->gpudirect =
         (struct topo_gpudirect){.has_nvidia_peermem = true, .memlock_bytes = UINT64_MAX};
+}
+
+struct topo_machine *make_machine(const char *profile, const char *name, uint64_t guid)
+{
+    struct topo_machine *machine = calloc(1, sizeof(*machine));
+    int32_t first;
+
+    assert_non_null(machine);
+    fill_host(machine, name, strcmp(profile, "A") ? 2 : 1);
     first = root(machine, 0, 0);
     if (!strcmp(profile, "r730")) {
         hca(machine, first, guid, 2);
     } else if (!strcmp(profile, "C") || !strcmp(profile, "D")) {
-        hca(machine, first, guid, 2);
-        gpu(machine, first);
-        if (!strcmp(profile, "C"))
-            gpu(machine, first);
-        second = root(machine, 0x80, 1);
-        gpu(machine, second);
-        if (!strcmp(profile, "C"))
-            gpu(machine, second);
+        no_switch(machine, first, guid, strcmp(profile, "C") ? 1 : 2);
     } else if (!strcmp(profile, "G")) {
-        card = pci_switch(machine, first);
-        gpu(machine, card);
-        gpu(machine, card);
-        hca(machine, card, guid, 2);
-        second = root(machine, 0x80, 1);
-        card = pci_switch(machine, second);
-        gpu(machine, card);
-        gpu(machine, card);
-        hca(machine, card, guid, 2);
+        two_switches(machine, first, guid);
+        two_switches(machine, root(machine, 0x80, 1), guid);
     } else if (!strcmp(profile, "k80")) {
-        card = pci_switch(machine, first);
-        k80(machine, card);
-        k80(machine, card);
-        hca(machine, card, guid, 2);
-    } else { /* A, B, K: one switch on one socket, the HCA on a root port of it */
+        k80_cards(machine, first);
+        hca(machine, 2, guid, 2); /* below the outer switch */
+    } else if (!strcmp(profile, "k80 far")) {
         hca(machine, first, guid, 2);
-        card = pci_switch(machine, first);
-        for (unsigned i = 0; i < 4; i++)
-            gpu(machine, card);
-        for (int32_t pair = 0; pair < 16 && !strcmp(profile, "K"); pair++) {
-            if (pair / 4 < pair % 4)
-                machine->nvlinks[machine->nvlink_count++] =
-                    (struct topo_nvlink){pair / 4, pair % 4, 2, 50000};
-        }
+        k80_cards(machine, first);
+    } else {
+        one_switch(machine, first, guid, !strcmp(profile, "K"));
     }
     return machine;
 }
@@ -242,7 +273,8 @@ static void rack(struct make_racks *racks, unsigned rack)
     for (unsigned i = 0; i < 2; i++) {
         (void)snprintf(name, sizeof(name), "rack%u-leaf%u", rack + 1, i + 1);
         racks->leaves[rack][i] =
-            make_node(&racks->fabric, TOPO_FABRIC_SWITCH, 0x2000 + 0x100 * rack + i, name, PORTS);
+            make_node(&racks->fabric, TOPO_FABRIC_SWITCH,
+                      UINT64_C(0x2000) + UINT64_C(0x100) * rack + i, name, PORTS);
         for (unsigned cable = 0; cable < 4; cable++)
             make_cable(&racks->fabric, racks->leaves[rack][i], 20 + cable, racks->spines[cable / 2],
                        4 * rack + 2 * i + cable % 2 + 1);
@@ -250,7 +282,7 @@ static void rack(struct make_racks *racks, unsigned rack)
     for (unsigned i = 0; i < RACK_MACHINES; i++) {
         unsigned machine = rack * RACK_MACHINES + i;
         bool is_host = i >= 4;
-        uint64_t guid = 0x10000 + 0x100 * machine;
+        uint64_t guid = 0x10000 + UINT64_C(0x100) * machine;
         char description[TOPO_NAME_BYTES + 16];
 
         (void)snprintf(name, sizeof(name), "rack%u-%s-%u", rack + 1, is_host ? "r730" : "c4130",
@@ -259,8 +291,8 @@ static void rack(struct make_racks *racks, unsigned rack)
         racks->hcas[machine][1] = UINT32_MAX;
         for (unsigned card = 0; card < (is_host ? 1u : 2u); card++) {
             (void)snprintf(description, sizeof(description), "%s mlx4_%u", name, card);
-            racks->hcas[machine][card] =
-                make_node(&racks->fabric, TOPO_FABRIC_HCA, guid + 0x10 * card, description, 2);
+            racks->hcas[machine][card] = make_node(&racks->fabric, TOPO_FABRIC_HCA,
+                                                   guid + UINT64_C(0x10) * card, description, 2);
             for (unsigned port = 1; port <= 2; port++)
                 make_cable(&racks->fabric, racks->hcas[machine][card], port,
                            racks->leaves[rack][port - 1], 2 * i + card + 1);

@@ -10,7 +10,8 @@
 #include "topology/records.h"
 #include "topology/topo.h"
 
-/* `profile`: "A", "B", "C", "D", "G", "K", "r730", "k80" (switches on the cards below a switch).
+/* `profile`: "A", "B", "C", "D", "G", "K", "r730", "k80" (switches on the cards below a
+ * switch, the HCA on the outer one), "k80 far" (the HCA on a root port).
  * NodeGUIDs are `guid`, and `guid` + 0x10 of a second HCA. */
 struct topo_machine *make_machine(const char *profile, const char *name, uint64_t guid);
 

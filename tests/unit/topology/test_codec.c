@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/json.h"
+#include "tests/support/faults.h"
 #include "tests/unit/topology/make.h"
 #include "topology/codec.h"
 
@@ -243,12 +244,45 @@ static void test_addresses(void)
     }
 }
 
+/* Decodes a machine and a fabric; what failed has left nothing. */
+static enum fab_status decode_both(void)
+{
+    static struct topo_machine again;
+    struct topo_machine *made = make_machine("K", "c4130-1", 0x100);
+    struct topo_fabric fabric = {0}, out = {0};
+    json_t *json = NULL;
+    enum fab_status status;
+
+    (void)make_node(&fabric, TOPO_FABRIC_SWITCH, 0x42, "leaf1", 36);
+    CHECK_EQ(topo_machine_to_json(made, &json, NULL), FAB_OK);
+    status = topo_machine_from_json(json, &again, NULL);
+    json_decref(json);
+    CHECK_EQ(topo_fabric_to_json(&fabric, &json, NULL), FAB_OK);
+    if (status == FAB_OK)
+        status = topo_fabric_from_json(json, &out, NULL);
+    CHECK_EQ(out.node_count, status == FAB_OK ? 1 : 0);
+    json_decref(json);
+    topo_fabric_clear(&fabric);
+    topo_fabric_clear(&out);
+    free(made);
+    return status;
+}
+
+static void test_faults(void)
+{
+    CHECK(faults_run("decode", decode_both) >= 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CHECK_TEST(test_machine_round_trip), CHECK_TEST(test_fabric_round_trip),
-        CHECK_TEST(test_empty_fabric),       CHECK_TEST(test_bad_machines),
-        CHECK_TEST(test_bad_fabrics),        CHECK_TEST(test_addresses),
+        CHECK_TEST(test_machine_round_trip),
+        CHECK_TEST(test_fabric_round_trip),
+        CHECK_TEST(test_empty_fabric),
+        CHECK_TEST(test_bad_machines),
+        CHECK_TEST(test_bad_fabrics),
+        CHECK_TEST(test_addresses),
+        CHECK_TEST(test_faults),
     };
 
     return check_run(tests);

@@ -195,6 +195,7 @@ static void test_gpudirect(void)
         {"through the root complex", "C", "m/gpu0", NOTHING, true, 3500},
         {"root complex, a switch before it", "B", "m/gpu0", NOTHING, true, 3500},
         {"several switches", "k80", "m/gpu0", NOTHING, true, 6816},
+        {"root complex, six steps away", "k80 far", "m/gpu0", NOTHING, true, 3200},
         {"other socket", "C", "m/gpu2", NOTHING, false, 3500},
         {"no driver for it", "G", "m/gpu0", NO_DRIVER, false, 3500},
         {"dma-buf at both ends", "G", "m/gpu0", DMA_BUF, true, 6816},
