@@ -120,26 +120,33 @@ static void judge_ring(double foreign_us)
 {
     struct bench_row *row = &rows[LOCAL_CALL];
 
+    if (row->pair_count == 0)
+        return;
     if (foreign_us <= 0)
         row->reason = "UCX's shared memory was not measured beside the ring";
     else if (bench_median(row->limit, row->pair_count) * 0.95 > foreign_us)
         row->reason = "UCX's shared memory is faster than the ring";
 }
 
-struct bench_row *bench_local(unsigned pairs, bool quick, double foreign_us,
+struct bench_row *bench_local(unsigned parts, unsigned pairs, bool quick, double foreign_us,
                               unsigned *row_count_out)
 {
     struct bench_pair pair;
 
+    *row_count_out = LOCAL_COUNT;
+    if (!parts)
+        return rows;
     bench_say("calls, posts and copies on one host");
     open_pair(&pair);
-    measure_small(&pair, pairs, quick);
+    if (parts & BENCH_LOCAL_CALLS)
+        measure_small(&pair, pairs, quick);
     judge_ring(foreign_us);
-    measure_copies(&pair, pairs);
-    bench_row_add(&rows[LOCAL_IDLE], bench_idle_percent(&pair, quick ? 2000 : 5000), 0.1);
+    if (parts & BENCH_LOCAL_COPIES)
+        measure_copies(&pair, pairs);
+    if (parts & BENCH_LOCAL_IDLE)
+        bench_row_add(&rows[LOCAL_IDLE], bench_idle_percent(&pair, quick ? 2000 : 5000), 0.1);
     bench_pair_close(&pair);
-    for (unsigned i = 0; i < (quick ? 3 : pairs); i++)
+    for (unsigned i = 0; parts & BENCH_LOCAL_KILLED && i < (quick ? 3 : pairs); i++)
         measure_killed();
-    *row_count_out = LOCAL_COUNT;
     return rows;
 }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * perf/xp-bench.c - the transport beside ucx_perftest, iperf3, memcpy and a bare ring.
  *
- *     xp-bench [--quick] [--json] [--same-host] [--pairs N]
+ *     xp-bench [--quick] [--json] [--same-host] [--pairs N] [--part NAME]...
  *
- * Runs on two hosts with two rails made by tests/rack/rack.sh, which it starts itself; the rows of
- * one host (--same-host: only these) need none. A pair is one measurement of ours and one of the
- * limit, one after the other. Exit status: 0 measured, 1 failed, 2 misused, 77 where the machine
- * forbids namespaces; a missed budget is only reported.
+ * --part measures that part only (the table below names them), and may be repeated. Runs on two
+ * hosts with two rails made by tests/rack/rack.sh, which it starts itself; the rows of one host
+ * (--same-host: only these) need none. A pair is one measurement of ours and one of the limit, one
+ * after the other. Exit status: 0 measured, 1 failed, 2 misused, 77 where the machine forbids
+ * namespaces; a missed budget is only reported.
  */
 #include <limits.h>
 #include <sched.h>
@@ -22,13 +23,45 @@
 #include "perf/xp-bench-row.h"
 #include "perf/xp-bench-work.h"
 
-enum { MIB = BENCH_MIB, CHUNK = 4 * MIB, PAIRS = 31, PAIRS_QUICK = 5, SPIN_US = 50, SIZES = 4 };
+enum {
+    MIB = BENCH_MIB,
+    CHUNK = 4 * MIB,
+    PAIRS = 31,
+    PAIRS_QUICK = 5,
+    SPIN_US = 50,
+    SIZES = 4,
+    BESIDE_ROUNDS = 5
+};
 
 #define LARGEST ((size_t)512 * MIB)
 
+/* What --part chooses: the parts of one host have the bits of enum bench_local_part. */
+enum {
+    PART_TCP = 1 << 8,
+    PART_LIMITED = 1 << 9,
+    PART_BESIDE = 1 << 10,
+    PART_CUT = 1 << 11,
+    PART_LOSSES = 1 << 12,
+    PARTS_LOCAL = PART_TCP - 1, /* and all above */
+};
+static const struct part {
+    const char *name;
+    unsigned bits;
+} parts[] = {
+    {"calls", BENCH_LOCAL_CALLS},
+    {"copies", BENCH_LOCAL_COPIES},
+    {"idle", BENCH_LOCAL_IDLE},
+    {"killed", BENCH_LOCAL_KILLED},
+    {"tcp", PART_TCP},
+    {"limited", PART_LIMITED},
+    {"beside", PART_BESIDE},
+    {"cut", PART_CUT | PART_LIMITED}, /* its limit is there */
+    {"losses", PART_LOSSES},
+};
+
 static struct {
     bool quick, json, same_host;
-    unsigned pairs;
+    unsigned pairs, parts;
 } options;
 
 enum row_name {
@@ -284,6 +317,27 @@ static void measure_loss(enum row_name row, double budget_ms, bool kill, bool bu
 
 /* ---------------------------------------------------------------- main */
 
+static unsigned part_of(const char *name)
+{
+    for (size_t i = 0; i < FAB_ARRAY_LEN(parts); i++) {
+        if (strcmp(parts[i].name, name) == 0)
+            return parts[i].bits;
+    }
+    return 0;
+}
+
+static FAB_NORETURN void usage(void)
+{
+    (void)fprintf(stderr,
+                  "usage: xp-bench [--quick] [--json] [--same-host] [--pairs 1..%d] "
+                  "[--part NAME]...\nparts:",
+                  BENCH_PAIRS_MAX);
+    for (size_t i = 0; i < FAB_ARRAY_LEN(parts); i++)
+        (void)fprintf(stderr, " %s", parts[i].name);
+    (void)fprintf(stderr, "\n");
+    exit(2);
+}
+
 static void parse(int count, char **arguments)
 {
     int64_t pairs = 0;
@@ -295,17 +349,20 @@ static void parse(int count, char **arguments)
             options.json = true;
         else if (strcmp(arguments[i], "--same-host") == 0)
             options.same_host = true;
+        else if (strcmp(arguments[i], "--part") == 0 && i + 1 < count && part_of(arguments[i + 1]))
+            options.parts |= part_of(arguments[++i]);
         else if (strcmp(arguments[i], "--pairs") == 0 && i + 1 < count &&
                  fab_parse_int(arguments[i + 1], &pairs) == FAB_OK && pairs >= 1 &&
                  pairs <= BENCH_PAIRS_MAX)
             i++;
         else {
-            (void)fprintf(stderr,
-                          "usage: xp-bench [--quick] [--json] [--same-host] [--pairs 1..%d]\n",
-                          BENCH_PAIRS_MAX);
-            exit(2);
+            usage();
         }
     }
+    if (!options.parts)
+        options.parts = UINT_MAX;
+    if (options.same_host)
+        options.parts &= PARTS_LOCAL;
     options.pairs = pairs ? (unsigned)pairs : options.quick ? PAIRS_QUICK : PAIRS;
 }
 
@@ -337,21 +394,54 @@ static void measure_rack(void)
     if (reason || !memory)
         bench_fail(reason ? reason : "no memory");
     memset(memory, 1, LARGEST);
-    bench_say("calls, posts and bulk as fast as the machine");
-    measure_unlimited();
+    if (options.parts & PART_TCP) {
+        bench_say("calls, posts and bulk as fast as the machine");
+        measure_unlimited();
+    }
     if (!bench_set_rate(0, "1gbit") || !bench_set_rate(1, "1gbit"))
         bench_fail("tc");
-    bench_say("rails of 1 and 0.4 Gbit/s");
-    measure_limited();
-    bench_say("calls beside bulk");
-    measure_beside();
-    bench_say("a cut");
-    measure_cut();
-    bench_say("a killed peer and silent links");
-    measure_loss(ROW_KILLED, 200, true, false);
-    measure_loss(ROW_SILENT_BUSY, 2000, false, true);
-    measure_loss(ROW_SILENT_IDLE, 3000, false, false);
+    if (options.parts & PART_LIMITED) {
+        bench_say("rails of 1 and 0.4 Gbit/s");
+        measure_limited();
+    }
+    for (unsigned i = 0; options.parts & PART_BESIDE && i < (options.quick ? 1 : BESIDE_ROUNDS);
+         i++) {
+        bench_say("calls beside bulk");
+        measure_beside();
+    }
+    if (options.parts & PART_CUT) {
+        bench_say("a cut");
+        measure_cut();
+    }
+    if (options.parts & PART_LOSSES) {
+        bench_say("a killed peer and silent links");
+        measure_loss(ROW_KILLED, 200, true, false);
+        measure_loss(ROW_SILENT_BUSY, 2000, false, true);
+        measure_loss(ROW_SILENT_IDLE, 3000, false, false);
+    }
     free(memory);
+}
+
+/* The rows of parts that were measured. */
+static void print(struct bench_row *local, unsigned local_count)
+{
+    struct bench_row *shown[ROW_COUNT + 64];
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < local_count && i < 64; i++) {
+        if (local[i].pair_count || local[i].reason)
+            shown[count++] = &local[i];
+    }
+    for (int i = 0; i < ROW_COUNT; i++) {
+        if (rows[i].pair_count || rows[i].reason)
+            shown[count++] = &rows[i];
+    }
+    if (options.json)
+        (void)printf("[\n");
+    for (unsigned i = 0; i < count; i++)
+        bench_row_print(shown[i], options.json, i == count - 1);
+    if (options.json)
+        (void)printf("]\n");
 }
 
 int main(int count, char **arguments)
@@ -363,18 +453,12 @@ int main(int count, char **arguments)
     parse(count, arguments);
     if (!options.same_host && !getenv("RACK_RUN"))
         enter_rack(count, arguments);
-    if (!options.same_host)
+    if (!options.same_host && options.parts & BENCH_LOCAL_CALLS)
         foreign_us = 2 * bench_perftest_shm_latency_us(8, 10000);
-    local = bench_local(options.pairs, options.quick, foreign_us, &local_count);
-    if (!options.same_host)
+    local = bench_local(options.parts & PARTS_LOCAL, options.pairs, options.quick, foreign_us,
+                        &local_count);
+    if (options.parts > PARTS_LOCAL)
         measure_rack();
-    if (options.json)
-        (void)printf("[\n");
-    for (unsigned i = 0; i < local_count; i++)
-        bench_row_print(&local[i], options.json, options.same_host && i == local_count - 1);
-    for (int i = 0; i < ROW_COUNT && !options.same_host; i++)
-        bench_row_print(&rows[i], options.json, i == ROW_COUNT - 1);
-    if (options.json)
-        (void)printf("]\n");
+    print(local, local_count);
     return 0;
 }
