@@ -140,13 +140,13 @@ struct xp_handlers {
 
 /* Zero means the default in brackets. */
 struct xp_limits {
-    uint32_t batch_bytes;      /* [8000] a batch closes at this size, */
-    uint32_t batch_calls;      /* [64] at this many commands, */
-    uint32_t batch_ns;         /* [20000] and this long after its first */
-    uint32_t window_bytes;     /* [4 MiB] commands that we accept beyond the executed ones */
-    uint32_t window_calls;     /* [65536] the same in commands */
-    uint32_t urgent_bytes;     /* [4 MiB] unacknowledged signals before FAB_ERR_AGAIN */
-    uint32_t chunk_bytes;      /* [4 MiB] largest bulk chunk; the smaller of both ends counts */
+    uint32_t batch_bytes;  /* [8000] a batch closes at this size, */
+    uint32_t batch_calls;  /* [64] at this many commands, */
+    uint32_t batch_ns;     /* [20000] and this long after its first; after a full one, 5 times */
+    uint32_t window_bytes; /* [4 MiB] commands that we accept beyond the executed ones */
+    uint32_t window_calls; /* [65536] the same in commands */
+    uint32_t urgent_bytes; /* [4 MiB] unacknowledged signals before FAB_ERR_AGAIN */
+    uint32_t chunk_bytes;  /* [4 MiB] largest bulk chunk; the smaller of both ends counts */
     uint32_t chunks_in_flight; /* [4] for each rail */
     uint32_t transfers;        /* [4096] open bulk transfers, each direction */
     uint64_t grace_ns;         /* [30 s] the same at both ends */

@@ -10,10 +10,9 @@
  *
  * Threads. Every function of the table is called on the wire's engine, one at a time for a wire,
  * with no lock of the core held, except mem_register(), mem_unregister(), expect() and view(): any
- * thread.
- * Events are called by the backend from inside progress(), send(), accept(), ep_open() or
- * ep_close() of that wire only. An event may call the table again, except progress() and
- * wire_close().
+ * thread; and except send() of frames on a quick wire. Events are called by the backend from inside
+ * progress(), send(), accept(), ep_open() or ep_close() of that wire only. An event may call the
+ * table again, except progress() and wire_close().
  */
 #ifndef UCX_TRANSPORT_XP_BACKEND_H
 #define UCX_TRANSPORT_XP_BACKEND_H
@@ -93,7 +92,8 @@ struct xp_wire_config {
 struct xp_wire_caps {
     uint32_t direct;     /* bit per enum xp_memory that sends and landings may use */
     bool same_host_only; /* shm: used when both nodes have one id, and then alone */
-    bool quick; /* send() of a frame is a copy in memory: the thread that posts may do it */
+    bool quick; /* send() of a frame is a copy in memory, and its done() runs inside: the thread
+                   that posts may do it, with the connection's lock held */
 };
 
 struct xp_backend {

@@ -48,6 +48,7 @@ void xp_transfer_settle_locked(struct xp_transfer *t)
     fab_list_remove(&t->link);
     (void)fab_map_remove(map, t->bulk.id);
     fab_list_append(&conn->finished, &t->link);
+    atomic_store_explicit(&conn->any_finished, true, memory_order_relaxed);
     xp_conn_work(conn);
 }
 
@@ -106,12 +107,15 @@ void xp_bulk_fail_all_locked(struct xp_conn *conn, enum fab_status status)
 
 void xp_bulk_run_finished(struct xp_conn *conn)
 {
-    for (;;) {
+    /* Who puts one there has the connection's turn made due, so a look without the lock will do. */
+    while (atomic_load_explicit(&conn->any_finished, memory_order_relaxed)) {
         struct fab_list *node;
         struct xp_transfer *t;
 
         fab_mutex_lock(&conn->lock);
         node = fab_list_take(&conn->finished);
+        if (!node)
+            atomic_store_explicit(&conn->any_finished, false, memory_order_relaxed);
         fab_mutex_unlock(&conn->lock);
         if (!node)
             return;

@@ -31,15 +31,14 @@ static void copy_parts(uint8_t *to, const struct iovec *parts, size_t part_count
 /* ---------------------------------------------------------------- sending in passing
  *
  * On a quick wire the calling thread sends what it has made ready, and the engine's thread sleeps
- * on. */
+ * on. A handler's thread is the engine already. */
 
 bool xp_conn_push_begin_locked(struct xp_conn *conn)
 {
-    bool quick = conn->active && conn->active->slot->caps.quick;
+    struct xp_engine *control = &conn->node->engines[0];
 
-    if (quick)
-        xp_engine_push_begin(&conn->node->engines[0]);
-    return quick;
+    return conn->active && conn->active->slot->caps.quick && !xp_engine_is_mine(control) &&
+           xp_engine_try(control);
 }
 
 void xp_conn_push_end(struct xp_conn *conn, bool begun)
@@ -50,9 +49,8 @@ void xp_conn_push_end(struct xp_conn *conn, bool begun)
 
 /* ---------------------------------------------------------------- ordered lane */
 
-/* Sets *push if the caller shall send a full batch. */
 static enum fab_status add_locked(struct xp_conn *conn, enum xp_wire_message kind, uint32_t op,
-                                  const struct iovec *parts, size_t part_count, bool *push)
+                                  const struct iovec *parts, size_t part_count)
 {
     struct xp_lane_tx *tx = &conn->tx[XP_LANE_ORDERED];
     size_t bytes = parts_bytes(parts, part_count);
@@ -68,17 +66,25 @@ static enum fab_status add_locked(struct xp_conn *conn, enum xp_wire_message kin
     if (tx->open->count >= conn->limits.batch_calls) {
         xp_lane_tx_close_batch(tx);
         conn->batch_due_ns = UINT64_MAX;
+        conn->batch_fills = true;
     } else if (tx->open->count == 1 && kind == XP_WIRE_POST) { /* a call is flushed */
-        conn->batch_due_ns =
-            fab_deadline_ns(fab_clock_now_ns(conn->node->clock), conn->limits.batch_ns);
+        uint64_t delay_ns = conn->limits.batch_ns;
+
+        if (conn->batch_fills) /* no wake-up each time for a stream that closes its own batches */
+            delay_ns *= XP_FULL_BATCH_FACTOR;
+        conn->batch_due_ns = fab_deadline_ns(fab_clock_now_ns(conn->node->clock), delay_ns);
         xp_engine_timer(&conn->node->engines[0], conn->batch_due_ns);
     }
-    if (conn->active && xp_lane_tx_has_more(tx)) {
-        if (!*push)
-            *push = xp_conn_push_begin_locked(conn);
-        xp_leg_kick(conn->active);
-    }
     return FAB_OK;
+}
+
+/* What is closed, or is to be flushed, leaves; true: xp_conn_push_end() must follow. */
+static bool push_locked(struct xp_conn *conn)
+{
+    bool begun = xp_conn_push_begin_locked(conn);
+
+    xp_conn_send_locked(conn);
+    return begun;
 }
 
 enum fab_status xp_post(struct xp_conn *conn, uint32_t op, const struct iovec *parts,
@@ -92,8 +98,10 @@ enum fab_status xp_post(struct xp_conn *conn, uint32_t op, const struct iovec *p
     fab_mutex_lock(&conn->lock);
     status = xp_conn_status_locked(conn);
     if (status == FAB_OK)
-        status = add_locked(conn, XP_WIRE_POST, op, parts, part_count, &push);
+        status = add_locked(conn, XP_WIRE_POST, op, parts, part_count);
     if (status == FAB_OK) {
+        if (xp_lane_tx_has_more(&conn->tx[XP_LANE_ORDERED])) /* a batch is full */
+            push = push_locked(conn);
         conn->stats.posts++;
         if (number_out)
             *number_out = conn->tx[XP_LANE_ORDERED].last;
@@ -103,40 +111,41 @@ enum fab_status xp_post(struct xp_conn *conn, uint32_t op, const struct iovec *p
     return status;
 }
 
-static void flush_locked(struct xp_conn *conn)
+/* A call, flushed. With FAB_OK *push says whether xp_conn_push_end() must follow. */
+static enum fab_status start_locked(struct xp_conn *conn, uint32_t op, const struct iovec *parts,
+                                    size_t part_count, struct xp_call *call, bool *push)
 {
+    uint64_t number = conn->tx[XP_LANE_ORDERED].last + 1;
+    enum fab_status status = xp_conn_status_locked(conn);
+
+    if (status == FAB_OK && conn->calls.count >= conn->peer_window_calls)
+        status = FAB_ERR_AGAIN; /* the peer parks no more than that */
+    if (status == FAB_OK)
+        status = fab_map_put(&conn->calls, number, call);
+    if (status != FAB_OK)
+        return status;
+    call->number = number;
+    status = add_locked(conn, XP_WIRE_CALL, op, parts, part_count);
+    if (status != FAB_OK) {
+        (void)fab_map_remove(&conn->calls, number);
+        return status;
+    }
+    conn->stats.calls++;
     conn->flush = true;
-    if (conn->active)
-        xp_leg_kick(conn->active);
+    *push = push_locked(conn);
+    return FAB_OK;
 }
 
 enum fab_status xp_call_start(struct xp_conn *conn, uint32_t op, const struct iovec *parts,
                               size_t part_count, struct xp_call *call)
 {
-    uint64_t number;
     enum fab_status status;
     bool push = false;
 
     if (xp_node_is_foreign(conn->node))
         return FAB_ERR_STALE;
     fab_mutex_lock(&conn->lock);
-    status = xp_conn_status_locked(conn);
-    if (status == FAB_OK && conn->calls.count >= conn->peer_window_calls)
-        status = FAB_ERR_AGAIN; /* the peer parks no more than that */
-    number = conn->tx[XP_LANE_ORDERED].last + 1;
-    if (status == FAB_OK)
-        status = fab_map_put(&conn->calls, number, call);
-    if (status == FAB_OK) {
-        call->number = number;
-        push = xp_conn_push_begin_locked(conn);
-        status = add_locked(conn, XP_WIRE_CALL, op, parts, part_count, &push);
-        if (status != FAB_OK)
-            (void)fab_map_remove(&conn->calls, number);
-    }
-    if (status == FAB_OK) {
-        conn->stats.calls++;
-        flush_locked(conn);
-    }
+    status = start_locked(conn, op, parts, part_count, call, &push);
     fab_mutex_unlock(&conn->lock);
     xp_conn_push_end(conn, push);
     return status;
@@ -150,8 +159,8 @@ void xp_flush(struct xp_conn *conn)
         return;
     fab_mutex_lock(&conn->lock);
     if (conn->tx[XP_LANE_ORDERED].open) {
-        push = xp_conn_push_begin_locked(conn);
-        flush_locked(conn);
+        conn->flush = true;
+        push = push_locked(conn);
     }
     fab_mutex_unlock(&conn->lock);
     xp_conn_push_end(conn, push);
@@ -288,17 +297,21 @@ enum fab_status xp_call(struct xp_conn *conn, uint32_t op, const struct iovec *p
                                    .reply_out = reply_out};
     struct xp_engine *control = &conn->node->engines[0];
     enum fab_status status;
-    bool done = true;
+    bool push = false, done;
 
     if (xp_node_is_foreign(conn->node))
         return FAB_ERR_STALE;
-    xp_engine_help_start(control);
-    status = xp_call_start(conn, op, parts, part_count, &waiting.call);
-    if (status == FAB_OK)
-        done = xp_engine_help_until(control, is_answered, &waiting.state);
-    xp_engine_help_stop(control);
+    fab_mutex_lock(&conn->lock);
+    status = start_locked(conn, op, parts, part_count, &waiting.call, &push);
+    fab_mutex_unlock(&conn->lock);
     if (status != FAB_OK)
         return status;
+    done = xp_engine_help_awake(control, push, is_answered, &waiting.state);
+    if (!done) {
+        xp_engine_help_start(control);
+        done = xp_engine_help_asleep(control, is_answered, &waiting.state);
+        xp_engine_help_stop(control);
+    }
     if (!done)
         wait_in_line(conn, &waiting.state);
     return reply_out->carried;
@@ -353,7 +366,8 @@ enum fab_status xp_wait_room(struct xp_conn *conn, size_t args_bytes, uint64_t d
             status = xp_data_room_locked(conn, args_bytes);
         if (status != FAB_ERR_AGAIN)
             break;
-        flush_locked(conn); /* what fills the window must leave before it can be executed */
+        conn->flush = true; /* what fills the window must leave before it can be executed */
+        xp_conn_send_locked(conn);
         status = wait_locked(conn, deadline_ns);
         if (status != FAB_OK)
             break;

@@ -152,20 +152,26 @@ void xp_conn_lose_locked(struct xp_conn *conn, enum fab_status status, const cha
 
 void xp_conn_condemn(struct xp_conn *conn, enum fab_status status, const char *why)
 {
+    bool push;
+
     if (xp_node_is_foreign(conn->node))
         return;
     fab_mutex_lock(&conn->lock);
+    push = xp_conn_push_begin_locked(conn);
     xp_conn_lose_locked(conn, status, why);
     fab_mutex_unlock(&conn->lock);
+    xp_conn_push_end(conn, push);
 }
 
 void xp_conn_close(struct xp_conn *conn)
 {
     struct xp_node *node = conn->node;
+    bool push;
 
     if (xp_node_is_foreign(node))
         return;
     fab_mutex_lock(&conn->lock);
+    push = xp_conn_push_begin_locked(conn);
     conn->closing = true;
     atomic_store(&conn->muted, true);
     xp_bulk_fail_all_locked(conn, FAB_ERR_CANCELLED);
@@ -177,6 +183,7 @@ void xp_conn_close(struct xp_conn *conn)
     (void)pthread_cond_broadcast(&conn->changed);
     xp_conn_work(conn);
     fab_mutex_unlock(&conn->lock);
+    xp_conn_push_end(conn, push); /* who is the engine is the one who would free it */
 }
 
 /* Calls that will not be answered any more. */
@@ -288,9 +295,13 @@ uint64_t xp_conn_turn(struct xp_conn *conn, uint64_t now_ns)
     bool closed = false;
 
     xp_bulk_run_finished(conn);
-    fail_calls(conn);
-    run_events(conn);
     fab_mutex_lock(&conn->lock);
+    if (conn->events.count > 0 || xp_conn_status_locked(conn) != FAB_OK) {
+        fab_mutex_unlock(&conn->lock);
+        fail_calls(conn);
+        run_events(conn);
+        fab_mutex_lock(&conn->lock);
+    }
     next_ns = data_timers_locked(conn, now_ns);
     if (conn->state == XP_CONN_LIVE && conn->silent_ns) {
         uint64_t over_ns = fab_deadline_ns(conn->silent_ns, conn->limits.grace_ns);

@@ -9,11 +9,6 @@
 
 enum { ACK_SHARE = 4 }; /* acknowledge at once when a quarter of the window came in */
 
-static uint64_t clock_ns(const struct xp_conn *conn)
-{
-    return fab_clock_now_ns(conn->node->clock);
-}
-
 /* ---------------------------------------------------------------- sending */
 
 enum fab_status xp_data_room_locked(const struct xp_conn *conn, size_t args_bytes)
@@ -60,8 +55,7 @@ enum fab_status xp_urgent_add_locked(struct xp_conn *conn, enum xp_wire_message 
     }
     if (urgent_is_flooded(conn))
         xp_conn_lose_locked(conn, FAB_ERR_LIMIT, "the peer does not acknowledge");
-    if (conn->active)
-        xp_leg_kick(conn->active);
+    xp_conn_send_locked(conn);
     return FAB_OK;
 }
 
@@ -100,6 +94,7 @@ static struct xp_batch *next_batch_locked(struct xp_conn *conn, enum xp_lane_id 
     if (batch)
         return batch;
     if (conn->flush || now_ns >= conn->batch_due_ns) {
+        conn->batch_fills = conn->batch_fills && conn->flush;
         xp_lane_tx_close_batch(ordered);
         conn->flush = false;
         conn->batch_due_ns = UINT64_MAX;
@@ -153,7 +148,7 @@ bool xp_data_is_acked_locked(const struct xp_conn *conn)
 
 enum fab_status xp_data_progress_locked(struct xp_conn *conn,
                                         const uint64_t received[XP_LANE_COUNT], uint64_t executed,
-                                        uint64_t executed_bytes)
+                                        uint64_t executed_bytes, uint64_t now_ns)
 {
     struct xp_lane_tx *ordered = &conn->tx[XP_LANE_ORDERED];
     bool news = executed > conn->peer_executed;
@@ -173,22 +168,21 @@ enum fab_status xp_data_progress_locked(struct xp_conn *conn,
         conn->peer_executed_bytes = executed_bytes;
     }
     conn->resend_delay_ns = XP_RESEND_NS;
-    conn->resend_ns = xp_data_is_acked_locked(conn)
-                          ? UINT64_MAX
-                          : fab_deadline_ns(clock_ns(conn), conn->resend_delay_ns);
+    conn->resend_ns =
+        xp_data_is_acked_locked(conn) ? UINT64_MAX : fab_deadline_ns(now_ns, conn->resend_delay_ns);
     (void)pthread_cond_broadcast(&conn->changed);
     if (conn->closing || conn->state == XP_CONN_LOST)
         xp_conn_work(conn);
     return FAB_OK;
 }
 
-static void ack_soon_locked(struct xp_conn *conn, uint64_t delay_ns)
+static void ack_soon_locked(struct xp_conn *conn, uint64_t delay_ns, uint64_t now_ns)
 {
     uint64_t due_ns;
 
     if (delay_ns > 0 && conn->ack_due_ns != UINT64_MAX)
         return; /* it is due before that */
-    due_ns = fab_deadline_ns(clock_ns(conn), delay_ns);
+    due_ns = fab_deadline_ns(now_ns, delay_ns);
     if (due_ns < conn->ack_due_ns)
         conn->ack_due_ns = due_ns;
     if (delay_ns == 0 && conn->active)
@@ -197,7 +191,8 @@ static void ack_soon_locked(struct xp_conn *conn, uint64_t delay_ns)
         xp_engine_timer(&conn->node->engines[0], due_ns);
 }
 
-void xp_data_executed_locked(struct xp_conn *conn)
+/* Commands up to the wish are done; true if that is news to the peer. */
+static bool take_steps_locked(struct xp_conn *conn)
 {
     struct xp_credit_step *steps = fab_vec_items(&conn->credit_steps, struct xp_credit_step);
     uint64_t before_bytes = conn->executed_bytes;
@@ -214,8 +209,13 @@ void xp_data_executed_locked(struct xp_conn *conn)
         memmove(steps, steps + conn->credit_first, conn->credit_steps.count * sizeof(*steps));
         conn->credit_first = 0;
     }
-    if (conn->executed_bytes != before_bytes)
-        ack_soon_locked(conn, XP_ACK_DELAY_NS);
+    return conn->executed_bytes != before_bytes;
+}
+
+void xp_data_executed_locked(struct xp_conn *conn)
+{
+    if (take_steps_locked(conn))
+        ack_soon_locked(conn, XP_ACK_DELAY_NS, fab_clock_now_ns(conn->node->clock));
 }
 
 /* ---------------------------------------------------------------- receiving */
@@ -233,37 +233,54 @@ static void deliver(struct xp_conn *conn, enum xp_message_kind kind,
         conn->handlers->message(conn->user, conn, &message);
 }
 
-static enum fab_status take_call(struct xp_conn *conn, const struct xp_message_view *view,
-                                 uint64_t number)
-{
-    enum fab_status status = FAB_ERR_PROTOCOL;
+/* A message on its way to its user: what the lock gave for it. */
+struct taken {
+    struct xp_message_view view;
+    uint64_t number;
+    struct xp_call *call; /* that it answers; NULL: none waits any more */
+};
 
-    fab_mutex_lock(&conn->lock);
-    if (conn->parked.count < conn->limits.window_calls)
-        status = fab_map_put(&conn->parked, number, conn);
-    fab_mutex_unlock(&conn->lock);
-    if (status == FAB_OK)
-        deliver(conn, XP_CALL, view, number);
-    return status;
+static enum fab_status park_locked(struct xp_conn *conn, uint64_t number)
+{
+    if (conn->parked.count >= conn->limits.window_calls)
+        return FAB_ERR_PROTOCOL;
+    return fab_map_put(&conn->parked, number, conn);
 }
 
-static enum fab_status take_reply(struct xp_conn *conn, const struct xp_message_view *view)
+/* What a message needs the connection for, before its user gets it. */
+static enum fab_status take_locked(struct xp_conn *conn, struct taken *taken)
 {
+    switch (taken->view.kind) {
+    case XP_WIRE_CALL:
+        return park_locked(conn, taken->number);
+    case XP_WIRE_REPLY:
+        taken->call = fab_map_remove(&conn->calls, xp_get64(taken->view.args));
+        return FAB_OK;
+    case XP_WIRE_POST:
+    case XP_WIRE_SIGNAL:
+    case XP_WIRE_CHUNK_NOTE:
+    case XP_WIRE_BULK_FAIL:
+    case XP_WIRE_LEG_DOWN:
+    case XP_WIRE_BYE:
+        return FAB_OK;
+    }
+    return FAB_ERR_FORMAT;
+}
+
+static enum fab_status hand_reply(struct xp_conn *conn, const struct taken *taken)
+{
+    const struct xp_message_view *view = &taken->view;
     struct xp_reply reply = {.carried = FAB_OK,
                              .result = view->result,
                              .number = xp_get64(view->args),
                              .bytes = view->args + XP_REPLY_PREFIX_BYTES,
                              .size_bytes = view->args_bytes - XP_REPLY_PREFIX_BYTES};
-    struct xp_call *call;
 
     memcpy(reply.digest, view->args + 8, XP_DIGEST_BYTES);
-    fab_mutex_lock(&conn->lock);
-    call = fab_map_remove(&conn->calls, reply.number);
-    fab_mutex_unlock(&conn->lock);
-    if (call)
-        call->done(call, &reply);
+    if (taken->call)
+        taken->call->done(taken->call, &reply);
     /* After the end of the session its calls were answered already. */
-    return call || atomic_load(&conn->muted) ? FAB_OK : FAB_ERR_PROTOCOL;
+    return taken->call || atomic_load(&conn->muted) ? FAB_OK : FAB_ERR_PROTOCOL;
 }
 
 static enum fab_status take_leg_down(struct xp_conn *conn, const struct xp_note *note)
@@ -291,20 +308,23 @@ static enum fab_status take_note(struct xp_conn *conn, const struct xp_message_v
     return xp_bulk_note(conn, &note, view->kind, view->result);
 }
 
-static enum fab_status take_message(struct xp_conn *conn, const struct xp_message_view *view,
-                                    uint64_t number)
+/* No lock held. */
+static enum fab_status hand(struct xp_conn *conn, const struct taken *taken)
 {
+    const struct xp_message_view *view = &taken->view;
+
     switch (view->kind) {
     case XP_WIRE_POST:
-        deliver(conn, XP_POST, view, number);
+        deliver(conn, XP_POST, view, taken->number);
         return FAB_OK;
     case XP_WIRE_CALL:
-        return take_call(conn, view, number);
+        deliver(conn, XP_CALL, view, taken->number);
+        return FAB_OK;
     case XP_WIRE_SIGNAL:
-        deliver(conn, XP_SIGNAL, view, number);
+        deliver(conn, XP_SIGNAL, view, taken->number);
         return FAB_OK;
     case XP_WIRE_REPLY:
-        return take_reply(conn, view);
+        return hand_reply(conn, taken);
     case XP_WIRE_CHUNK_NOTE:
     case XP_WIRE_BULK_FAIL:
     case XP_WIRE_LEG_DOWN:
@@ -321,23 +341,41 @@ static enum fab_status take_message(struct xp_conn *conn, const struct xp_messag
     return FAB_ERR_FORMAT;
 }
 
-/* All messages of a body, in order. */
-static enum fab_status take_messages(struct xp_conn *conn, const struct xp_data_header *header,
-                                     const uint8_t *body)
+/* All messages of a body, in order. Called with the lock, which the first one needs as a rule, and
+ * left without it: unchecked. */
+FAB_UNCHECKED static enum fab_status take_messages(struct xp_engine *engine, struct xp_conn *conn,
+                                                   const struct xp_data_header *header,
+                                                   const uint8_t *body)
 {
+    enum fab_status status = FAB_OK;
+    bool locked = true;
     size_t cursor = 0;
 
-    for (uint32_t i = 0; i < header->count; i++) {
-        struct xp_message_view view;
-        enum fab_status status =
-            xp_message_decode(body, header->body_bytes, header->lane, &cursor, &view);
+    for (uint32_t i = 0; i < header->count && status == FAB_OK; i++) {
+        struct taken taken = {.number = header->first + i};
+        enum xp_wire_message kind;
 
-        if (status == FAB_OK)
-            status = take_message(conn, &view, header->first + i);
+        status = xp_message_decode(body, header->body_bytes, header->lane, &cursor, &taken.view);
         if (status != FAB_OK)
-            return status;
+            break;
+        kind = taken.view.kind;
+        if (!locked && (kind == XP_WIRE_CALL || kind == XP_WIRE_REPLY)) {
+            fab_mutex_lock(&conn->lock);
+            locked = true;
+        }
+        if (locked) {
+            status = take_locked(conn, &taken);
+            fab_mutex_unlock(&conn->lock);
+            locked = false;
+        }
+        engine->has_more = i + 1 < header->count;
+        if (status == FAB_OK)
+            status = hand(conn, &taken);
     }
-    return cursor == header->body_bytes ? FAB_OK : FAB_ERR_FORMAT;
+    engine->has_more = false;
+    if (locked)
+        fab_mutex_unlock(&conn->lock);
+    return status == FAB_OK && cursor != header->body_bytes ? FAB_ERR_FORMAT : status;
 }
 
 /* The ordered lane's window: a peer that keeps to our credit never meets it. */
@@ -352,8 +390,10 @@ static bool exceeds_window_locked(const struct xp_conn *conn, const struct xp_da
                 (uint64_t)conn->limits.window_bytes + conn->limits.batch_bytes);
 }
 
+/* The messages count as received before their user has them: it gets them for sure, and what says
+ * so to the peer is sent by this engine only, after the last of them was handed over. */
 static enum fab_status note_received_locked(struct xp_conn *conn,
-                                            const struct xp_data_header *header)
+                                            const struct xp_data_header *header, uint64_t now_ns)
 {
     struct xp_lane_rx *rx = &conn->rx[header->lane];
     struct xp_credit_step step;
@@ -361,26 +401,28 @@ static enum fab_status note_received_locked(struct xp_conn *conn,
     rx->received = header->first + header->count - 1;
     rx->received_bytes += header->body_bytes;
     conn->unacked_rx_bytes += header->body_bytes;
-    if (header->lane == XP_LANE_ORDERED) {
+    if (header->lane == XP_LANE_ORDERED && conn->manual_executed) {
         step = (struct xp_credit_step){.number = rx->received, .bytes = rx->received_bytes};
         if (fab_vec_push(&conn->credit_steps, &step) != FAB_OK)
             return FAB_ERR_NOMEM;
-        if (!conn->manual_executed)
-            conn->executed_wish = rx->received;
-        xp_data_executed_locked(conn);
+        (void)take_steps_locked(conn);
+    } else if (header->lane == XP_LANE_ORDERED) {
+        conn->executed = rx->received;
+        conn->executed_bytes = rx->received_bytes;
     }
     ack_soon_locked(
-        conn, conn->unacked_rx_bytes > conn->limits.window_bytes / ACK_SHARE ? 0 : XP_ACK_DELAY_NS);
+        conn, conn->unacked_rx_bytes > conn->limits.window_bytes / ACK_SHARE ? 0 : XP_ACK_DELAY_NS,
+        now_ns);
     return FAB_OK;
 }
 
 /* Acknowledgements, and whether the messages are due; false: they are not. */
-static bool judge_locked(struct xp_conn *conn, const struct xp_data_header *header)
+static bool judge_locked(struct xp_conn *conn, const struct xp_data_header *header, uint64_t now_ns)
 {
     struct xp_lane_rx *rx = &conn->rx[header->lane];
 
-    if (xp_data_progress_locked(conn, header->received, header->executed, header->executed_bytes) !=
-        FAB_OK) {
+    if (xp_data_progress_locked(conn, header->received, header->executed, header->executed_bytes,
+                                now_ns) != FAB_OK) {
         xp_conn_lose_locked(conn, FAB_ERR_PROTOCOL, "acknowledgement of what was never sent");
         return false;
     }
@@ -391,13 +433,13 @@ static bool judge_locked(struct xp_conn *conn, const struct xp_data_header *head
     switch (xp_lane_rx_judge(rx, header->first, header->count)) {
     case XP_LANE_DUPLICATE:
         conn->stats.duplicate_batches++;
-        ack_soon_locked(conn, 0);
+        ack_soon_locked(conn, 0, now_ns);
         return false;
     case XP_LANE_GAP:
         if (conn->gap_asked[header->lane] != rx->received + 1) {
             conn->gap_asked[header->lane] = rx->received + 1;
             conn->want_resend = true;
-            ack_soon_locked(conn, 0);
+            ack_soon_locked(conn, 0, now_ns);
         }
         return false;
     case XP_LANE_BROKEN:
@@ -412,32 +454,49 @@ static bool judge_locked(struct xp_conn *conn, const struct xp_data_header *head
     return false;
 }
 
-void xp_data_take(struct xp_life *life, const uint8_t *header_bytes, size_t header_size,
-                  const uint8_t *body, size_t body_bytes)
+/* Everything about a frame but handing its messages over; false: they are not due. */
+static bool admit_locked(struct xp_life *life, enum fab_status decoded,
+                         const struct xp_data_header *header, size_t body_bytes, uint64_t now_ns)
 {
+    struct xp_conn *conn = life->leg->conn;
+    enum fab_status status;
+
+    if (life->state != XP_LIFE_UP) {
+        conn->stats.refused_frames++;
+        return false;
+    }
+    life->heard_ns = now_ns;
+    if (decoded != FAB_OK || header->body_bytes != body_bytes) {
+        xp_conn_lose_locked(conn, FAB_ERR_PROTOCOL, "a malformed data frame");
+        return false;
+    }
+    if (conn->state == XP_CONN_CLOSED || !judge_locked(conn, header, now_ns))
+        return false;
+    status = note_received_locked(conn, header, now_ns);
+    if (status != FAB_OK)
+        xp_conn_lose_locked(conn, status, "no memory for a frame");
+    return status == FAB_OK;
+}
+
+FAB_UNCHECKED void xp_data_take(struct xp_life *life, const uint8_t *header_bytes,
+                                size_t header_size, const uint8_t *body, size_t body_bytes)
+{
+    struct xp_engine *engine = life->leg->slot->engine;
     struct xp_conn *conn = life->leg->conn;
     struct xp_data_header header;
     enum fab_status status = xp_frame_decode_data(header_bytes, header_size, &header);
-    bool due = false, finished;
 
     fab_mutex_lock(&conn->lock);
-    if (status != FAB_OK || header.body_bytes != body_bytes)
-        xp_conn_lose_locked(conn, FAB_ERR_PROTOCOL, "a malformed data frame");
-    else if (conn->state != XP_CONN_CLOSED)
-        due = judge_locked(conn, &header);
-    finished = !fab_list_is_empty(&conn->finished);
-    fab_mutex_unlock(&conn->lock);
-    if (due) {
-        status = take_messages(conn, &header, body);
-        fab_mutex_lock(&conn->lock);
-        if (status == FAB_OK)
-            status = note_received_locked(conn, &header);
-        if (status != FAB_OK)
+    if (admit_locked(life, status, &header, body_bytes, engine->now_ns)) {
+        status = take_messages(engine, conn, &header, body);
+        if (status != FAB_OK) {
+            fab_mutex_lock(&conn->lock);
             xp_conn_lose_locked(conn, status == FAB_ERR_NOMEM ? status : FAB_ERR_PROTOCOL,
                                 "a message that cannot be");
-        finished = !fab_list_is_empty(&conn->finished);
+            fab_mutex_unlock(&conn->lock);
+        }
+    } else {
         fab_mutex_unlock(&conn->lock);
     }
-    if (finished)
-        xp_bulk_run_finished(conn);
+    xp_bulk_run_finished(conn);
 }

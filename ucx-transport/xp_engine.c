@@ -21,25 +21,55 @@
 
 enum { STAND_BY_NS = 100000 }; /* so long after the last help a thread of ours takes over */
 
-/* ---------------------------------------------------------------- asking for a turn; any thread */
+/* ---------------------------------------------------------------- who is the engine; any thread */
+
+static uint64_t self(void)
+{
+    return (uint64_t)pthread_self();
+}
+
+bool xp_engine_try(struct xp_engine *engine)
+{
+    uint64_t nobody = 0;
+
+    if (atomic_load_explicit(&engine->runner, memory_order_relaxed) != 0 ||
+        !atomic_compare_exchange_strong(&engine->runner, &nobody, self()))
+        return false;
+    engine->now_ns = fab_clock_now_ns(engine->node->clock);
+    return true;
+}
+
+bool xp_engine_is_mine(const struct xp_engine *engine)
+{
+    return atomic_load_explicit(&engine->runner, memory_order_relaxed) == self();
+}
 
 static bool has_work(struct xp_engine *engine)
 {
     bool any = atomic_load(&engine->work) || atomic_load(&engine->stop);
 
     for (uint32_t i = 0; i < engine->slot_count && !any; i++)
-        any = atomic_load_explicit(&engine->slots[i]->any_ready, memory_order_relaxed);
+        any = atomic_load(&engine->slots[i]->any_ready);
     return any;
 }
+
+void xp_engine_let_go(struct xp_engine *engine)
+{
+    atomic_store(&engine->runner, 0);
+    if (has_work(engine) || atomic_load(&engine->retimed))
+        xp_engine_wake(engine); /* what came meanwhile has woken nobody */
+}
+
+/* ---------------------------------------------------------------- asking for a turn; any thread */
 
 void xp_engine_wake(struct xp_engine *engine)
 {
     uint64_t one = 1;
 
-    /* Pairs with the fences in sleep_until_event() and leave(): either the sleeper or helper sees
-     * the work, or we see it asleep or gone. */
+    /* Pairs with sleep_until_event() and xp_engine_let_go(): either who sleeps or is the engine
+     * sees the work, or we see it asleep or gone. */
     atomic_thread_fence(memory_order_seq_cst);
-    if (engine->wake_fd < 0 || atomic_load_explicit(&engine->pushers, memory_order_relaxed) > 0)
+    if (engine->wake_fd < 0 || atomic_load_explicit(&engine->runner, memory_order_relaxed) != 0)
         return;
     if (atomic_load_explicit(&engine->has_sleeper, memory_order_relaxed))
         (void)!write(engine->help_fd, &one, sizeof(one)); /* full: it will wake anyway */
@@ -52,17 +82,20 @@ void xp_engine_nudge(struct xp_engine *engine)
 {
     uint64_t one = 1;
 
-    atomic_thread_fence(memory_order_seq_cst); /* pairs with the one in xp_engine_help_sleep() */
-    if (atomic_load_explicit(&engine->has_sleeper, memory_order_relaxed))
+    /* After the change itself, in one order with it; pairs with the fence in
+     * xp_engine_help_sleep().
+     */
+    if (atomic_load(&engine->has_sleeper))
         (void)!write(engine->help_fd, &one, sizeof(one));
 }
 
 void xp_engine_timer(struct xp_engine *engine, uint64_t at)
 {
-    uint64_t before = atomic_load(&engine->timer_ns);
+    uint64_t before = atomic_load_explicit(&engine->timer_ns, memory_order_relaxed);
 
     while (at < before) {
         if (atomic_compare_exchange_weak(&engine->timer_ns, &before, at)) {
+            atomic_store(&engine->retimed, true);
             xp_engine_wake(engine);
             return;
         }
@@ -267,12 +300,13 @@ bool xp_engine_turn(struct xp_engine *engine)
 {
     enum { FULL_TURN = 16 }; /* every so many looks; reading the clock is most of a quiet turn */
     uint64_t now_ns, next_ns = UINT64_MAX;
-    bool did = false, worked = false, is_due;
+    bool did = false, worked = false, is_due, is_full = ++engine->looks % FULL_TURN == 0;
 
-    if (++engine->looks % FULL_TURN != 0 && is_quiet(engine))
+    if (!is_full && is_quiet(engine))
         return false;
-    now_ns = fab_clock_now_ns(engine->node->clock);
-    engine->now_ns = now_ns;
+    if (is_full || !engine->is_quick)
+        engine->now_ns = fab_clock_now_ns(engine->node->clock);
+    now_ns = engine->now_ns;
     for (uint32_t i = 0; i < engine->slot_count; i++)
         did = turn_slot(engine->slots[i]) || did;
     is_due = now_ns >= atomic_load(&engine->timer_ns);
@@ -302,68 +336,61 @@ uint64_t xp_engine_deadline_ns(const struct xp_engine *engine)
     return next_ns;
 }
 
-/* ---------------------------------------------------------------- help */
+/* ---------------------------------------------------------------- help, and sending in passing */
+
+/* Between two looks: the other end may run on the same core's other half. */
+static void relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+}
+
+/* Some turns in a row, until one did anything; with the engine ours. On a quick engine most are
+ * only looks, and taking it for each would cost more than they do. */
+static bool turns(struct xp_engine *engine)
+{
+    enum { LOOKS = 64 };
+    bool did = xp_engine_turn(engine);
+
+    for (int i = 1; engine->is_quick && !did && i < LOOKS; i++) {
+        relax();
+        did = xp_engine_turn(engine);
+    }
+    return did;
+}
+
+uint64_t xp_engine_help(struct xp_engine *engine, bool *mine)
+{
+    /* First: the engine's own thread, if it is at it, gives way. */
+    atomic_store_explicit(&engine->helped,
+                          atomic_load_explicit(&engine->helped, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
+    *mine = *mine || xp_engine_try(engine);
+    if (!*mine)
+        return fab_clock_now_ns(engine->node->clock);
+    (void)turns(engine);
+    return engine->now_ns;
+}
 
 void xp_engine_help_start(struct xp_engine *engine)
 {
     (void)atomic_fetch_add(&engine->helpers, 1);
 }
 
-/* A turn unless somebody else is at it, for whom it is not worth to wait. */
-static bool try_turn(struct xp_engine *engine, uint64_t *now_ns_out)
-{
-    bool did;
-
-    if (pthread_mutex_trylock(&engine->run.raw) != 0) {
-        *now_ns_out = fab_clock_now_ns(engine->node->clock);
-        return false;
-    }
-    did = xp_engine_turn(engine);
-    *now_ns_out = engine->now_ns;
-    (void)pthread_mutex_unlock(&engine->run.raw);
-    return did;
-}
-
-uint64_t xp_engine_help(struct xp_engine *engine)
-{
-    uint64_t now_ns;
-
-    (void)try_turn(engine, &now_ns);
-    atomic_store_explicit(&engine->helped,
-                          atomic_load_explicit(&engine->helped, memory_order_relaxed) + 1,
-                          memory_order_relaxed);
-    return now_ns;
-}
-
-/* One helper or pusher less. What came meanwhile has woken nobody. */
-static void leave(struct xp_engine *engine, _Atomic uint32_t *counter)
-{
-    (void)atomic_fetch_sub(counter, 1);
-    atomic_thread_fence(memory_order_seq_cst);
-    if (has_work(engine))
-        xp_engine_wake(engine);
-}
-
 void xp_engine_help_stop(struct xp_engine *engine)
 {
     if (atomic_load(&engine->queued) > 0) /* they have counted on us */
         atomic_store(&engine->work, true);
-    leave(engine, &engine->helpers);
+    (void)atomic_fetch_sub(&engine->helpers, 1);
+    if (has_work(engine)) /* what came meanwhile has woken nobody */
+        xp_engine_wake(engine);
 }
 
-void xp_engine_push_begin(struct xp_engine *engine)
-{
-    (void)atomic_fetch_add(&engine->pushers, 1);
-}
-
-/* Sends what is ready on quick wires. Who turns the engine now does so, too. */
-static void push(struct xp_engine *engine)
+void xp_engine_push_end(struct xp_engine *engine)
 {
     bool stalled = false;
 
-    if (pthread_mutex_trylock(&engine->run.raw) != 0)
-        return;
-    engine->now_ns = fab_clock_now_ns(engine->node->clock);
     for (uint32_t i = 0; i < engine->slot_count; i++) {
         struct xp_slot *slot = engine->slots[i];
 
@@ -372,32 +399,26 @@ static void push(struct xp_engine *engine)
             (void)pump_ready(slot);
         stalled = stalled || slot->any_stalled;
     }
-    (void)pthread_mutex_unlock(&engine->run.raw);
     if (stalled) /* the engine's thread must wait for room */
         atomic_store(&engine->work, true);
-}
-
-void xp_engine_push_end(struct xp_engine *engine)
-{
-    push(engine);
-    leave(engine, &engine->pushers);
+    xp_engine_let_go(engine);
 }
 
 /* ---------------------------------------------------------------- the thread */
 
-/* Arms every wire and lists what to wait for; false: an event is there already. */
+/* Arms every wire and lists what to wait for; false: an event is there already. The engine is ours,
+ * and let go. */
 static bool arm(struct xp_engine *engine, struct pollfd *fds, nfds_t *count_out)
 {
     bool quiet = true;
 
-    fab_mutex_lock(&engine->run);
     for (uint32_t i = 0; i < engine->slot_count; i++) {
         struct xp_slot *slot = engine->slots[i];
 
         fds[1 + i] = (struct pollfd){.fd = slot->backend->event_fd(slot->wire), .events = POLLIN};
         quiet = slot->backend->arm(slot->wire) == FAB_OK && quiet;
     }
-    fab_mutex_unlock(&engine->run);
+    xp_engine_let_go(engine);
     *count_out = 1 + engine->slot_count;
     return quiet;
 }
@@ -425,6 +446,27 @@ static void sleep_on(struct pollfd *fds, nfds_t count, uint64_t wait_ns)
         (void)!read(fds[0].fd, &drained, sizeof(drained));
 }
 
+/* Somebody else is the engine in passing, and wakes who sleeps when he lets go; false: he just has.
+ */
+static bool asks_for_it(struct xp_engine *engine)
+{
+    atomic_store(&engine->retimed, true);
+    return atomic_load(&engine->runner) != 0;
+}
+
+/* Sleeps on the wires; the caller was announced as asleep and has looked for work. */
+static void sleep_armed(struct xp_engine *engine, struct pollfd *fds)
+{
+    nfds_t count = 1;
+
+    if (xp_engine_try(engine)) {
+        if (arm(engine, fds, &count))
+            sleep_on(fds, count, until_timer_ns(engine));
+    } else if (asks_for_it(engine)) {
+        sleep_on(fds, count, STAND_BY_NS);
+    }
+}
+
 /* The thread of ours has nothing to do while a helper sleeps on the wires. */
 static void retire(struct xp_engine *engine)
 {
@@ -450,13 +492,13 @@ static void return_to_work(struct xp_engine *engine)
 bool xp_engine_help_sleep(struct xp_engine *engine, bool (*is_done)(void *user), void *user)
 {
     struct pollfd fds[1 + 2 * XP_RAILS_MAX] = {{.fd = engine->help_fd, .events = POLLIN}};
-    nfds_t count;
 
     if (engine->help_fd < 0 || atomic_exchange(&engine->has_sleeper, true))
         return false;
+    atomic_store(&engine->retimed, false); /* the timers are looked at below */
     atomic_thread_fence(memory_order_seq_cst);
-    if (!has_work(engine) && !is_done(user) && arm(engine, fds, &count))
-        sleep_on(fds, count, until_timer_ns(engine));
+    if (!has_work(engine) && !is_done(user))
+        sleep_armed(engine, fds);
     atomic_store(&engine->has_sleeper, false);
     return_to_work(engine);
     return true;
@@ -467,19 +509,16 @@ bool xp_engine_help_sleep(struct xp_engine *engine, bool (*is_done)(void *user),
 static void sleep_until_event(struct xp_engine *engine, bool stands_by)
 {
     struct pollfd fds[1 + 2 * XP_RAILS_MAX] = {{.fd = engine->wake_fd, .events = POLLIN}};
-    nfds_t count = 1;
-    uint64_t wait_ns = STAND_BY_NS;
-    bool helped, is_done; /* who helps or pushes looks for work before it leaves */
 
     atomic_store(&engine->asleep, true);
+    atomic_store(&engine->retimed, false); /* the timers are looked at below, or soon */
     atomic_thread_fence(memory_order_seq_cst);
-    helped = atomic_load(&engine->helpers) > 0;
-    is_done = atomic_load(&engine->pushers) > 0 || !has_work(engine);
-    if (helped || (is_done && (stands_by || arm(engine, fds, &count)))) {
-        if (!helped && !stands_by)
-            wait_ns = until_timer_ns(engine);
-        sleep_on(fds, count, wait_ns);
-    }
+    if (atomic_load(&engine->helpers) > 0) /* they look for work before they leave */
+        sleep_on(fds, 1, STAND_BY_NS);
+    else if (!has_work(engine) && stands_by)
+        sleep_on(fds, 1, STAND_BY_NS);
+    else if (!has_work(engine))
+        sleep_armed(engine, fds);
     atomic_store(&engine->asleep, false);
 }
 
@@ -495,7 +534,7 @@ static void *engine_main(void *argument)
                       err.text);
     while (!atomic_load(&engine->stop)) {
         uint64_t helped_now = atomic_load_explicit(&engine->helped, memory_order_relaxed);
-        bool did;
+        bool did = false;
 
         if (helped_now != helped) {
             helped = helped_now;
@@ -506,7 +545,13 @@ static void *engine_main(void *argument)
             retire(engine);
             continue;
         }
-        did = try_turn(engine, &now_ns);
+        if (xp_engine_try(engine)) {
+            did = turns(engine);
+            now_ns = engine->now_ns;
+            xp_engine_let_go(engine);
+        } else {
+            now_ns = fab_clock_now_ns(node->clock);
+        }
         if (did)
             busy_ns = now_ns;
         else if (now_ns - busy_ns >= atomic_load_explicit(&engine->spin_ns, memory_order_relaxed))
@@ -566,5 +611,4 @@ void xp_engine_fini(struct xp_engine *engine)
     if (engine->help_fd >= 0)
         (void)close(engine->help_fd);
     engine->wake_fd = engine->help_fd = -1;
-    fab_mutex_fini(&engine->run);
 }

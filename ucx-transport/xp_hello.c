@@ -125,7 +125,8 @@ static enum fab_status apply_locked(struct xp_conn *conn, const struct xp_hello 
     conn->chunks_in_flight = hello->chunks_in_flight < limits->chunks_in_flight
                                  ? hello->chunks_in_flight
                                  : limits->chunks_in_flight;
-    return xp_data_progress_locked(conn, hello->received, hello->executed, hello->executed_bytes);
+    return xp_data_progress_locked(conn, hello->received, hello->executed, hello->executed_bytes,
+                                   fab_clock_now_ns(conn->node->clock));
 }
 
 static void up_locked(struct xp_life *life)

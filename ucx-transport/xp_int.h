@@ -2,9 +2,10 @@
  * ucx-transport/xp_int.h - the core's objects, private to this folder. README.md has the words.
  *
  * Who may touch what: fields under "engine" only the engine of the wire; the others of a
- * connection, its legs, lives and transfers only with conn->lock held. Lock order: engine run, node
- * lock, conn lock, slot ready_lock. No backend function and no callback of the user is called with
- * one of the last three held.
+ * connection, its legs, lives and transfers only with conn->lock held. Lock order: node lock,
+ * conn lock, slot ready_lock. Who is an engine's runner may take them; to become it is only tried.
+ * No callback of the user is called with one of them held, and no backend function but send() of a
+ * frame on a quick wire, and view().
  */
 #ifndef UCX_TRANSPORT_XP_INT_H
 #define UCX_TRANSPORT_XP_INT_H
@@ -33,11 +34,15 @@ enum {
     XP_ENGINES_MAX = 1 + XP_RAILS_MAX,
     XP_ACK_DELAY_NS = 1000000, /* acknowledgements wait so long for a frame to ride on */
     XP_RESEND_NS = 200000000,  /* an unacknowledged log is sent again on a live leg; doubled */
+    XP_FULL_BATCH_FACTOR = 5,  /* a batch after a full one may stay open so many times longer */
     XP_USUAL_FACTOR = 8,       /* design D7: dead after 8 x usual */
     XP_WINDOW_MIN_BYTES = 2 * (XP_MESSAGE_MAX_BYTES + 4096), /* every message fits, always */
     XP_WINDOW_MIN_CALLS = 64,
     XP_UNIT_MIN_BYTES = 64 << 10, /* a receiver with larger chunks lets no peer cut finer */
 };
+
+/* Runner of an engine that is not to be turned any more. */
+#define XP_RUNNER_NOBODY UINT64_MAX
 
 struct xp_leg;
 struct xp_life;
@@ -63,22 +68,24 @@ struct xp_slot {
     _Atomic uint64_t refused_registrations;
 };
 
-/* Turns some slots. Thread: whoever holds run. */
+/* Turns some slots. Thread: whoever is the runner. */
 struct xp_engine {
     struct xp_node *node;
-    struct fab_mutex run;
+    _Atomic uint64_t runner; /* the thread that is the engine now; 0: nobody */
     struct xp_slot *slots[2 * XP_RAILS_MAX];
     uint32_t slot_count;
     bool control;
-    uint64_t now_ns;          /* of this turn */
+    bool is_quick;            /* control, and a look at its wires is a few loads */
+    bool has_more;            /* messages of the frame that is being taken, after the present one */
+    uint64_t now_ns;          /* of this turn; on a quick engine of some looks ago */
     uint64_t heard_ns;        /* when a wire last moved */
     uint32_t looks;           /* turns, and looks that were in place of one */
     _Atomic uint64_t spin_ns; /* how long its thread looks for the next event before it sleeps */
     _Atomic uint64_t timer_ns;
     atomic_bool asleep, stop, work; /* work: connections want their turn (control) */
+    atomic_bool retimed;            /* timer_ns became earlier since a sleeper looked at it */
     _Atomic uint32_t helpers;       /* application threads that turn it while they wait */
-    _Atomic uint32_t pushers;       /* threads that send in passing and look for work after it */
-    _Atomic uint64_t helped;        /* the helpers' turns, counted */
+    _Atomic uint64_t helped;        /* turns of application threads that wait, counted */
     _Atomic uint32_t missed;        /* so many calls in a row took longer than helpers spin */
     atomic_bool has_sleeper;        /* a helper sleeps on the wires; help_fd wakes it */
     atomic_bool retired;            /* its thread sleeps until it is woken, because one does */
@@ -243,6 +250,7 @@ struct xp_conn {
     struct xp_lane_rx rx[XP_LANE_COUNT];
     uint64_t batch_due_ns; /* close the open ordered batch then; UINT64_MAX: none open */
     bool flush;
+    bool batch_fills;                    /* the last batch was full before its time */
     uint64_t resend_ns, resend_delay_ns; /* send the log again then */
     uint64_t ack_due_ns;                 /* UINT64_MAX: nothing to acknowledge */
     uint64_t unacked_rx_bytes;
@@ -263,6 +271,7 @@ struct xp_conn {
     struct fab_map early;              /* id -> struct xp_early: chunks came before the receiver */
     struct fab_list active_sends;      /* transfers with a chunk to send, in turn */
     struct fab_list finished;          /* transfers whose done is due */
+    atomic_bool any_finished;
     uint32_t peer_chunk_bytes;
     uint32_t chunks_in_flight; /* smaller of both ends */
 
@@ -323,27 +332,33 @@ static inline bool xp_node_is_foreign(const struct xp_node *node)
 }
 
 /* xp_engine.c */
-bool xp_engine_turn(struct xp_engine *engine);               /* with run held */
+/* Any thread: becomes the engine if nobody is, and looks at the clock. Who is it turns it, or sends
+ * on its wires; what others made ready meanwhile has woken nobody, and let_go() sees to it. */
+bool xp_engine_try(struct xp_engine *engine);
+void xp_engine_let_go(struct xp_engine *engine);
+bool xp_engine_is_mine(const struct xp_engine *engine);
+bool xp_engine_turn(struct xp_engine *engine);               /* the runner */
 void xp_engine_wake(struct xp_engine *engine);               /* any thread */
 void xp_engine_timer(struct xp_engine *engine, uint64_t at); /* any: a turn is due then */
 /* A thread that waits turns the engine meanwhile, as often as it can; the engine's own then keeps
- * out of the way. help() is one turn unless somebody else turns; it returns the time. */
+ * out of the way. help() is some turns, unless somebody else is the engine; it returns the time.
+ * *mine: this thread is the engine, and stays so after it if it could be. */
 void xp_engine_help_start(struct xp_engine *engine);
-uint64_t xp_engine_help(struct xp_engine *engine);
-/* A helper sleeps until something comes or xp_engine_nudge(); not if is_done() already. False:
- * another one sleeps. */
+uint64_t xp_engine_help(struct xp_engine *engine, bool *mine);
+/* Helps until is_done(), awake for the node's time to spin, and then asleep; a helper that sleeps
+ * has called help_start(). `mine`: this thread is the engine already; in any case it lets go.
+ * False: it is not done; asleep: and another one sleeps. */
+bool xp_engine_help_awake(struct xp_engine *engine, bool mine, bool (*is_done)(void *user),
+                          void *user);
+bool xp_engine_help_asleep(struct xp_engine *engine, bool (*is_done)(void *user), void *user);
+/* Sleeps until something comes or xp_engine_nudge(); not if is_done() already. False: another one
+ * sleeps. */
 bool xp_engine_help_sleep(struct xp_engine *engine, bool (*is_done)(void *user), void *user);
-/* Helps, awake for a while and then asleep, until is_done(). False: it is not, another one sleeps.
- */
-bool xp_engine_help_until(struct xp_engine *engine, bool (*is_done)(void *user), void *user);
 void xp_engine_nudge(struct xp_engine *engine); /* is_done() may have changed; any thread */
 void xp_engine_help_stop(struct xp_engine *engine);
-/* For a thread in passing: between the two nobody is woken for what it makes ready on quick wires;
- * the second sends that, if nobody else turns the engine, and runs no handler. */
-void xp_engine_push_begin(struct xp_engine *engine);
-void xp_engine_push_end(struct xp_engine *engine);
-void xp_leg_kick(struct xp_leg *leg);    /* any: pump it */
-void xp_conn_work(struct xp_conn *conn); /* any: xp_conn_turn is due */
+void xp_engine_push_end(struct xp_engine *engine); /* sends on quick wires what is ready, lets go */
+void xp_leg_kick(struct xp_leg *leg);              /* any: pump it */
+void xp_conn_work(struct xp_conn *conn);           /* any: xp_conn_turn is due */
 /* With all signals blocked: they are the business of the program that we live in. An errno value.
  */
 FAB_NODISCARD int xp_thread_start(pthread_t *thread, void *(*run)(void *), void *argument);
@@ -357,6 +372,9 @@ extern const struct xp_wire_events xp_leg_events;
 /* Whether the leg is to be there: a lost session keeps its control legs until the peer knows. */
 bool xp_leg_is_wanted_locked(const struct xp_leg *leg);
 void xp_leg_pump(struct xp_leg *leg);
+/* Something is to go out on the active leg: now, where this thread is the engine of a quick wire,
+ * else at its next turn. Any thread. */
+void xp_conn_send_locked(struct xp_conn *conn);
 uint64_t xp_leg_timer(struct xp_leg *leg, uint64_t now_ns); /* next deadline */
 void xp_life_doom_locked(struct xp_life *life, const char *why);
 void xp_life_probe_locked(struct xp_life *life, uint64_t now_ns); /* asks the peer for an answer */
@@ -370,13 +388,14 @@ void xp_hello_fill_locked(struct xp_life *life, enum xp_frame_kind kind, struct 
 struct xp_life *xp_life_create(struct xp_leg *leg, uint64_t now_ns);
 void xp_life_destroy(struct xp_life *life); /* on no list */
 
-/* xp_data.c: control engine */
+/* xp_data.c: control engine. A frame with the token of that life. */
 void xp_data_take(struct xp_life *life, const uint8_t *header, size_t header_bytes,
                   const uint8_t *body, size_t body_bytes);
 /* What the peer says it has; FAB_ERR_PROTOCOL if we never sent that. */
 FAB_NODISCARD enum fab_status xp_data_progress_locked(struct xp_conn *conn,
                                                       const uint64_t received[XP_LANE_COUNT],
-                                                      uint64_t executed, uint64_t executed_bytes);
+                                                      uint64_t executed, uint64_t executed_bytes,
+                                                      uint64_t now_ns);
 bool xp_data_is_acked_locked(const struct xp_conn *conn); /* the peer has all that was posted */
 void xp_data_executed_locked(struct xp_conn *conn);       /* gives credit up to executed_wish */
 void xp_data_rewind_locked(struct xp_conn *conn);         /* sends again what is not acknowledged */
@@ -389,7 +408,8 @@ FAB_NODISCARD enum fab_status xp_urgent_add_locked(struct xp_conn *conn, enum xp
 void xp_note_send_locked(struct xp_conn *conn, enum xp_wire_message kind, int32_t result,
                          const struct xp_note *note);
 
-/* xp_command.c: the same for the connection's control engine; false: its wire is not quick. */
+/* xp_command.c: on a quick wire the calling thread becomes the control engine, if it can, so that
+ * what it makes ready leaves at once. True: push_end() must follow, without the lock. */
 bool xp_conn_push_begin_locked(struct xp_conn *conn);
 void xp_conn_push_end(struct xp_conn *conn, bool begun);
 

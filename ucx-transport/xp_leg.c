@@ -83,6 +83,147 @@ void xp_life_doom_locked(struct xp_life *life, const char *why)
     xp_leg_kick(leg);
 }
 
+/* ---------------------------------------------------------------- sending */
+
+static void op_free_locked(struct xp_op *op)
+{
+    op->transfer = NULL;
+    op->batch = NULL;
+    op->next_free = op->life->free_ops;
+    op->life->free_ops = op;
+}
+
+/* Frames of quick wires end here at once, from inside send() and with the lock held. */
+static void op_done_locked(struct xp_op *op, enum fab_status status)
+{
+    struct xp_conn *conn = op->life->leg->conn;
+
+    switch (op->kind) {
+    case XP_OP_BATCH:
+        xp_lane_tx_sent(&conn->tx[op->lane], op->batch);
+        break;
+    case XP_OP_CHUNK:
+        xp_bulk_sent_locked(op, status);
+        break;
+    case XP_OP_FRAME:
+        break;
+    }
+    op_free_locked(op);
+}
+
+static void op_done(struct xp_op *op, enum fab_status status)
+{
+    struct xp_leg *leg = op->life->leg;
+    struct xp_conn *conn = leg->conn;
+    bool is_chunk = op->kind == XP_OP_CHUNK, waited;
+
+    fab_mutex_lock(&conn->lock);
+    waited = !op->life->free_ops; /* perhaps there was more to send than ops to do it */
+    op_done_locked(op, status);
+    fab_mutex_unlock(&conn->lock);
+    if (waited)
+        xp_leg_kick(leg);
+    if (is_chunk)
+        xp_bulk_run_finished(conn);
+}
+
+static struct xp_op *op_of(struct xp_send *send)
+{
+    return (struct xp_op *)(void *)((char *)send - offsetof(struct xp_op, send));
+}
+
+/* The backend reads header and body no more. */
+static void on_sent(struct xp_send *send, enum fab_status status)
+{
+    op_done(op_of(send), status);
+}
+
+static void on_sent_locked(struct xp_send *send, enum fab_status status)
+{
+    op_done_locked(op_of(send), status);
+}
+
+/* Whether frames go out under the lock. */
+static bool is_quick(const struct xp_leg *leg)
+{
+    return leg->slot->caps.quick && !leg->bulk;
+}
+
+static void fill_probe(struct xp_life *life, struct xp_op *op, enum xp_frame_kind kind,
+                       uint64_t cookie)
+{
+    xp_frame_encode_probe(kind, life->peer_token, cookie, op->header);
+    op->send.header_bytes = XP_PROBE_BYTES;
+}
+
+/* What goes out next on this life, into op; false: nothing. */
+static bool fill_locked(struct xp_life *life, struct xp_op *op, uint64_t now_ns)
+{
+    op->kind = XP_OP_FRAME;
+    op->send = (struct xp_send){.header = op->header,
+                                .done = is_quick(life->leg) ? on_sent_locked : on_sent};
+    if (life->hello_due || life->welcome_due) {
+        xp_hello_fill_locked(life, life->hello_due ? XP_FRAME_HELLO : XP_FRAME_WELCOME, op);
+        life->hello_due = life->welcome_due = false;
+        return true;
+    }
+    if (life->state != XP_LIFE_UP)
+        return false;
+    if (life->answer_due) {
+        life->answer_due = false;
+        fill_probe(life, op, XP_FRAME_PROBE_REPLY, life->answer_cookie);
+        return true;
+    }
+    if (life->probe_due) {
+        life->probe_due = false;
+        fill_probe(life, op, XP_FRAME_PROBE, life->probe_cookie);
+        return true;
+    }
+    if (life->leg->bulk)
+        return xp_bulk_fill_locked(life, op, now_ns);
+    return life->leg->conn->active == life->leg && xp_data_fill_locked(life, op, now_ns);
+}
+
+/* The op that stalled, or a new one with what goes out next; NULL: nothing. */
+static struct xp_op *next_op_locked(struct xp_life *life, uint64_t now_ns)
+{
+    struct xp_op *op = life->stalled;
+
+    if (op) {
+        life->stalled = NULL;
+        return op;
+    }
+    op = life->free_ops;
+    if (!op || (life->state != XP_LIFE_UP && life->state != XP_LIFE_DIALLING) ||
+        !fill_locked(life, op, now_ns))
+        return NULL;
+    life->free_ops = op->next_free;
+    return op;
+}
+
+/* An op that is ready for the backend, or NULL. */
+static struct xp_op *next_op(struct xp_life *life, uint64_t now_ns)
+{
+    struct xp_conn *conn = life->leg->conn;
+    struct xp_op *op;
+
+    for (;;) {
+        fab_mutex_lock(&conn->lock);
+        op = next_op_locked(life, now_ns);
+        fab_mutex_unlock(&conn->lock);
+        if (!op)
+            return NULL;
+        if (op->kind != XP_OP_CHUNK || xp_bulk_place(op))
+            return op;
+        fab_mutex_lock(&conn->lock);
+        op_free_locked(op);
+        fab_mutex_unlock(&conn->lock);
+        xp_bulk_run_finished(conn);
+    }
+}
+
+/* ---------------------------------------------------------------- pumping */
+
 /* Closes doomed endpoints and frees the lives that the backend is through with. */
 static void reap(struct xp_leg *leg)
 {
@@ -115,12 +256,6 @@ static void reap(struct xp_leg *leg)
     xp_leg_free_lives(leg);
 }
 
-/* An op that the backend never got: nothing of it is in flight. */
-static void op_drop(struct xp_op *op, enum fab_status status)
-{
-    op->send.done(&op->send, status);
-}
-
 void xp_leg_free_lives(struct xp_leg *leg)
 {
     struct xp_conn *conn = leg->conn;
@@ -135,114 +270,13 @@ void xp_leg_free_lives(struct xp_leg *leg)
             struct xp_op *op = life->stalled;
 
             life->stalled = NULL;
-            op_drop(op, FAB_ERR_CANCELLED);
+            op_done(op, FAB_ERR_CANCELLED);
         }
         fab_assert(life->arrival_count == 0);
         fab_mutex_lock(&conn->lock);
         fab_list_remove(&life->link);
         fab_mutex_unlock(&conn->lock);
         xp_life_destroy(life);
-    }
-}
-
-/* ---------------------------------------------------------------- sending */
-
-static void op_free_locked(struct xp_op *op)
-{
-    op->transfer = NULL;
-    op->batch = NULL;
-    op->next_free = op->life->free_ops;
-    op->life->free_ops = op;
-}
-
-/* The backend reads header and body no more. */
-static void on_sent(struct xp_send *send, enum fab_status status)
-{
-    struct xp_op *op = (struct xp_op *)(void *)((char *)send - offsetof(struct xp_op, send));
-    struct xp_life *life = op->life;
-    struct xp_conn *conn = life->leg->conn;
-    enum xp_op_kind kind = op->kind;
-
-    fab_mutex_lock(&conn->lock);
-    switch (kind) {
-    case XP_OP_BATCH:
-        xp_lane_tx_sent(&conn->tx[op->lane], op->batch);
-        break;
-    case XP_OP_CHUNK:
-        xp_bulk_sent_locked(op, status);
-        break;
-    case XP_OP_FRAME:
-        break;
-    }
-    op_free_locked(op);
-    fab_mutex_unlock(&conn->lock);
-    xp_leg_kick(life->leg);
-    if (kind == XP_OP_CHUNK)
-        xp_bulk_run_finished(conn);
-}
-
-static void fill_probe(struct xp_life *life, struct xp_op *op, enum xp_frame_kind kind,
-                       uint64_t cookie)
-{
-    xp_frame_encode_probe(kind, life->peer_token, cookie, op->header);
-    op->send.header_bytes = XP_PROBE_BYTES;
-}
-
-/* What goes out next on this life, into op; false: nothing. */
-static bool fill_locked(struct xp_life *life, struct xp_op *op, uint64_t now_ns)
-{
-    op->kind = XP_OP_FRAME;
-    op->send = (struct xp_send){.header = op->header, .done = on_sent};
-    if (life->hello_due || life->welcome_due) {
-        xp_hello_fill_locked(life, life->hello_due ? XP_FRAME_HELLO : XP_FRAME_WELCOME, op);
-        life->hello_due = life->welcome_due = false;
-        return true;
-    }
-    if (life->state != XP_LIFE_UP)
-        return false;
-    if (life->answer_due) {
-        life->answer_due = false;
-        fill_probe(life, op, XP_FRAME_PROBE_REPLY, life->answer_cookie);
-        return true;
-    }
-    if (life->probe_due) {
-        life->probe_due = false;
-        fill_probe(life, op, XP_FRAME_PROBE, life->probe_cookie);
-        return true;
-    }
-    if (life->leg->bulk)
-        return xp_bulk_fill_locked(life, op, now_ns);
-    return life->leg->conn->active == life->leg && xp_data_fill_locked(life, op, now_ns);
-}
-
-/* An op that is ready for the backend, or NULL. */
-static struct xp_op *next_op(struct xp_life *life, uint64_t now_ns)
-{
-    struct xp_conn *conn = life->leg->conn;
-    struct xp_op *op = life->stalled;
-
-    if (op) {
-        life->stalled = NULL;
-        return op;
-    }
-    for (;;) {
-        bool filled;
-
-        fab_mutex_lock(&conn->lock);
-        op = life->free_ops;
-        filled = op && (life->state == XP_LIFE_UP || life->state == XP_LIFE_DIALLING) &&
-                 fill_locked(life, op, now_ns);
-        if (filled)
-            life->free_ops = op->next_free;
-        fab_mutex_unlock(&conn->lock);
-        if (!filled)
-            return NULL;
-        if (op->kind != XP_OP_CHUNK || xp_bulk_place(op))
-            return op;
-        fab_mutex_lock(&conn->lock);
-        op_free_locked(op);
-        fab_mutex_unlock(&conn->lock);
-        xp_bulk_run_finished(conn);
     }
 }
 
@@ -256,43 +290,117 @@ static void expect_no_more(struct xp_leg *leg)
                             /* come */ false);
 }
 
+/* Gives an op to the backend; false: no more may follow now. */
+static bool send_op(struct xp_life *life, struct xp_op *op, enum fab_status *status_out)
+{
+    struct xp_leg *leg = life->leg;
+
+    *status_out = backend_of(leg)->send(life->ep, &op->send);
+    if (*status_out == FAB_OK)
+        return true;
+    if (*status_out == FAB_ERR_AGAIN) {
+        life->stalled = op;
+        leg->slot->any_stalled = true; /* the wire's next progress turns us again */
+    }
+    return false;
+}
+
+/* All that is to go out on a quick wire, in one section of the lock. */
+static void send_frames_locked(struct xp_life *life)
+{
+    struct xp_op *op;
+    enum fab_status status;
+
+    while ((op = next_op_locked(life, life->leg->slot->engine->now_ns)) != NULL) {
+        if (send_op(life, op, &status))
+            continue;
+        if (status != FAB_ERR_AGAIN) {
+            op_done_locked(op, status);
+            xp_life_doom_locked(life, "sending failed");
+        }
+        return;
+    }
+}
+
+static void send_all(struct xp_life *life)
+{
+    struct xp_conn *conn = life->leg->conn;
+    struct xp_op *op;
+    enum fab_status status;
+
+    while ((op = next_op(life, life->leg->slot->engine->now_ns)) != NULL) {
+        if (send_op(life, op, &status))
+            continue;
+        if (status != FAB_ERR_AGAIN) {
+            op_done(op, status);
+            fab_mutex_lock(&conn->lock);
+            xp_life_doom_locked(life, "sending failed");
+            fab_mutex_unlock(&conn->lock);
+        }
+        return;
+    }
+}
+
+void xp_conn_send_locked(struct xp_conn *conn)
+{
+    struct xp_leg *leg = conn->active;
+    struct xp_life *life = leg ? leg->current : NULL;
+
+    if (!leg)
+        return;
+    /* Before the last message of a frame is taken nothing is said of it; and the first word on a
+     * wire is the pump's. */
+    if (is_quick(leg) && xp_engine_is_mine(leg->slot->engine) && !leg->slot->engine->has_more &&
+        life && life->told_proved && !life->stalled)
+        send_frames_locked(life);
+    else
+        xp_leg_kick(leg);
+}
+
+/* Whether there are lives to close or free. */
+static bool has_dead_locked(const struct xp_leg *leg)
+{
+    const struct fab_list *only = leg->current ? &leg->current->link : &leg->lives;
+
+    return leg->lives.next != only || only->next != &leg->lives;
+}
+
 void xp_leg_pump(struct xp_leg *leg)
 {
     struct xp_conn *conn = leg->conn;
     struct xp_life *life;
-    struct xp_op *op;
     bool is_up, is_over;
 
-    reap(leg);
     fab_mutex_lock(&conn->lock);
+    if (has_dead_locked(leg)) {
+        fab_mutex_unlock(&conn->lock);
+        reap(leg);
+        fab_mutex_lock(&conn->lock);
+    }
+    /* Only this engine replaces `current` by another life or frees one, so it stays valid here. */
     life = leg->current;
     is_up = life && life->state == XP_LIFE_UP;
     is_over = conn->state == XP_CONN_CLOSED;
+    if (!is_over && life && life->ep && is_quick(leg) && is_up == life->told_proved) {
+        send_frames_locked(life);
+        fab_mutex_unlock(&conn->lock);
+        return;
+    }
     fab_mutex_unlock(&conn->lock);
     if (is_over)
         expect_no_more(leg);
-    /* Only this engine replaces `current` by another life or frees one, so it stays valid here. */
     if (!life || !life->ep)
         return;
     if (is_up && !life->told_proved && backend_of(leg)->ep_proved)
         backend_of(leg)->ep_proved(life->ep);
     life->told_proved = is_up;
-    while ((op = next_op(life, leg->slot->engine->now_ns)) != NULL) {
-        enum fab_status status = backend_of(leg)->send(life->ep, &op->send);
-
-        if (status == FAB_OK)
-            continue;
-        if (status == FAB_ERR_AGAIN) {
-            life->stalled = op;
-            leg->slot->any_stalled = true; /* the wire's next progress turns us again */
-            return;
-        }
-        op_drop(op, status);
-        fab_mutex_lock(&conn->lock);
-        xp_life_doom_locked(life, "sending failed");
-        fab_mutex_unlock(&conn->lock);
+    if (!is_quick(leg)) {
+        send_all(life);
         return;
     }
+    fab_mutex_lock(&conn->lock);
+    send_frames_locked(life);
+    fab_mutex_unlock(&conn->lock);
 }
 
 /* ---------------------------------------------------------------- time */
@@ -469,7 +577,8 @@ static void on_frame(void *core, struct xp_ep *ep, const uint8_t *header, size_t
         xp_hello_take(slot, ep, header, header_bytes);
         return;
     case XP_FRAME_DATA:
-        life = life_of_token(slot, prefix.token);
+        life = slot->bulk ? life_of_token(slot, prefix.token)
+                          : fab_map_find(&slot->tokens, prefix.token);
         if (life && life->leg->bulk)
             violation(life, "commands on a bulk wire");
         else if (life)

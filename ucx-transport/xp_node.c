@@ -4,6 +4,7 @@
  * Thread: create and destroy the owner's; the rest any. After fork the child's copy is foreign: its
  * threads are not there, and its wires belong to the parent.
  */
+#include <sched.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
@@ -44,9 +45,12 @@ static struct xp_engine *engine_for(struct xp_node *node, bool bulk, int numa_no
             return engine;
     }
     engine = &node->engines[node->engine_count++];
-    *engine = (struct xp_engine){
-        .node = node, .control = !bulk, .wake_fd = -1, .help_fd = -1, .numa_node = numa_node};
-    fab_mutex_init(&engine->run);
+    *engine = (struct xp_engine){.node = node,
+                                 .control = !bulk,
+                                 .is_quick = !bulk,
+                                 .wake_fd = -1,
+                                 .help_fd = -1,
+                                 .numa_node = numa_node};
     return engine;
 }
 
@@ -65,6 +69,7 @@ static void slot_init(struct xp_node *node, uint32_t index, const struct xp_rail
     fab_list_init(&slot->fresh);
     slot->engine = engine_for(node, slot->bulk, rail->numa_node);
     slot->engine->slots[slot->engine->slot_count++] = slot;
+    slot->engine->is_quick = slot->engine->is_quick && rail->backend->is_quiet;
 }
 
 /* A rail whose wires are being opened, by a thread of its own: that takes milliseconds each. */
@@ -219,6 +224,18 @@ fail:
 
 /* ---------------------------------------------------------------- tearing down */
 
+/* For engines that have no thread, or none any more. */
+static bool turn_once(struct xp_engine *engine)
+{
+    bool did;
+
+    if (!xp_engine_try(engine))
+        return false; /* an application thread that waits turns it */
+    did = xp_engine_turn(engine);
+    xp_engine_let_go(engine);
+    return did;
+}
+
 /* Ends every connection without a word; the backends need some turns to let go of their memory. */
 static void end_connections(struct xp_node *node)
 {
@@ -236,11 +253,8 @@ static void end_connections(struct xp_node *node)
         xp_conn_work(conn);
     }
     while (!fab_list_is_empty(&node->conns)) {
-        for (uint32_t i = 0; i < node->engine_count; i++) {
-            fab_mutex_lock(&node->engines[i].run);
-            (void)xp_engine_turn(&node->engines[i]);
-            fab_mutex_unlock(&node->engines[i].run);
-        }
+        for (uint32_t i = 0; i < node->engine_count; i++)
+            (void)turn_once(&node->engines[i]);
     }
 }
 
@@ -266,29 +280,33 @@ void xp_node_destroy(struct xp_node *node)
     free(node);
 }
 
-/* The engine is nobody's from here on: its thread and helpers find it taken. */
-static bool take_engine(struct xp_engine *engine, const struct timespec *limit)
+/* Does a last turn, then the engine is nobody's: its thread and others find it taken. */
+static bool take_engine(struct xp_engine *engine, uint64_t until_ns)
 {
-    if (pthread_mutex_timedlock(&engine->run.raw, limit) != 0)
-        return false;
+    while (!xp_engine_try(engine)) {
+        if (fab_clock_now_ns(fab_clock_real()) >= until_ns)
+            return false;
+        (void)sched_yield();
+    }
     (void)xp_engine_turn(engine);
+    atomic_store(&engine->runner, XP_RUNNER_NOBODY);
     return true;
 }
 
 bool xp_node_quiet(struct xp_node *node)
 {
-    struct timespec limit;
+    enum { LIMIT_NS = 1000000000 };
+    uint64_t until_ns;
     uint32_t taken = 0;
 
     if (!node || xp_node_is_foreign(node))
         return true;
-    (void)clock_gettime(CLOCK_REALTIME, &limit);
-    limit.tv_sec++;
-    while (taken < node->engine_count && take_engine(&node->engines[taken], &limit))
+    until_ns = fab_deadline_ns(fab_clock_now_ns(fab_clock_real()), LIMIT_NS);
+    while (taken < node->engine_count && take_engine(&node->engines[taken], until_ns))
         taken++;
     if (taken < node->engine_count) {
         while (taken > 0)
-            (void)pthread_mutex_unlock(&node->engines[--taken].run.raw);
+            xp_engine_let_go(&node->engines[--taken]);
         return false;
     }
     for (uint32_t i = 0; i < 2 * node->rail_count; i++) {
@@ -312,11 +330,8 @@ bool xp_node_poll(struct xp_node *node)
 
     if (xp_node_is_foreign(node))
         return false;
-    for (uint32_t i = 0; i < node->engine_count; i++) {
-        fab_mutex_lock(&node->engines[i].run);
-        did = xp_engine_turn(&node->engines[i]) || did;
-        fab_mutex_unlock(&node->engines[i].run);
-    }
+    for (uint32_t i = 0; i < node->engine_count; i++)
+        did = turn_once(&node->engines[i]) || did;
     return did;
 }
 
