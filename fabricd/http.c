@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * fabricd/http.c - libmicrohttpd with an external epoll descriptor: no thread of its own.
+ *
+ * A request whose answer is not there yet is suspended, and resumed by http_answer(). Source: the
+ * libmicrohttpd manual, "Suspending" and "External select".
+ */
+#include "fabricd/http.h"
+
+#include <errno.h>
+#include <microhttpd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/err.h"
+#include "base/list.h"
+#include "fabricd/loop.h"
+
+enum { BACKLOG = 128, IDLE_S = 120, NS_PER_MS = 1000000, MEMORY_BYTES = 32 * 1024 };
+
+/* One request; libmicrohttpd's connection context. */
+struct exchange {
+    struct fab_list node;
+    struct http *http;
+    struct MHD_Connection *connection;
+    struct loop_watch *hangup; /* while suspended: libmicrohttpd does not look then */
+    uint64_t id;
+    int fd; /* the connection's */
+    uid_t uid;
+    char *body;
+    size_t body_bytes;
+    bool is_too_long, is_handed_over, is_suspended, is_answered, is_gone;
+    unsigned status;
+    struct MHD_Response *response;
+};
+
+struct http {
+    struct loop *loop;
+    struct loop_watch *watch;
+    struct MHD_Daemon *daemon;
+    char *path;
+    int fd;
+    http_handler handler;
+    http_gone gone;
+    void *user;
+    uint64_t last_id;
+    bool has_resumed; /* libmicrohttpd does not count that as a reason to run */
+    struct fab_list exchanges;
+};
+
+/* ---- one request ------------------------------------------------------------------------------
+ */
+
+static struct exchange *begin(struct http *http, struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct exchange *exchange = fab_alloc_zeroed(1, sizeof(*exchange));
+    struct ucred peer;
+    socklen_t peer_bytes = sizeof(peer);
+
+    if (!exchange || !info ||
+        getsockopt(info->connect_fd, SOL_SOCKET, SO_PEERCRED, &peer, &peer_bytes) != 0) {
+        free(exchange);
+        return NULL;
+    }
+    *exchange = (struct exchange){.http = http,
+                                  .connection = connection,
+                                  .id = ++http->last_id,
+                                  .fd = info->connect_fd,
+                                  .uid = peer.uid};
+    fab_list_append(&http->exchanges, &exchange->node);
+    return exchange;
+}
+
+static bool add_body(struct exchange *exchange, const char *data, size_t bytes)
+{
+    char *body;
+
+    if (exchange->is_too_long || exchange->body_bytes + bytes > HTTP_BODY_BYTES) {
+        exchange->is_too_long = true; /* read to its end and refused then */
+        return true;
+    }
+    body = fab_alloc_resize(exchange->body, exchange->body_bytes + bytes + 1, 1);
+    if (!body)
+        return false;
+    memcpy(body + exchange->body_bytes, data, bytes);
+    exchange->body = body;
+    exchange->body_bytes += bytes;
+    body[exchange->body_bytes] = '\0';
+    return true;
+}
+
+static enum MHD_Result too_long(struct MHD_Connection *connection)
+{
+    static char text[] =
+        "{\"error\":{\"code\":\"Base.1.0.GeneralError\",\"message\":\"the body is too "
+        "long\"}}\n";
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(sizeof(text) - 1, text, MHD_RESPMEM_PERSISTENT);
+    enum MHD_Result result = MHD_NO;
+
+    if (response) {
+        (void)MHD_add_response_header(response, "Content-Type", "application/json");
+        result = MHD_queue_response(connection, MHD_HTTP_CONTENT_TOO_LARGE, response);
+        MHD_destroy_response(response);
+    }
+    return result;
+}
+
+static void resume(struct exchange *exchange)
+{
+    loop_unwatch(exchange->hangup);
+    exchange->hangup = NULL;
+    exchange->is_suspended = false;
+    MHD_resume_connection(exchange->connection);
+    exchange->http->has_resumed = true;
+}
+
+static void on_hangup(void *user, uint32_t events)
+{
+    struct exchange *exchange = user;
+
+    (void)events;
+    exchange->is_gone = true;
+    resume(exchange); /* to be closed */
+}
+
+/* Until http_answer(), or until who asked has gone. */
+static enum MHD_Result suspend(struct exchange *exchange)
+{
+    if (loop_watch(exchange->http->loop, exchange->fd, EPOLLRDHUP, on_hangup, exchange,
+                   &exchange->hangup, NULL) != FAB_OK)
+        return MHD_NO;
+    exchange->is_suspended = true;
+    MHD_suspend_connection(exchange->connection);
+    return MHD_YES;
+}
+
+static enum MHD_Result on_request(void *user, struct MHD_Connection *connection, const char *url,
+                                  const char *method, const char *version, const char *data,
+                                  size_t *data_bytes, void **context)
+{
+    struct http *http = user;
+    struct exchange *exchange = *context;
+
+    (void)version;
+    if (!exchange) {
+        *context = begin(http, connection);
+        return *context ? MHD_YES : MHD_NO;
+    }
+    if (*data_bytes > 0) {
+        const bool is_kept = add_body(exchange, data, *data_bytes);
+
+        *data_bytes = 0;
+        return is_kept ? MHD_YES : MHD_NO;
+    }
+    if (exchange->is_too_long)
+        return too_long(connection);
+    if (!exchange->is_handed_over) {
+        const struct http_request request = {.id = exchange->id,
+                                             .method = method,
+                                             .path = url,
+                                             .body = exchange->body ? exchange->body : "",
+                                             .body_bytes = exchange->body_bytes,
+                                             .uid = exchange->uid};
+
+        exchange->is_handed_over = true;
+        http->handler(http->user, &request);
+    }
+    if (exchange->is_gone)
+        return MHD_NO;
+    if (!exchange->is_answered)
+        return suspend(exchange);
+    return MHD_queue_response(connection, exchange->status, exchange->response);
+}
+
+static void on_end(void *user, struct MHD_Connection *connection, void **context,
+                   enum MHD_RequestTerminationCode why)
+{
+    struct http *http = user;
+    struct exchange *exchange = *context;
+
+    (void)connection;
+    (void)why;
+    if (!exchange)
+        return;
+    fab_list_remove(&exchange->node);
+    if (exchange->is_handed_over && !exchange->is_answered)
+        http->gone(http->user, exchange->id);
+    if (exchange->response)
+        MHD_destroy_response(exchange->response);
+    free(exchange->body);
+    free(exchange);
+    *context = NULL;
+}
+
+void http_answer(struct http *http, uint64_t id, unsigned status, const char *type,
+                 const char *location, const char *body, size_t body_bytes)
+{
+    FAB_LIST_EACH(at, after, &http->exchanges)
+    {
+        struct exchange *exchange = fab_list_object(at, struct exchange, node);
+        union {
+            const char *from;
+            void *to; /* copied, though the type does not say so */
+        } text = {.from = body};
+
+        if (exchange->id != id || exchange->is_answered)
+            continue;
+        exchange->response =
+            MHD_create_response_from_buffer(body_bytes, text.to, MHD_RESPMEM_MUST_COPY);
+        if (!exchange->response)
+            return; /* no memory: the connection's time limit ends it */
+        exchange->is_answered = true;
+        exchange->status = status;
+        (void)MHD_add_response_header(exchange->response, "Content-Type", type);
+        (void)MHD_add_response_header(exchange->response, "Cache-Control", "no-cache");
+        if (location)
+            (void)MHD_add_response_header(exchange->response, "Location", location);
+        if (exchange->is_suspended)
+            resume(exchange);
+        return;
+    }
+}
+
+/* ---- the socket -------------------------------------------------------------------------------
+ */
+
+static bool is_answered_there(const struct sockaddr_un *address)
+{
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const bool is_there =
+        fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0;
+
+    if (fd >= 0)
+        (void)close(fd);
+    return is_there;
+}
+
+static enum fab_status listen_at(struct http *http, mode_t mode, struct fab_err *err)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    if (strlen(http->path) >= sizeof(address.sun_path))
+        return fab_err_set(err, FAB_ERR_RANGE, "%s: a socket's path has at most %zu bytes",
+                           http->path, sizeof(address.sun_path) - 1);
+    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", http->path);
+    if (is_answered_there(&address))
+        return fab_err_set(err, FAB_ERR_BUSY, "%s: another fabricd listens there", http->path);
+    (void)unlink(http->path);
+    http->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (http->fd < 0 || bind(http->fd, (const struct sockaddr *)&address, sizeof(address)) != 0 ||
+        chmod(http->path, mode) != 0 || listen(http->fd, BACKLOG) != 0)
+        return fab_err_errno(err, errno, "listening at %s", http->path);
+    return FAB_OK;
+}
+
+static void on_ready(void *user, uint32_t events)
+{
+    (void)events;
+    (void)MHD_run(((struct http *)user)->daemon);
+}
+
+static enum fab_status start_daemon(struct http *http, struct fab_err *err)
+{
+    const union MHD_DaemonInfo *info;
+
+    http->daemon =
+        MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, http,
+                         MHD_OPTION_LISTEN_SOCKET, http->fd, MHD_OPTION_NOTIFY_COMPLETED, on_end,
+                         http, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
+                         MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS_MAX,
+                         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_BYTES, MHD_OPTION_END);
+    if (!http->daemon)
+        return fab_err_set(err, FAB_ERR_IO, "libmicrohttpd did not start at %s", http->path);
+    http->fd = -1; /* the daemon's now */
+    info = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    if (!info)
+        return fab_err_set(err, FAB_ERR_UNSUPPORTED, "this libmicrohttpd has no epoll");
+    return loop_watch(http->loop, info->epoll_fd, EPOLLIN, on_ready, http, &http->watch, err);
+}
+
+enum fab_status http_create(struct loop *loop, const char *path, mode_t mode, http_handler handler,
+                            http_gone gone, void *user, struct http **http_out, struct fab_err *err)
+{
+    struct http *http = fab_alloc_zeroed(1, sizeof(*http));
+    enum fab_status status;
+
+    if (!http)
+        return fab_err_set(err, FAB_ERR_NOMEM, "the API");
+    *http = (struct http){.loop = loop, .fd = -1, .handler = handler, .gone = gone, .user = user};
+    fab_list_init(&http->exchanges);
+    http->path = fab_alloc_text(path);
+    status = http->path ? listen_at(http, mode, err) : fab_err_set(err, FAB_ERR_NOMEM, "the API");
+    if (status == FAB_OK)
+        status = start_daemon(http, err);
+    if (status != FAB_OK) {
+        http_destroy(http);
+        return status;
+    }
+    *http_out = http;
+    return FAB_OK;
+}
+
+void http_destroy(struct http *http)
+{
+    if (!http)
+        return;
+    loop_unwatch(http->watch);
+    FAB_LIST_EACH(at, after, &http->exchanges)
+    {
+        struct exchange *exchange = fab_list_object(at, struct exchange, node);
+
+        if (exchange->is_suspended) /* or it cannot be stopped */
+            resume(exchange);
+    }
+    if (http->daemon) {
+        MHD_stop_daemon(http->daemon); /* ends every exchange */
+        (void)unlink(http->path);
+    }
+    if (http->fd >= 0)
+        (void)close(http->fd);
+    free(http->path);
+    free(http);
+}
+
+uint64_t http_turn(struct http *http, uint64_t now_ns)
+{
+    MHD_UNSIGNED_LONG_LONG wait_ms = 0;
+    const bool has_resumed = http->has_resumed;
+
+    http->has_resumed = false;
+    if (has_resumed || (MHD_get_timeout(http->daemon, &wait_ms) == MHD_YES && wait_ms == 0))
+        (void)MHD_run(http->daemon);
+    if (http->has_resumed) /* by a request that came in that run */
+        return now_ns;
+    return MHD_get_timeout(http->daemon, &wait_ms) == MHD_YES ? now_ns + wait_ms * NS_PER_MS
+                                                              : UINT64_MAX;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * fabricd/http.h - HTTP on a unix socket: requests come whole, answers may come later.
+ *
+ * libmicrohttpd inside the daemon's loop. A body is at most HTTP_BODY_BYTES; who asks is taken from
+ * the socket (SO_PEERCRED). Thread: the loop's.
+ */
+#ifndef FABRICD_HTTP_H
+#define FABRICD_HTTP_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/status.h"
+
+struct fab_err;
+struct http;
+struct loop;
+
+enum { HTTP_BODY_BYTES = 64 * 1024, HTTP_CONNECTIONS_MAX = 512 };
+
+struct http_request {
+    uint64_t id; /* to answer it by; never 0, never used again */
+    const char *method, *path;
+    const char *body; /* ends with a NUL that is not counted */
+    size_t body_bytes;
+    uid_t uid;
+};
+
+/* All of a request has come. Borrowed for the call. */
+typedef void (*http_handler)(void *user, const struct http_request *request);
+/* Who asked has gone before the answer. */
+typedef void (*http_gone)(void *user, uint64_t id);
+
+/* Listens at the unix socket `path` (one that nobody listens at is replaced), made with `mode`.
+ * FAB_ERR_BUSY: somebody listens there. */
+FAB_NODISCARD enum fab_status http_create(struct loop *loop, const char *path, mode_t mode,
+                                          http_handler handler, http_gone gone, void *user,
+                                          struct http **http_out, struct fab_err *err);
+/* Ends open connections and unlinks the socket. Takes NULL. */
+void http_destroy(struct http *http);
+
+/* `type` is the content's; `location` may be NULL. Copied. An id that is gone is ignored. */
+void http_answer(struct http *http, uint64_t id, unsigned status, const char *type,
+                 const char *location, const char *body, size_t body_bytes);
+
+/* In every turn of the loop: libmicrohttpd's own time limits. Returns when to come again. */
+uint64_t http_turn(struct http *http, uint64_t now_ns);
+
+#endif /* FABRICD_HTTP_H */
