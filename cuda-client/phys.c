@@ -35,22 +35,11 @@ static CUresult create_at_worker(struct cudac_phys *phys)
                                              .bytes = phys->bytes,
                                              .vgpu = (int32_t)cudac_vgpu_index(phys->vgpu),
                                              .numa_node = -1};
-    struct cudac_place *place = cudac_place_of(phys->vgpu);
     struct wire_parts parts;
 
     wire_put_phys_create(&message, &parts);
-    CUresult result = cudac_memory_call(worker, WIRE_PHYS_CREATE, &parts);
-
-    if (result == CUDA_ERROR_OUT_OF_MEMORY) {
-        (void)pthread_mutex_lock(&place->lock);
-        bool again = cudac_pools_trim(phys->vgpu);
-
-        (void)pthread_mutex_unlock(&place->lock);
-        if (again)
-            result = cudac_memory_call(worker, WIRE_PHYS_CREATE, &parts);
-    }
     phys->wire_id = message.phys;
-    return result;
+    return cudac_memory_call(worker, WIRE_PHYS_CREATE, &parts);
 }
 
 static CUresult create_here(struct cudac_phys *phys)

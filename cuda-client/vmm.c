@@ -200,10 +200,23 @@ static CUresult handle_release(struct vmm_handle *handle)
     return CUDA_SUCCESS;
 }
 
+static CUresult phys_new(struct cudac_vgpu *vgpu, size_t bytes, const CUmemAllocationProp *prop,
+                         CUmemGenericAllocationHandle *handle_out)
+{
+    struct cudac_phys *phys;
+
+    lock();
+    CUresult result = cudac_phys_create(vgpu, bytes, prop, &phys);
+
+    if (result == CUDA_SUCCESS)
+        result = handle_new(phys, handle_out);
+    unlock();
+    return result;
+}
+
 CUresult cudac_cuMemCreate(CUmemGenericAllocationHandle *handle, size_t size,
                            const CUmemAllocationProp *prop, unsigned long long flags)
 {
-    struct cudac_phys *phys;
     int ordinal;
     CUresult result = cuc_vmm_check(prop, cudac_vgpu_count(), &ordinal);
 
@@ -215,11 +228,10 @@ CUresult cudac_cuMemCreate(CUmemGenericAllocationHandle *handle, size_t size,
         return CUDA_ERROR_INVALID_VALUE;
     if (!vgpu && !cudac_shared_fits(size))
         return CUDA_ERROR_OUT_OF_MEMORY;
-    lock();
-    result = cudac_phys_create(vgpu, size, prop, &phys);
-    if (result == CUDA_SUCCESS)
-        result = handle_new(phys, handle);
-    unlock();
+    result = phys_new(vgpu, size, prop, handle);
+    /* Waits, so without the lock. */
+    if (result == CUDA_ERROR_OUT_OF_MEMORY && vgpu && cudac_memory_reclaim(vgpu))
+        result = phys_new(vgpu, size, prop, handle);
     return result;
 }
 

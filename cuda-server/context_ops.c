@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "cuda-server/context.h"
+#include "cuda-server/limit.h"
 #include "cuda-server/memory.h"
 #include "cuda-server/meter.h"
 #include "cuda-server/sync.h"
@@ -140,7 +141,8 @@ static CUresult context_create(struct cudas_worker *worker, const struct cudas_c
     result = driver_create(context, m);
     if (result == CUDA_SUCCESS) {
         atomic_store_explicit(&context->is_open, true, memory_order_release);
-        result = cudas_enter(context);
+        result = cudas_limit_settle(worker, context->vgpu) ? cudas_enter(context)
+                                                           : CUDA_ERROR_OUT_OF_MEMORY;
         if (result == CUDA_SUCCESS) {
             describe(context, reply);
             result = cudas_object_add(worker, &context->object, command);
@@ -150,6 +152,7 @@ static CUresult context_create(struct cudas_worker *worker, const struct cudas_c
             return result;
         }
         driver_destroy(context, /* reset */ false);
+        (void)!cudas_limit_settle(worker, context->vgpu); /* it is less now */
     }
     context_destroy(&context->object);
     return result;
@@ -187,6 +190,7 @@ void cudas_on_ctx_destroy(struct cudas_worker *worker, const struct cudas_comman
         return;
     }
     driver_destroy(context, m.reset != 0);
+    (void)!cudas_limit_settle(worker, context->vgpu); /* it is less now */
     cudas_windows_forget(worker, context);
     cudas_objects_drop(worker, context, NULL);
     cudas_text_send(worker);

@@ -11,6 +11,7 @@
 
 #include "base/alloc.h"
 #include "cuda-server/image_store.h"
+#include "cuda-server/limit.h"
 #include "cuda-server/outbox.h"
 
 enum { OPTIONS_MAX = 64 + 5, LOG_MAX_BYTES = 64 << 10 };
@@ -250,7 +251,10 @@ static CUresult image_load(struct cudas_worker *worker, const struct cudas_comma
         free(image);
         return result;
     }
-    result = cudas_object_add(worker, &image->object, command);
+    if (context && !cudas_limit_settle(worker, context->vgpu)) /* its variables */
+        result = CUDA_ERROR_OUT_OF_MEMORY;
+    else
+        result = cudas_object_add(worker, &image->object, command);
     if (result != CUDA_SUCCESS) {
         driver_unload(image);
         free(image);

@@ -14,6 +14,7 @@
 
 #include "base/alloc.h"
 #include "cuda-server/context.h"
+#include "cuda-server/limit.h"
 #include "cuda-server/sync.h"
 #include "cuda-server/window.h"
 
@@ -117,31 +118,6 @@ enum fab_status cudas_memory_reserve(struct cudas_worker *worker, const struct c
 void cudas_memory_release(struct cudas_worker *worker, const struct cuc_layout *layout)
 {
     give_back(worker, layout, worker->vgpu_count, PLACES);
-}
-
-/* ---- charging -------------------------------------------------------------------------------- */
-
-/* No limit is set yet: what is counted here is where one will be checked. */
-bool cudas_charge(struct cudas_worker *worker, uint32_t vgpu, uint64_t bytes)
-{
-    if (vgpu < CUDAS_VGPUS_MAX)
-        atomic_fetch_add_explicit(&worker->memory->charged[vgpu], bytes, memory_order_relaxed);
-    return vgpu < CUDAS_VGPUS_MAX;
-}
-
-void cudas_uncharge(struct cudas_worker *worker, uint32_t vgpu, uint64_t bytes)
-{
-    if (vgpu < CUDAS_VGPUS_MAX)
-        atomic_fetch_sub_explicit(&worker->memory->charged[vgpu], bytes, memory_order_relaxed);
-}
-
-uint64_t cudas_charged_bytes(struct cudas_worker *worker)
-{
-    uint64_t sum = 0;
-
-    for (uint32_t i = 0; i < CUDAS_VGPUS_MAX; i++)
-        sum += atomic_load_explicit(&worker->memory->charged[i], memory_order_relaxed);
-    return sum;
 }
 
 /* ---- the table ------------------------------------------------------------------------------- */
@@ -338,6 +314,10 @@ void cudas_on_mem_map(struct cudas_worker *worker, const struct cudas_command *c
 
         if (m.address >= slice.base && m.bytes <= slice.bytes &&
             m.address - slice.base <= slice.bytes - m.bytes) {
+            if (!cudas_limit_settle(worker, vgpu->index)) {
+                cudas_reply(worker, command, CUDA_ERROR_OUT_OF_MEMORY, NULL);
+                return;
+            }
             fab_mutex_lock(&worker->memory->lock);
             result = map_locked(worker, &m, vgpu);
             fab_mutex_unlock(&worker->memory->lock);
@@ -432,8 +412,14 @@ void cudas_on_mem_info(struct cudas_worker *worker, const struct cudas_command *
     result = cudas_context_enter(worker, m.ctx, &context);
     if (result == CUDA_SUCCESS)
         result = worker->cu.cuMemGetInfo_v2(&free_bytes, &total_bytes);
-    reply.free_bytes = free_bytes;
-    reply.total_bytes = total_bytes;
+    if (result == CUDA_SUCCESS) {
+        const struct cudas_vgpu *vgpu = cudas_vgpu_find(worker, context->vgpu);
+
+        (void)!cudas_limit_settle(worker,
+                                  context->vgpu); /* what is too much shows as nothing free */
+        reply.free_bytes = cudas_limit_free(worker, vgpu, free_bytes);
+        reply.total_bytes = cudas_limit_total(worker, vgpu, total_bytes);
+    }
     wire_put_mem_info_reply(&reply, &parts);
     cudas_reply(worker, command, result, &parts);
     cudas_context_put(context);

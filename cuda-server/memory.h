@@ -2,8 +2,8 @@
  * cuda-server/memory.h - device memory: one row an extent (design 7b, F4).
  *
  * An extent is what one cuMemMap mapped, the unit that can be moved later (F5). Everything that the
- * client may use as device memory has a row here but what the driver placed itself. All allocations
- * pass cudas_charge() first (F8). Thread: any, locked.
+ * client may use as device memory has a row here but what the driver placed itself. Thread: any,
+ * locked.
  */
 #ifndef CUDA_SERVER_MEMORY_H
 #define CUDA_SERVER_MEMORY_H
@@ -41,8 +41,9 @@ struct cudas_phys {
 
 struct cudas_memory {
     struct fab_mutex lock;
-    struct cuc_ranges extents; /* struct cudas_extent */
-    _Atomic uint64_t charged[CUDAS_VGPUS_MAX];
+    struct cuc_ranges extents;                 /* struct cudas_extent */
+    _Atomic uint64_t charged[CUDAS_VGPUS_MAX]; /* limit.h */
+    uint64_t fixed[CUDAS_VGPUS_MAX];
 };
 
 FAB_NODISCARD enum fab_status cudas_memory_create(struct cudas_memory **memory_out,
@@ -60,11 +61,6 @@ void cudas_memory_release(struct cudas_worker *worker, const struct cuc_layout *
 /* Whether the range lies in a place that cudas_memory_reserve() holds for the client's host memory.
  */
 bool cudas_memory_is_held(const struct cudas_worker *worker, uint64_t address, uint64_t bytes);
-
-/* Takes so many bytes of the vgpu's limit, before they are allocated. False: not there. */
-bool cudas_charge(struct cudas_worker *worker, uint32_t vgpu, uint64_t bytes);
-void cudas_uncharge(struct cudas_worker *worker, uint32_t vgpu, uint64_t bytes);
-uint64_t cudas_charged_bytes(struct cudas_worker *worker); /* of all vgpus */
 
 /* Properties for cuMemCreate on a device. */
 void cudas_memory_properties(struct cudas_worker *worker, const struct cudas_vgpu *vgpu,

@@ -17,6 +17,7 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "cuda-server/dispatch.h"
+#include "cuda-server/limit.h"
 #include "generated/cuda-api/nvml_rows.h"
 
 #define LIBRARY "libnvidia-ml.so.1"
@@ -232,6 +233,57 @@ static nvmlReturn_t invoke_processes(struct cudas_worker *worker, const struct c
     return result;
 }
 
+bool cudas_nvml_process_bytes(struct cudas_worker *worker, const struct cudas_vgpu *vgpu,
+                              uint64_t *bytes_out)
+{
+    enum { PROCESSES_MAX = 1024 };
+    nvmlProcessInfo_t *list = NULL;
+    unsigned int count = PROCESSES_MAX;
+    nvmlReturn_t result = open_once(worker);
+    nvml_fn *fn = NULL;
+
+    *bytes_out = 0;
+    if (result == NVML_SUCCESS)
+        fn = find(worker->nvml->library, "nvmlDeviceGetComputeRunningProcesses_v3");
+    if (fn)
+        list = fab_alloc_zeroed(PROCESSES_MAX, sizeof(*list));
+    if (!list)
+        return false;
+    result = ((nvmlReturn_t(*)(nvmlDevice_t, unsigned int *, nvmlProcessInfo_t *))fn)(
+        worker->nvml->devices[vgpu - worker->vgpus], &count, list);
+    for (unsigned int i = 0; result == NVML_SUCCESS && i < count; i++)
+        if (list[i].pid == (unsigned int)getpid())
+            *bytes_out = list[i].usedGpuMemory;
+    free(list);
+    return result == NVML_SUCCESS && *bytes_out != UINT64_MAX; /* "not available" */
+}
+
+/* ---- the limit --------------------------------------------------------------------------------
+ */
+
+/* Memory of a device is that of the limit (F9). */
+static void apply_limit(struct cudas_worker *worker, const struct cuc_nvml_row *row, uint32_t index,
+                        const union cuc_nvml_arg *args)
+{
+    const struct cudas_vgpu *vgpu = cudas_vgpu_find(worker, index);
+    nvmlMemory_t *memory = args[1].pointer;
+    nvmlMemory_v2_t *memory_v2 = args[1].pointer;
+
+    if (!vgpu || !memory)
+        return;
+    if (strcmp(row->name, "nvmlDeviceGetMemoryInfo") == 0) {
+        memory->free = cudas_limit_free(worker, vgpu, memory->free);
+        memory->total = cudas_limit_total(worker, vgpu, memory->total);
+        memory->used = memory->total - memory->free;
+    } else if (strcmp(row->name, "nvmlDeviceGetMemoryInfo_v2") == 0) {
+        memory_v2->free = cudas_limit_free(worker, vgpu, memory_v2->free);
+        memory_v2->total = cudas_limit_total(worker, vgpu, memory_v2->total);
+        if (memory_v2->reserved > memory_v2->total - memory_v2->free)
+            memory_v2->reserved = memory_v2->total - memory_v2->free;
+        memory_v2->used = memory_v2->total - memory_v2->free - memory_v2->reserved;
+    }
+}
+
 /* ---- a question -------------------------------------------------------------------------------
  */
 
@@ -276,6 +328,8 @@ static bool answer(struct cudas_worker *worker, const struct wire_nvml *ask, uin
         result = NVML_ERROR_FUNCTION_NOT_FOUND;
     if (result == NVML_SUCCESS)
         result = row->processes ? invoke_processes(worker, row, fn, args) : row->invoke(fn, args);
+    if (result == NVML_SUCCESS)
+        apply_limit(worker, row, ask->vgpu, args);
     reply->result = (int32_t)result;
     reply->output = output;
     reply->output_count = (uint32_t)cuc_nvml_reply_put(row, args, result, output);

@@ -15,6 +15,9 @@ struct cudas_nvml;
  * it. Both are borrowed for good. */
 FAB_NODISCARD enum fab_status cudas_nvml_create(const char *path, const char *driver,
                                                 struct cudas_nvml **nvml_out, struct fab_err *err);
+/* How much of the device's memory this process has. False: NVML does not tell. */
+bool cudas_nvml_process_bytes(struct cudas_worker *worker, const struct cudas_vgpu *vgpu,
+                              uint64_t *bytes_out);
 void cudas_nvml_destroy(struct cudas_nvml *nvml); /* takes NULL */
 
 #endif /* CUDA_SERVER_NVML_H */

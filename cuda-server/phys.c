@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "cuda-server/limit.h"
 #include "cuda-server/memory.h"
 
 static void phys_destroy(struct cudas_object *object)
@@ -38,7 +39,8 @@ static CUresult driver_create(struct cudas_worker *worker, const struct wire_phy
             m->numa_node < 0 ? CU_MEM_LOCATION_TYPE_HOST : CU_MEM_LOCATION_TYPE_HOST_NUMA;
         properties.location.id = m->numa_node < 0 ? 0 : m->numa_node;
     }
-    if (vgpu && !cudas_charge(worker, vgpu->index, m->bytes))
+    if (vgpu &&
+        (!cudas_limit_settle(worker, vgpu->index) || !cudas_charge(worker, vgpu->index, m->bytes)))
         return CUDA_ERROR_OUT_OF_MEMORY;
     result = worker->cu.cuMemCreate(handle_out, m->bytes, &properties, 0);
     if (result != CUDA_SUCCESS && vgpu)

@@ -6,7 +6,7 @@
 
 #include "base/alloc.h"
 #include "cuda-server/dispatch.h"
-#include "cuda-server/memory.h"
+#include "cuda-server/limit.h"
 
 /* ---- devices --------------------------------------------------------------------------------- */
 
@@ -63,7 +63,7 @@ static void describe_device(struct cudas_worker *worker, const struct cudas_vgpu
     describe_texts(worker, vgpu, device);
     describe_textures(worker, vgpu, device);
     (void)cu->cuDeviceTotalMem_v2(&total_bytes, vgpu->device);
-    device->total_bytes = total_bytes;
+    device->total_bytes = cudas_limit_total(worker, vgpu, total_bytes);
     for (uint32_t i = 0; i < FAB_ARRAY_LEN(device->attributes); i++) {
         int value = 0;
         CUresult result =

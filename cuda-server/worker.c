@@ -22,6 +22,7 @@
 #include "cuda-server/transfer.h"
 #include "cuda-server/watch.h"
 #include "cuda-server/window.h"
+#include "session/ses_account.h"
 #include "ucx-transport/xp_numa.h"
 
 const struct cudas_vgpu *cudas_vgpu_find(const struct cudas_worker *worker, uint32_t index)
@@ -96,6 +97,8 @@ static enum fab_status create_parts(struct cudas_worker *worker, const struct cu
         status = cudas_peers_create(worker, &worker->peers, err);
     if (status == FAB_OK)
         status = cudas_nvml_create(config->nvml, config->driver, &worker->nvml, err);
+    if (status == FAB_OK)
+        status = ses_account_inherit(&worker->account, &worker->slot, err);
     return status;
 }
 
@@ -231,6 +234,7 @@ void cudas_worker_destroy(struct cudas_worker *worker)
     cudas_images_destroy(worker->images);
     cudas_peers_destroy(worker->peers);
     cudas_nvml_destroy(worker->nvml);
+    ses_account_close(worker->account);
     cudas_gate_destroy(worker->gate);
     free(worker);
 }

@@ -36,6 +36,7 @@ struct cudas_text;
 struct cudas_watches;
 struct cudas_windows;
 struct fab_log;
+struct ses_account;
 
 enum { CUDAS_VGPUS_MAX = 64 };
 
@@ -95,7 +96,9 @@ struct cudas_worker {
     struct cudas_images *images;
     struct cudas_peers *peers;
     struct cudas_nvml *nvml;
-    struct cudas_text *text; /* NULL: text goes where the process's does */
+    struct ses_account *account; /* of device memory: the lease's on this node */
+    uint32_t slot;               /* this worker's in it */
+    struct cudas_text *text;     /* NULL: text goes where the process's does */
     struct cudas_stats stats;
     struct cudas_meter meter;
 };

@@ -7,7 +7,7 @@
 #include "base/parse.h"
 #include "remote-run/remote_run.h"
 
-enum { EXIT_MISUSED = 2, OPTION_GRACE = 256, OPTION_WORKER };
+enum { EXIT_MISUSED = 2, OPTION_GRACE = 256, OPTION_WORKER, OPTION_MEMORY };
 
 const char *argp_program_version = "remote-run 0.1.0";
 
@@ -24,6 +24,7 @@ static const struct argp_option options[] = {
     {"rails", 'r', "R", 0, "Join them by R rails (1 to 8); without: by shared memory", 0},
     {"driver", 'd', "FILE", 0, "The libcuda.so.1 that workers load (default: softcuda)", 0},
     {"grace", OPTION_GRACE, "TIME", 0, "How long a lost connection may come back (default 30s)", 0},
+    {"memory", OPTION_MEMORY, "SIZE", 0, "Limit the memory of each GPU (default: what it has)", 0},
     {"worker", OPTION_WORKER, "FILE", 0, "The gpu-worker to start", 0},
     {0},
 };
@@ -57,6 +58,11 @@ static error_t parse(int key, char *text, struct argp_state *state)
     case OPTION_GRACE:
         if (fab_parse_duration(text, &arguments->grace_ns) != FAB_OK || arguments->grace_ns == 0)
             argp_error(state, "--grace takes a time such as 30s, not '%s'", text);
+        return 0;
+    case OPTION_MEMORY:
+        if (fab_parse_size(text, &arguments->memory_bytes) != FAB_OK ||
+            arguments->memory_bytes == 0)
+            argp_error(state, "--memory takes a size such as 8GiB, not '%s'", text);
         return 0;
     case OPTION_WORKER:
         arguments->worker = text;

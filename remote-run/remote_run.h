@@ -8,15 +8,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "session/ses_account.h"
 #include "session/ses_broker.h"
+
+enum { REMOTE_SLOTS_MAX = SES_ACCOUNT_SLOTS * 4 };
 
 struct remote_arguments {
     uint32_t workers, devices; /* devices of each worker */
     uint32_t rails;            /* 0: the same host, without rails */
     uint64_t grace_ns;
-    const char *driver; /* that workers load; NULL: softcuda */
-    const char *worker; /* gpu-worker; NULL: beside remote-run */
-    char **program;     /* and its arguments */
+    uint64_t memory_bytes; /* limit of each GPU; 0: none */
+    const char *driver;    /* that workers load; NULL: softcuda */
+    const char *worker;    /* gpu-worker; NULL: beside remote-run */
+    char **program;        /* and its arguments */
 };
 
 /* Exits with status 2 and a sentence for what makes no sense. */
@@ -29,7 +33,12 @@ struct remote_workers {
     char folder[PATH_MAX]; /* of this run: sockets and state; removed at the end */
     char driver[PATH_MAX], worker[PATH_MAX];
     uint8_t client_node[SES_NODE_ID_BYTES];
-    uint32_t sessions; /* started so far */
+    uint32_t sessions;                             /* started so far */
+    struct ses_account *accounts[SES_WORKERS_MAX]; /* of each node, for all programs of the run */
+    struct remote_slot {
+        pid_t pid; /* 0: free */
+        uint32_t index, slot;
+    } slots[REMOTE_SLOTS_MAX]; /* workers that run */
 };
 
 FAB_NODISCARD enum fab_status remote_workers_open(const struct remote_arguments *arguments,

@@ -57,6 +57,21 @@ static enum fab_status find_files(struct remote_workers *workers, struct fab_err
     return FAB_OK;
 }
 
+static enum fab_status open_accounts(struct remote_workers *workers, struct fab_err *err)
+{
+    const struct remote_arguments *arguments = &workers->arguments;
+
+    for (uint32_t i = 0; i < arguments->workers; i++) {
+        enum fab_status status = ses_account_create(&workers->accounts[i], err);
+
+        if (status != FAB_OK)
+            return status;
+        for (uint32_t device = 0; device < arguments->devices; device++)
+            ses_account_set_limit(workers->accounts[i], device, arguments->memory_bytes);
+    }
+    return FAB_OK;
+}
+
 enum fab_status remote_workers_open(const struct remote_arguments *arguments,
                                     struct remote_workers *workers, struct fab_err *err)
 {
@@ -76,6 +91,9 @@ enum fab_status remote_workers_open(const struct remote_arguments *arguments,
         workers->folder[0] = '\0';
         return status;
     }
+    status = open_accounts(workers, err);
+    if (status != FAB_OK)
+        return status;
     if (getrandom(workers->client_node, sizeof(workers->client_node), 0) < 0)
         return fab_err_errno(err, errno, "making a node id");
     return FAB_OK;
@@ -95,6 +113,8 @@ void remote_workers_close(struct remote_workers *workers)
     if (workers->folder[0])
         (void)nftw(workers->folder, remove_one, FTW_OPEN_MAX, FTW_DEPTH | FTW_PHYS);
     workers->folder[0] = '\0';
+    for (uint32_t i = 0; i < workers->arguments.workers; i++)
+        ses_account_close(workers->accounts[i]);
 }
 
 /* ---- what the broker asks ---------------------------------------------------------------------
@@ -197,8 +217,18 @@ static bool enter_host(const struct remote_workers *workers, uint32_t number, co
     return true;
 }
 
+static void hand_down_account(const struct ses_account *account, uint32_t slot)
+{
+    char text[32];
+
+    if (fcntl(ses_account_fd(account), F_SETFD, 0) != 0)
+        _exit(EXIT_FAILURE);
+    (void)snprintf(text, sizeof(text), "%d:%u", ses_account_fd(account), slot);
+    (void)setenv(SES_ACCOUNT_VARIABLE, text, 1);
+}
+
 static FAB_NORETURN void become_worker(const struct remote_workers *workers, uint32_t number,
-                                       const char *state, int fd)
+                                       const char *state, int fd, uint32_t slot)
 {
     char driver[PATH_MAX + 16];
     sigset_t none;
@@ -212,16 +242,43 @@ static FAB_NORETURN void become_worker(const struct remote_workers *workers, uin
     if (fcntl(fd, F_SETFD, 0) != 0)
         _exit(EXIT_FAILURE);
     set_number("FABRIC_WORKER_FD", (uint64_t)fd);
+    hand_down_account(workers->accounts[number - 1], slot);
     (void)snprintf(driver, sizeof(driver), "--driver=%s", workers->driver);
     execl(workers->worker, "gpu-worker", driver, (char *)NULL);
     fprintf(stderr, "remote-run: %s: %s\n", workers->worker, strerror(errno));
     _exit(EXIT_FAILURE);
 }
 
+/* A place for a worker of node `index`, with a slot in its account; NULL: none is free. */
+static struct remote_slot *take_slot(struct remote_workers *workers, uint32_t index)
+{
+    for (uint32_t i = 0; i < REMOTE_SLOTS_MAX; i++) {
+        struct remote_slot *slot = &workers->slots[i];
+        int number;
+
+        if (slot->pid)
+            continue;
+        number = ses_account_slot_take(workers->accounts[index]);
+        if (number < 0)
+            return NULL;
+        slot->index = index;
+        slot->slot = (uint32_t)number;
+        return slot;
+    }
+    return NULL;
+}
+
+static void give_slot(struct remote_workers *workers, struct remote_slot *slot)
+{
+    ses_account_slot_drop(workers->accounts[slot->index], slot->slot);
+    slot->pid = 0;
+}
+
 static enum fab_status start(void *user, void *session, uint32_t index, int fd,
                              struct ses_node *node_out, pid_t *pid_out, struct fab_err *err)
 {
-    const struct remote_workers *workers = user;
+    struct remote_workers *workers = user;
+    struct remote_slot *slot;
     char state[PATH_MAX + 32];
 
     (void)session;
@@ -229,11 +286,17 @@ static enum fab_status start(void *user, void *session, uint32_t index, int fd,
     (void)snprintf(state, sizeof(state), "%s/node%u", workers->folder, index + 1);
     if (mkdir(state, 0700) != 0 && errno != EEXIST)
         return fab_err_errno(err, errno, "making %s", state);
+    slot = take_slot(workers, index);
+    if (!slot)
+        return fab_err_set(err, FAB_ERR_BUSY, "too many workers run on node%u", index + 1);
     *pid_out = fork();
-    if (*pid_out < 0)
-        return fab_err_errno(err, errno, "starting a worker");
     if (*pid_out == 0)
-        become_worker(workers, index + 1, state, fd);
+        become_worker(workers, index + 1, state, fd, slot->slot);
+    if (*pid_out < 0) {
+        give_slot(workers, slot);
+        return fab_err_errno(err, errno, "starting a worker");
+    }
+    slot->pid = *pid_out;
     return FAB_OK;
 }
 
@@ -250,13 +313,16 @@ static uint32_t pairs(void *user, void *session, uint32_t index, struct ses_pair
 
 static void worker_ended(void *user, void *session, uint32_t index, pid_t pid, const char *why)
 {
+    struct remote_workers *workers = user;
     int status;
 
-    (void)user;
     (void)session;
     (void)index;
     (void)why;
     (void)waitpid(pid, &status, 0); /* it is gone: its pidfd said so */
+    for (uint32_t i = 0; i < REMOTE_SLOTS_MAX; i++)
+        if (workers->slots[i].pid == pid)
+            give_slot(workers, &workers->slots[i]);
 }
 
 const struct ses_broker_ops remote_workers_ops = {

@@ -149,11 +149,27 @@ static CUresult handle_release(struct vmm_handle *handle)
     return CUDA_SUCCESS;
 }
 
+static CUresult phys_new(struct soft_device *device, size_t bytes, const CUmemAllocationProp *prop,
+                         CUmemGenericAllocationHandle *handle_out)
+{
+    struct mem_phys *phys = NULL;
+
+    (void)pthread_mutex_lock(&mem_lock);
+    CUresult result = mem_phys_create(device, bytes, prop->requestedHandleTypes != 0, &phys);
+
+    if (result == CUDA_SUCCESS) {
+        phys->properties = *prop;
+        phys->properties.allocFlags.compressionType = CU_MEM_ALLOCATION_COMP_NONE;
+        result = handle_new(phys, handle_out);
+    }
+    (void)pthread_mutex_unlock(&mem_lock);
+    return result;
+}
+
 CUresult soft_cuMemCreate(CUmemGenericAllocationHandle *handle, size_t size,
                           const CUmemAllocationProp *prop, unsigned long long flags)
 {
     struct soft_device *device;
-    struct mem_phys *phys;
     int ordinal;
     CUresult result = cuc_vmm_check(prop, soft_device_count(), &ordinal);
 
@@ -164,14 +180,10 @@ CUresult soft_cuMemCreate(CUmemGenericAllocationHandle *handle, size_t size,
         return CUDA_ERROR_INVALID_VALUE;
     if (!device && !mem_host_fits(size))
         return CUDA_ERROR_OUT_OF_MEMORY;
-    (void)pthread_mutex_lock(&mem_lock);
-    result = mem_phys_create(device, size, prop->requestedHandleTypes != 0, &phys);
-    if (result == CUDA_SUCCESS) {
-        phys->properties = *prop;
-        phys->properties.allocFlags.compressionType = CU_MEM_ALLOCATION_COMP_NONE;
-        result = handle_new(phys, handle);
-    }
-    (void)pthread_mutex_unlock(&mem_lock);
+    result = phys_new(device, size, prop, handle);
+    /* As in cuMemAlloc: what a stream still has to free counts as free. */
+    if (result == CUDA_ERROR_OUT_OF_MEMORY && device && mem_pools_reclaim(device))
+        result = phys_new(device, size, prop, handle);
     return result;
 }
 

@@ -37,7 +37,8 @@ struct options {
     uint32_t nodes, devices;
     const char *native, *remote;
     bool shrinks;
-    uint32_t faults; /* mask of kinds */
+    uint32_t faults;    /* mask of kinds */
+    const char *memory; /* of each native device */
 };
 
 static struct options options = {
@@ -437,7 +438,7 @@ static bool run_faulted(uint64_t seed)
     struct fault_plan plan;
     bool agrees;
 
-    program_make(seed, options.nodes * options.devices, &program);
+    program_make(seed, options.nodes * options.devices, options.memory != NULL, &program);
     make_plan(&program, &plan);
     agrees = !differs_once(&program, true);
     if (!agrees) {
@@ -460,7 +461,8 @@ static bool run_batch(uint64_t seed, uint32_t count)
     bool agree = true;
 
     for (uint32_t i = 0; i < count; i++)
-        program_make(seed + i, options.nodes * options.devices, &programs[i]);
+        program_make(seed + i, options.nodes * options.devices, options.memory != NULL,
+                     &programs[i]);
     start(&native, programs, count);
     start(&remote, programs, count);
     for (uint32_t i = 0; i < count && agree; i++) {
@@ -530,8 +532,12 @@ static bool write_config(void)
 
     if (!file)
         return false;
-    fprintf(file, "device_count = %u;\npeers = \"links\";\nlinks = (",
-            options.nodes * options.devices);
+    if (options.memory)
+        fprintf(file, "devices = ( { count = %u; memory = \"%s\"; } );\n",
+                options.nodes * options.devices, options.memory);
+    else
+        fprintf(file, "device_count = %u;\n", options.nodes * options.devices);
+    fprintf(file, "peers = \"links\";\nlinks = (");
     for (uint32_t node = 0; node < options.nodes; node++) {
         for (uint32_t a = 0; a < options.devices; a++) {
             for (uint32_t b = a + 1; b < options.devices; b++) {
@@ -571,6 +577,10 @@ static const struct argp_option option_rows[] = {
     {"remote", 'b', "FILE", 0, "The driver under test", 0},
     {"faults", 'f', "KINDS", 0,
      "A fault a program: of killed, rail, rails, lost, memory, trap, launch, memlock, memfd", 0},
+    {"memory", 'm', "SIZE", 0,
+     "Memory of each native device (remote-run --memory); of threads it would be chance who gets "
+     "the last of it, so programs have one",
+     0},
     {"tries", 'r', "N", 0, "While shrinking run what agrees up to N times (default 1)", 0},
     {"no-shrink", 'k', NULL, 0, "Report the first difference as it is", 0},
     {0},
@@ -605,6 +615,9 @@ static error_t parse(int key, char *text, struct argp_state *state)
         options.faults = fault_kinds(text);
         if (!options.faults)
             argp_error(state, "unknown faults: %s", text);
+        return 0;
+    case 'm':
+        options.memory = text;
         return 0;
     case 'r':
         options.tries = strtoull(text, NULL, 0);

@@ -49,13 +49,13 @@ static uint32_t choose_kind(struct rng *rng, bool alone)
     }
 }
 
-void program_make(uint64_t seed, uint32_t device_count, struct program *program)
+void program_make(uint64_t seed, uint32_t device_count, bool alone, struct program *program)
 {
     struct rng rng = {seed};
 
     gather_kinds();
     *program = (struct program){.seed = seed, .device_count = device_count};
-    program->threads = rng_chance(&rng, 2) ? 1 : 2 + rng_below(&rng, THREADS_MAX - 1);
+    program->threads = rng_chance(&rng, 2) || alone ? 1 : 2 + rng_below(&rng, THREADS_MAX - 1);
     program->step_count = (STEPS_MIN + rng_below(&rng, STEPS_SPAN)) * program->threads;
     program->steps = calloc(program->step_count, sizeof(*program->steps));
     program->is_out = calloc(program->step_count, 1);

@@ -230,7 +230,8 @@ struct program {
     uint8_t *is_out; /* steps that the shrinker took out */
 };
 
-void program_make(uint64_t seed, uint32_t device_count, struct program *program);
+/* alone: it has one thread. */
+void program_make(uint64_t seed, uint32_t device_count, bool alone, struct program *program);
 void program_free(struct program *program);
 const char *program_step_name(const struct program *program, uint32_t step);
 /* Runs it; the threads' transcripts one after the other, to be freed. calls: by enum capi_call.
