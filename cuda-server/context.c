@@ -199,6 +199,8 @@ void cudas_context_failed(struct cudas_context *context, CUresult result)
 
     if (!atomic_compare_exchange_strong(&context->told, &none, (int)result))
         return;
+    none = 0;
+    (void)atomic_compare_exchange_strong(&context->worker->failed, &none, (int)result);
     wire_put_context_error(
         &(struct wire_context_error){.ctx = context->object.id, .result = (int32_t)result}, &parts);
     cudas_signal(context->worker, WIRE_CONTEXT_ERROR, &parts);

@@ -131,6 +131,14 @@ void cudas_reply(struct cudas_worker *worker, const struct cudas_command *comman
                     parts ? parts->count : 0, /* digest */ NULL);
 }
 
+/* What belongs to a failed context may never have been made: who needs it hears why. */
+static CUresult cause_of(const struct cudas_worker *worker, CUresult result)
+{
+    const int failed = atomic_load(&worker->failed);
+
+    return result == CUDA_ERROR_INVALID_HANDLE && failed ? (CUresult)failed : result;
+}
+
 void cudas_posted(struct cudas_worker *worker, struct cudas_context *context, CUresult result)
 {
     struct wire_context_error late = {.result = (int32_t)result, .late = 1};
@@ -138,6 +146,7 @@ void cudas_posted(struct cudas_worker *worker, struct cudas_context *context, CU
 
     if (result == CUDA_SUCCESS)
         return;
+    result = cause_of(worker, result);
     if (context && cudas_is_sticky(result)) {
         cudas_context_failed(context, result);
         return;
@@ -154,7 +163,7 @@ void cudas_finish(struct cudas_worker *worker, const struct cudas_command *comma
                   struct cudas_context *context, CUresult result)
 {
     if (command->is_call)
-        cudas_reply(worker, command, result, NULL);
+        cudas_reply(worker, command, cause_of(worker, result), NULL);
     else
         cudas_posted(worker, context, result);
 }

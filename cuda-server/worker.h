@@ -77,6 +77,7 @@ struct cudas_worker {
     uint32_t vgpu_count;
     _Atomic bool same_host; /* the client's windows can be mapped; by hello */
     _Atomic bool is_greeted;
+    _Atomic int failed;   /* the first sticky error of a context; 0: none */
     _Atomic bool is_over; /* the session has ended: nothing is sent any more */
 
     bool wants_text;
