@@ -240,6 +240,20 @@ static void judge_link(struct judge *judge, uint32_t port)
                   "a cable joins %s to %s, the same device", here, there);
 }
 
+/* A switch's port that is trained, so something is at the other end, and the sweep met nobody. */
+static void judge_silence(struct judge *judge, uint32_t port)
+{
+    const struct topo_fabric_port *end = &judge->topo->fabric.ports[port];
+    char here[END_BYTES];
+
+    if (end->peer == TOPO_NONE && end->state >= TOPO_PORT_INIT &&
+        node_of(judge->topo, port)->kind == TOPO_FABRIC_SWITCH)
+        judge_add(
+            judge, TOPO_WARNING, "no-answer", thing_of(judge->topo, port),
+            "the other end of %s is on and does not answer: it hangs, or its GUID stands twice",
+            end_text(judge->topo, port, here));
+}
+
 /* Counters of the standard performance manager that do not stay at 0 on a sound link. */
 static const struct {
     const char *code, *what;
@@ -290,6 +304,7 @@ static void judge_ports(struct judge *judge)
                 judge_switch_cable(judge, port);
             judge_link(judge, port);
         }
+        judge_silence(judge, port);
         judge_counters(judge, port);
     }
 }

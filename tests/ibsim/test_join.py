@@ -154,6 +154,7 @@ class Faults(unittest.TestCase):
         model = join(self.sim, self.records)
         texts = {(row["code"], row["thing"]): row["text"] for row in model["findings"]}
         self.assertIn("its GUID stands twice", texts[("hca-not-in-fabric", "c4130-2/mlx4_0")])
+        self.assertIn(self.switch_port, texts[("no-answer", "leaf1")])
 
     def test_width(self):
         lid = self.sim.run([simulator.tool("smpquery"), "-D", "portinfo", "0,1", "0"])
@@ -174,7 +175,7 @@ class Faults(unittest.TestCase):
 
     def test_silent_node(self):
         self.sim.console(f'Error "{HCA}"[1] 100')
-        self.see(("hca-not-in-fabric", HCA))
+        self.see(("hca-not-in-fabric", HCA), ("no-answer", "leaf1"))
 
     def test_silent_port(self):
         self.sim.console(f'Error "{HCA}"[1] 100 21')
@@ -208,7 +209,7 @@ class Faults(unittest.TestCase):
                 return model
 
 
-class Exchanged(unittest.TestCase):
+class Fabrics(unittest.TestCase):
     def test_exchanged_cables(self):
         """On leafspine each leaf is a rail; a host whose two cables are exchanged is told."""
         records = machines("leafspine")
@@ -222,6 +223,26 @@ class Exchanged(unittest.TestCase):
             model = join(sim, records)
         told = [row for row in findings(model) if row[0] == "miscabled"]
         self.assertEqual(told, [("miscabled", f"{HCA}:{port}") for port in (1, 2)])
+
+    def test_switches(self):
+        """One that is off is gone with its cables; one that hangs, or has another's GUID, is told by
+        its neighbours, once a cable."""
+        records = machines("leafspine")
+        with start("leafspine") as sim:
+            before = join(sim, records)
+            said = findings(before)
+            guid = by_name(before)["spine1"]["guid"]
+            trunks = sum("spine2" in pair for pair in map(str, cables(before).items()))
+            sim.console('Unlink "spine2"')
+            self.assertEqual(findings(join(sim, records)), said)
+            sim.console('ReLink "spine2"', *(f'Error "spine2"[{port}] 100'
+                                             for port in range(trunks + 1)))
+            told = [row for row in findings(join(sim, records)) if row[0] == "no-answer"]
+            self.assertEqual(told, [("no-answer", f"leaf{leaf}") for leaf in (1, 2)
+                                    for _ in range(trunks // 2)])
+            sim.console(*(f'Error "spine2"[{port}] 0' for port in range(trunks + 1)),
+                        f'Guid "spine2" {guid}')
+            self.assertIn("no-answer", {code for code, _ in findings(join(sim, records))})
 
     def test_slow_link(self):
         with tempfile.TemporaryDirectory() as folder:
