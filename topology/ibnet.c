@@ -93,9 +93,11 @@ static enum fab_status choose_vantage(const struct topo_fabric_source *source,
             if ((!source->hca || strcmp(source->hca, names[i]) == 0) &&
                 hca_has_port(names[i], source->port, states[s], vantage_out))
                 return FAB_OK;
-    return fab_err_set(err, FAB_ERR_NOT_FOUND,
-                       "no HCA here has the InfiniBand port %s:%u with a link (%d HCAs seen)",
-                       source->hca ? source->hca : "*", source->port, count > 0 ? count : 0);
+    if (source->port != 0)
+        return fab_err_set(err, FAB_ERR_NOT_FOUND, "%s has no InfiniBand port %u with a link",
+                           source->hca ? source->hca : "this machine", source->port);
+    return fab_err_set(err, FAB_ERR_NOT_FOUND, "%s has no InfiniBand port with a link",
+                       source->hca ? source->hca : "this machine");
 }
 
 static enum fab_status open_mad(struct vantage *vantage, unsigned timeout_ms, int *classes,

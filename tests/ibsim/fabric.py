@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A fabric as two programs see it: fabric_probe (ours) and ibnetdiscover. Things have the names of the
+"""A fabric as two programs see it: fabric-sweep (ours) and ibnetdiscover. Things have the names of the
 rack: "leaf1", "c4130-1/mlx4_0"; a port is (name, number)."""
 import dataclasses
+import json
 import re
 
-DOWN, INIT, ACTIVE, UNKNOWN = 1, 2, 4, 0
+DOWN, INIT, ACTIVE, UNKNOWN = "down", "init", "active", "unknown"
+NO_GUID = "0x0000000000000000"
 LANE_MBPS = {"SDR": 250, "DDR": 500, "QDR": 1000, "FDR": 1704, "EDR": 3125}
 
 
@@ -23,39 +25,30 @@ class Fabric:
     def links(self):
         """{(port, peer, lid, width, lane)}, both directions; a switch's ports have its LID."""
         return {(port, facts["peer"], facts["lid"] or self.nodes[port[0]]["lid"], facts["width"],
-                 facts["lane"]) for port, facts in self.ports.items() if facts["peer"]}
+                 facts["lane_mbps"]) for port, facts in self.ports.items() if facts["peer"]}
 
 
-def _pairs(words):
-    return {key: int(value, 16) if key in ("system", "vendor", "guid") else
-            value if ":" in value else int(value) for key, value in zip(words[::2], words[1::2])}
-
-
-def from_probe(text):
-    fabric, names = Fabric({}, {}, {}), {}
-    for line in text.splitlines():
-        kind, guid, rest = line.split(" ", 2)
-        if kind == "node":
-            facts, description = rest.split(" description ", 1)
-            names[guid] = name_of(description)
-            if names[guid] in fabric.nodes:
-                raise ValueError(f"two nodes are named {names[guid]}")
-            fabric.nodes[names[guid]] = {"guid": int(guid, 16), **_pairs(facts.split())}
-        else:
-            facts = _pairs(rest.split())
-            port = (names[guid], facts.pop("number"))
-            peer = facts.pop("peer", None)
-            if peer:
-                peer_guid, number = peer.split(":")
-                peer = (names[peer_guid], int(number))
-            counters = {key: facts.pop(key) for key in COUNTERS if key in facts}
-            fabric.ports[port] = {**facts, "peer": peer}
-            if counters:
-                fabric.counters[port] = counters
+def from_sweep(text):
+    """Of fabric-sweep's output."""
+    sweep = json.loads(text)
+    names = [name_of(node["description"]) for node in sweep["nodes"]]
+    if len(set(names)) != len(names):
+        raise ValueError("two nodes have the same name")
+    ends = [(names[port["node"]], port["number"]) for port in sweep["ports"]]
+    fabric = Fabric({name: {key: node[key] for key in NODE_FACTS}
+                     for name, node in zip(names, sweep["nodes"])}, {}, {})
+    for end, port in zip(ends, sweep["ports"]):
+        peer = None if port["peer"] < 0 else ends[port["peer"]]
+        fabric.ports[end] = {key: port[key] for key in PORT_FACTS} | {"peer": peer}
+        if port["has_counters"]:
+            fabric.counters[end] = {key: port[key] for key in COUNTERS}
     return fabric
 
 
-COUNTERS = ("symbol", "downed", "recoveries", "receive", "discards", "wait", "sent", "received")
+NODE_FACTS = ("kind", "guid", "system_guid", "vendor", "device", "lid", "port_count")
+PORT_FACTS = ("guid", "lid", "lmc", "state", "is_polling", "width", "lane_mbps", "enabled_mbps")
+COUNTERS = ("symbol_errors", "link_downed", "link_recoveries", "receive_errors", "transmit_discards",
+            "transmit_wait", "transmit_bytes", "receive_bytes")
 NODE = re.compile(r'^(?:Switch|Ca)\s+\d+ "[SH]-([0-9a-f]+)"\s+# "([^"]*)"(?:.* lid (\d+) lmc)?')
 PORT = re.compile(r'^\[(\d+)\](?:\(\w+\))?\s+"[SH]-([0-9a-f]+)"\[(\d+)\]')
 SWITCH_END = re.compile(r'# ".*" lid \d+ (\d+)x(\w+)')

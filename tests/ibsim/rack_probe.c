@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tests/ibsim/rack_probe.c - an agent's and a manager's part of discovery, as text for scripts.
+ * tests/ibsim/rack_probe.c - an agent's and a manager's part of discovery, for scripts.
  *
  *   rack_probe machine NAME XML SYSROOT [NVML]   this machine's record as one line of JSON
- *   rack_probe join RECORDS [--counters]         RECORDS: such lines; sweeps the fabric, joins, and
- *                                                prints the model as JSON; times go to stderr
+ *   rack_probe join RECORDS SWEEP                RECORDS: such lines; SWEEP: what fabric-sweep
+ * wrote; the model as JSON, times go to stderr
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,11 +15,10 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "topology/codec.h"
-#include "topology/fabric.h"
 #include "topology/machine.h"
 #include "topology/topo.h"
 
-enum { MACHINES_MAX = 4096, MS_NS = 1000000 };
+enum { MACHINES_MAX = 4096, MS_NS = 1000000, SWEEP_MAX_BYTES = 64 << 20 };
 
 static int fail(enum fab_status status, const struct fab_err *err)
 {
@@ -100,18 +99,30 @@ static double lap(uint64_t *mark_ns)
     return (double)(now - before) / MS_NS;
 }
 
-static enum fab_status join(struct machines *machines, bool has_counters, struct fab_err *err)
+static enum fab_status read_sweep(const char *path, struct topo_fabric *fabric_out,
+                                  struct fab_err *err)
 {
-    struct topo_fabric_source source = {.counters = has_counters};
+    static const struct fab_json_limits limits = {.size_bytes = SWEEP_MAX_BYTES};
+    json_t *json = NULL;
+    enum fab_status status = fab_json_load_file(path, &limits, &json, err);
+
+    if (status == FAB_OK)
+        status = topo_fabric_from_json(json, fabric_out, err);
+    json_decref(json);
+    return status;
+}
+
+static enum fab_status join(struct machines *machines, const char *sweep, struct fab_err *err)
+{
     struct topo_fabric fabric;
     struct topo *topo = NULL;
     uint64_t mark = fab_clock_now_ns(fab_clock_real());
-    double swept, joined;
-    enum fab_status status = topo_fabric_discover(&source, &fabric, err);
+    double read, joined;
+    enum fab_status status = read_sweep(sweep, &fabric, err);
 
     if (status != FAB_OK)
         return status;
-    swept = lap(&mark);
+    read = lap(&mark);
     status = topo_join((const struct topo_machine *const *)machines->list, machines->count, &fabric,
                        &topo, err);
     joined = lap(&mark);
@@ -119,22 +130,21 @@ static enum fab_status join(struct machines *machines, bool has_counters, struct
     if (status == FAB_OK)
         status = topo_print(topo, TOPO_FORMAT_JSON, stdout, err);
     topo_free(topo);
-    (void)fprintf(stderr, "%zu machines: fabric discovered in %.0f ms, joined in %.0f ms\n",
-                  machines->count, swept, joined);
+    (void)fprintf(stderr, "%zu machines: sweep read in %.0f ms, joined in %.0f ms\n",
+                  machines->count, read, joined);
     return status;
 }
 
-static int show_model(char **arguments, int count)
+static int show_model(char **arguments)
 {
     struct machines *machines = fab_alloc_zeroed(1, sizeof(*machines));
-    bool has_counters = count > 1 && strcmp(arguments[1], "--counters") == 0;
     struct fab_err err = {0};
     enum fab_status status = FAB_ERR_NOMEM;
 
     if (machines) {
         status = read_all(arguments[0], machines, &err);
         if (status == FAB_OK)
-            status = join(machines, has_counters, &err);
+            status = join(machines, arguments[1], &err);
         for (size_t i = 0; i < machines->count; i++)
             free(machines->list[i]);
     }
@@ -146,8 +156,8 @@ int main(int argc, char **argv)
 {
     if (argc >= 5 && strcmp(argv[1], "machine") == 0)
         return show_machine(argv + 2, argc - 2);
-    if (argc >= 3 && strcmp(argv[1], "join") == 0)
-        return show_model(argv + 2, argc - 2);
+    if (argc == 4 && strcmp(argv[1], "join") == 0)
+        return show_model(argv + 2);
     (void)fprintf(stderr, "see the head of rack_probe.c\n");
     return 2;
 }

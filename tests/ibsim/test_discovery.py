@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """topology/fabric.h on simulated fabrics: equal to ibnetdiscover, and every fault seen by the next sweep.
 
-Usage: test_discovery.py FABRIC_PROBE RACKS [TEST...]. RACKS: build/<preset>/racks.
+Usage: test_discovery.py FABRIC_SWEEP RACKS [TEST...]. RACKS: build/<preset>/racks.
 """
 import os
 import pathlib
@@ -15,13 +15,14 @@ import time
 import unittest
 
 import simulator
-from fabric import ACTIVE, DOWN, INIT, UNKNOWN, changes, from_probe, ibnetdiscover_links
+from fabric import (ACTIVE, DOWN, INIT, NO_GUID, UNKNOWN, changes, from_sweep,
+                    ibnetdiscover_links)
 from simulator import Simulator, SimulatorError
 
-PROBE, RACKS = (pathlib.Path(sys.argv.pop(1)).resolve() for _ in range(2))
+SWEEP, RACKS = (pathlib.Path(sys.argv.pop(1)).resolve() for _ in range(2))
 SOURCE = pathlib.Path(__file__).resolve().parent.parent.parent
 FDR, QDR, X4 = 1704, 1000, 4
-GONE = {"state": DOWN, "polling": 1, "width": 0, "lane": 0, "peer": None}  # a switch's port without its cable
+GONE = {"state": DOWN, "is_polling": True, "width": 0, "lane_mbps": 0, "peer": None}  # a switch's port without its cable
 
 
 def netlist(rack):
@@ -29,7 +30,7 @@ def netlist(rack):
 
 
 def discover(sim, *arguments):
-    return from_probe(sim.run([PROBE, *arguments]))
+    return from_sweep(sim.run([SWEEP, *arguments]))
 
 
 def settle(sim, holds):
@@ -37,7 +38,9 @@ def settle(sim, holds):
     deadline = time.monotonic() + simulator.LIMIT_S
     while not holds(found := discover(sim)):
         if time.monotonic() > deadline:
-            raise SimulatorError("the fabric did not settle")
+            raise SimulatorError("the fabric did not settle:\n" +
+                                 sim.manager.output[-2000:].decode(errors="replace"))
+        sim.sweep_again()
     return found
 
 
@@ -70,7 +73,7 @@ class Equal(unittest.TestCase):
         by_guid = {facts["guid"]: name for name, facts in found.nodes.items()}
         for folder in (RACKS / "leafspine" / "hosts").iterdir():
             text = (folder / "hwloc.xml").read_text()
-            guids = [int(guid.replace(":", ""), 16)
+            guids = ["0x" + guid.replace(":", "")
                      for guid in re.findall(r'name="NodeGUID" value="([^"]+)"', text)]
             self.assertEqual([by_guid[guid] for guid in guids], [f"{folder.name}/mlx4_0"])
             for port in (1, 2):
@@ -101,7 +104,7 @@ class Faults(unittest.TestCase):
 
     def test_cable(self):
         self.sim.console(f'Unlink "{HCA}"[1]')
-        self.see({}, {self.leaf: GONE, (HCA, 1): {**GONE, "guid": 0}})
+        self.see({}, {self.leaf: GONE, (HCA, 1): {**GONE, "guid": NO_GUID}})
         self.sim.console(f'ReLink "{HCA}"[1]')
         self.same_again()  # the LIDs too
 
@@ -121,13 +124,13 @@ class Faults(unittest.TestCase):
 
     def test_counters(self):
         # ibsim's name, ours, the value set and what is read: the widths are those of the fields
-        rows = [("PortCounters.SymbolErrorCounter", "symbol", 1234, 1234),
-                ("PortCounters.LinkDownedCounter", "downed", 3, 3),
-                ("PortCounters.LinkErrorRecoveryCounter", "recoveries", 255, 255),
-                ("PortCounters.PortRcvErrors", "receive", 65535, 65535),
-                ("PortCounters.PortXmitDiscards", "discards", 17, 17),
-                ("PortCounters.PortXmitWait", "wait", 4294967295, 4294967295),
-                ("PortCountersExtended.PortXmitData", "sent", 1 << 40, 1 << 42)]
+        rows = [("PortCounters.SymbolErrorCounter", "symbol_errors", 1234, 1234),
+                ("PortCounters.LinkDownedCounter", "link_downed", 3, 3),
+                ("PortCounters.LinkErrorRecoveryCounter", "link_recoveries", 255, 255),
+                ("PortCounters.PortRcvErrors", "receive_errors", 65535, 65535),
+                ("PortCounters.PortXmitDiscards", "transmit_discards", 17, 17),
+                ("PortCounters.PortXmitWait", "transmit_wait", 4294967295, 4294967295),
+                ("PortCountersExtended.PortXmitData", "transmit_bytes", 1 << 40, 1 << 42)]
         name, number = port = self.leaf
         before = discover(self.sim, "--counters").counters
         self.sim.console(*(f'PerformanceSet "{name}"[{number}] {field}={value}'
@@ -137,11 +140,11 @@ class Faults(unittest.TestCase):
         self.assertEqual(found.counters.keys(), {port for port, facts in self.before.ports.items()
                                                  if facts["state"] == ACTIVE})
         for _, ours, _, value in rows:
-            if ours == "sent":  # our own packets move it
+            if ours == "transmit_bytes":  # our own packets move it
                 self.assertTrue(value <= found.counters[port][ours] < value + (1 << 20))
             else:
                 self.assertEqual(found.counters[port][ours], value, ours)
-        moving = ("sent", "received")
+        moving = ("transmit_bytes", "receive_bytes")
         for other in found.counters.keys() - {port}:
             self.assertEqual({key: value for key, value in found.counters[other].items()
                               if key not in moving},
@@ -154,14 +157,14 @@ class Faults(unittest.TestCase):
         lid = self.before.nodes[name]["lid"]
         ibportstate = [simulator.tool("ibportstate"), lid, number, "width"]
         self.sim.run([*ibportstate, 1])
-        self.see({}, {self.leaf: {"width": 1, "enabled": FDR}, (HCA, 1): {"width": 1}})
+        self.see({}, {self.leaf: {"width": 1, "enabled_mbps": FDR}, (HCA, 1): {"width": 1}})
         self.sim.run([*ibportstate, 3])
         self.same_again()
 
     def test_packets_lost(self):
         """The node stays known through its other port; its cable leads to nobody."""
         self.sim.console(f'Error "{HCA}"[1] 100')
-        self.see({}, {self.leaf: {"peer": None}, (HCA, 1): {"guid": 0, "peer": None}})
+        self.see({}, {self.leaf: {"peer": None}, (HCA, 1): {"guid": NO_GUID, "peer": None}})
         self.sim.console(f'Error "{HCA}"[1] 0')
         self.same_again()
 
@@ -171,7 +174,7 @@ class Faults(unittest.TestCase):
 
     def test_port_info_lost(self):
         self.sim.console(f'Error "{HCA}"[1] 100 21')
-        self.see({}, {(HCA, 1): {"lid": 0, "state": UNKNOWN, "width": 0, "lane": 0, "enabled": 0}})
+        self.see({}, {(HCA, 1): {"lid": 0, "state": UNKNOWN, "width": 0, "lane_mbps": 0, "enabled_mbps": 0}})
 
     def test_swapped_cables(self):
         (name, port), (other_name, other_port) = self.leaf, self.before.ports[(OTHER, 1)]["peer"]
@@ -190,7 +193,7 @@ class Faults(unittest.TestCase):
     def test_duplicate_guid(self):
         """Two nodes are one for libibnetdisc. A cable that is active and leads nowhere is left."""
         guid = self.before.nodes[HCA]["guid"]
-        self.sim.console(f'Guid "{OTHER}" {guid:#x}')
+        self.sim.console(f'Guid "{OTHER}" {guid}')
         found = discover(self.sim)
         self.assertEqual(changes(self.before, found)[0].keys() & {HCA, OTHER}, {OTHER})
         ends = [found.ports[self.before.ports[(name, 1)]["peer"]] for name in (HCA, OTHER)]
@@ -215,24 +218,29 @@ class Sources(unittest.TestCase):
         for port, facts in found.ports.items():
             if facts["peer"]:
                 lane = QDR if port in slow else FDR
-                self.assertEqual((facts["width"], facts["lane"], facts["enabled"]),
+                self.assertEqual((facts["width"], facts["lane_mbps"], facts["enabled_mbps"]),
                                  (X4, lane, X4 * lane), port)
 
     def test_refusals(self):
         with Simulator(netlist("demo"), attach="c4130-1/mlx4_0") as sim:
             sim.start_manager()
-            for arguments in (["--hca", "mlx5_0"], ["--port", "2"]):
-                text = sim.run([PROBE, *arguments], check=False)
-                self.assertIn("error FAB_ERR_NOT_FOUND: no HCA here has the InfiniBand port", text)
+            for arguments, says in ((["--hca", "mlx5_0"], "mlx5_0 has no InfiniBand port with a link"),
+                                    (["--port", "2"], "this machine has no InfiniBand port 2 with")):
+                with self.assertRaisesRegex(SimulatorError, f"{says}.*FAB_ERR_NOT_FOUND"):
+                    sim.run([SWEEP, *arguments])
+            for arguments in (["--port", "256"], ["--timeout-ms", "x"], ["--all"], ["more"]):
+                with self.assertRaisesRegex(SimulatorError, "exit status 2"):
+                    sim.run([SWEEP, *arguments])
             self.assertEqual(len(discover(sim, "--hca", "ibsim0", "--port", "1").nodes), 11)
             sim.console('Unlink "c4130-1/mlx4_0"[1]')
-            self.assertIn("FAB_ERR_NOT_FOUND", sim.run([PROBE], check=False))
+            with self.assertRaisesRegex(SimulatorError, "FAB_ERR_NOT_FOUND"):
+                sim.run([SWEEP])
 
     def test_no_hca(self):
-        run = subprocess.run([PROBE], capture_output=True, text=True)
+        run = subprocess.run([SWEEP], capture_output=True, text=True)
         if run.returncode == 0:
             self.skipTest("this machine has an InfiniBand fabric")
-        self.assertIn("FAB_ERR_NOT_FOUND", run.stdout)
+        self.assertEqual((run.returncode, "FAB_ERR_NOT_FOUND" in run.stderr), (1, True))
 
 
 class Simulators(unittest.TestCase):
@@ -277,8 +285,8 @@ class Simulators(unittest.TestCase):
     def test_script(self):
         """Exit status, console, and a netlist that is none."""
         run = subprocess.run([sys.executable, simulator.__file__, netlist("demo"), "sh", "-c",
-                              f"{PROBE} | grep -c ^node; exit 3"], capture_output=True, text=True)
-        self.assertEqual((run.returncode, run.stdout), (3, "11\n"))
+                              f"{SWEEP}; exit 3"], capture_output=True, text=True)
+        self.assertEqual((run.returncode, len(from_sweep(run.stdout).nodes)), (3, 11))
         run = subprocess.run([sys.executable, simulator.__file__, __file__, "true"],
                              capture_output=True, text=True)
         self.assertEqual(run.returncode, 1)

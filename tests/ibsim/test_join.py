@@ -2,7 +2,7 @@
 """Whole racks, from their files to the joined model: machines by hwloc, NVML and sysroot, the fabric by
 ibsim, then topo_join().
 
-Usage: test_join.py RACK_PROBE RACKS NVML [TEST...]. RACKS: build/<preset>/racks; NVML: softcuda's library.
+Usage: test_join.py RACK_PROBE FABRIC_SWEEP RACKS NVML [TEST...]. RACKS: build/<preset>/racks; NVML: softcuda's library.
 """
 import concurrent.futures
 import json
@@ -12,13 +12,14 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 import xml.etree.ElementTree as ElementTree
 
 import simulator
 from simulator import Simulator
 
-PROBE, RACKS, NVML = (pathlib.Path(sys.argv.pop(1)).resolve() for _ in range(3))
+PROBE, SWEEP, RACKS, NVML = (pathlib.Path(sys.argv.pop(1)).resolve() for _ in range(4))
 SOURCE = pathlib.Path(__file__).resolve().parent.parent.parent
 
 
@@ -45,9 +46,9 @@ def machines(rack):
 
 def join(sim, records, *arguments):
     """The model, as the manager makes it."""
-    path = sim.scratch / "records"
-    path.write_text("".join(records.values()))
-    return json.loads(sim.run([PROBE, "join", path, *arguments]))
+    (sim.scratch / "records").write_text("".join(records.values()))
+    (sim.scratch / "sweep").write_text(sim.run([SWEEP, *arguments]))
+    return json.loads(sim.run([PROBE, "join", sim.scratch / "records", sim.scratch / "sweep"]))
 
 
 def start(rack, attach="r730-1/mlx4_0"):
@@ -207,6 +208,7 @@ class Faults(unittest.TestCase):
             model = join(self.sim, self.records)
             if all(cable["is_active"] for cable in model["cables"]):
                 return model
+            self.sim.sweep_again()
 
 
 class Fabrics(unittest.TestCase):
@@ -302,11 +304,13 @@ class Large(unittest.TestCase):
             with Simulator(out / "fabric.net") as sim:
                 sim.start_manager()
                 (sim.scratch / "records").write_text("".join(records.values()))
-                run = subprocess.run([PROBE, "join", sim.scratch / "records"], cwd=sim.scratch,
-                                     env=sim.environment, capture_output=True, text=True,
-                                     timeout=simulator.LIMIT_S)
+                began = time.monotonic()
+                (sim.scratch / "sweep").write_text(sim.run([SWEEP]))
+                swept = time.monotonic() - began
+                run = subprocess.run([PROBE, "join", sim.scratch / "records", sim.scratch / "sweep"],
+                                     capture_output=True, text=True, timeout=simulator.LIMIT_S)
         self.assertEqual(run.returncode, 0, run.stderr)
-        print(run.stderr.splitlines()[-1], file=sys.stderr)
+        print(f"64 racks: swept in {swept * 1000:.0f} ms; {run.stderr.strip()}", file=sys.stderr)
         model = json.loads(run.stdout)
         self.assertEqual(len([row for row in findings(model) if row[0] != "far-gpu"]), 0)
         self.assertEqual(len([end for end in cables(model) if ":" in end]), 2 * 1152)
