@@ -124,8 +124,8 @@ void topo_print_dot(const struct topo *topo, FILE *stream)
 }
 
 /* ---- SVG --------------------------------------------------------------------------------------
- * Switches stand in rows on top, machines in rows below, their NUMA nodes side by side, and in each
- * the devices one below the other.
+ * On top stand the switches without hosts, below them those with, then the machines in rows, their
+ * NUMA nodes side by side, and in each the devices one below the other.
  */
 
 enum {
@@ -137,8 +137,8 @@ enum {
     INDENT = 12,
     SWITCH_WIDTH = 150,
     SWITCH_HEIGHT = 34,
-    A_ROW = 8, /* machines or switches */
-    TRUNK_SPACE = 120,
+    A_ROW = 6,         /* machines or switches */
+    TRUNK_SPACE = 100, /* for cables below a tier of switches */
     PORT_SIZE = 14,
 };
 
@@ -148,7 +148,7 @@ struct picture {
     struct point {
         int x, y;
     } * at; /* of each thing: where cables end */
-    int machine_width, machine_height, machines_top;
+    int width, machine_width, machine_height, machines_top;
 };
 
 static void svg_text(FILE *stream, int x, int y, const char *text)
@@ -178,7 +178,8 @@ static int svg_below(struct picture *picture, const struct place *place, topo_id
         if (things[id].parent != parent || kind == TOPO_NUMA)
             continue;
         if (kind == TOPO_PORT) { /* squares at the right of their HCA, which is the line above */
-            int port_x = x + COLUMN - GAP - things[id].port->number * (PORT_SIZE + 4);
+            int from_right = (int)(things[id].hca->port_count - things[id].port->number) + 1;
+            int port_x = x + COLUMN - GAP - from_right * (PORT_SIZE + 4);
 
             picture->at[id] = (struct point){port_x + PORT_SIZE / 2, y - LINE + 5};
             if (is_drawn)
@@ -233,22 +234,41 @@ static void svg_measure(struct picture *picture)
     }
     picture->machine_width = columns_most * COLUMN + GAP;
     picture->machine_height = TITLE + lines_most * LINE + GAP;
-    picture->machines_top = MARGIN;
-    if (picture->topo->switch_count > 0)
-        picture->machines_top +=
-            (int)((picture->topo->switch_count + A_ROW - 1) / A_ROW) * (SWITCH_HEIGHT + GAP) +
-            TRUNK_SPACE;
 }
 
-static void svg_place_switches(struct picture *picture)
+static bool has_hosts(const struct topo *topo, const struct topo_fabric_node *node)
 {
-    int number = 0;
+    for (uint32_t port = node->first_port; port < node->first_port + node->port_count; port++) {
+        int32_t peer = topo->fabric.ports[port].peer;
+
+        if (peer != TOPO_NONE && topo->port_thing[peer] != TOPO_NO_ID)
+            return true;
+    }
+    return false;
+}
+
+/* The switches of a tier, spread over the width; returns where the next thing begins. */
+static int svg_place_tier(struct picture *picture, bool is_leaves, int y)
+{
+    const struct topo *topo = picture->topo;
+    int count = 0, number = 0, a_row;
 
     for (topo_id id = TOPO_NO_ID;
-         (id = topo_next(picture->topo, TOPO_SWITCH, TOPO_NO_ID, id)) != TOPO_NO_ID; number++)
+         (id = topo_next(topo, TOPO_SWITCH, TOPO_NO_ID, id)) != TOPO_NO_ID;)
+        count += has_hosts(topo, topo_things(topo)[id].fabric_node) == is_leaves;
+    if (count == 0)
+        return y;
+    a_row = count < A_ROW ? count : A_ROW;
+    for (topo_id id = TOPO_NO_ID;
+         (id = topo_next(topo, TOPO_SWITCH, TOPO_NO_ID, id)) != TOPO_NO_ID;) {
+        if (has_hosts(topo, topo_things(topo)[id].fabric_node) != is_leaves)
+            continue;
         picture->at[id] =
-            (struct point){MARGIN + number % A_ROW * (SWITCH_WIDTH + 3 * GAP) + SWITCH_WIDTH / 2,
-                           MARGIN + number / A_ROW * (SWITCH_HEIGHT + GAP) + SWITCH_HEIGHT};
+            (struct point){picture->width * (2 * (number % a_row) + 1) / (2 * a_row),
+                           y + number / a_row * (SWITCH_HEIGHT + GAP) + SWITCH_HEIGHT};
+        number++;
+    }
+    return y + (count + a_row - 1) / a_row * (SWITCH_HEIGHT + GAP) + TRUNK_SPACE;
 }
 
 static void svg_switches(const struct picture *picture)
@@ -309,19 +329,20 @@ enum fab_status topo_print_svg(const struct topo *topo, FILE *stream)
     int rows = (int)((topo->machine_count + A_ROW - 1) / A_ROW);
     int a_row = (int)(topo->machine_count < A_ROW ? topo->machine_count : A_ROW);
     int switches = (int)(topo->switch_count < A_ROW ? topo->switch_count : A_ROW);
-    int width, height, switches_width = switches * (SWITCH_WIDTH + 3 * GAP);
+    int height, switches_width = switches * (SWITCH_WIDTH + 3 * GAP);
 
     if (!picture.at)
         return FAB_ERR_NOMEM;
     svg_measure(&picture);
-    width = a_row * (picture.machine_width + GAP);
-    width = 2 * MARGIN + (width > switches_width ? width : switches_width);
+    picture.width = a_row * (picture.machine_width + GAP);
+    picture.width = 2 * MARGIN + (picture.width > switches_width ? picture.width : switches_width);
+    picture.machines_top = svg_place_tier(&picture, false, MARGIN);
+    picture.machines_top = svg_place_tier(&picture, true, picture.machines_top);
     height = picture.machines_top + rows * (picture.machine_height + GAP) + MARGIN;
     (void)fprintf(stream,
                   "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" "
                   "viewBox=\"0 0 %d %d\">\n%s",
-                  width, height, width, height, style);
-    svg_place_switches(&picture);
+                  picture.width, height, picture.width, height, style);
     svg_machines(&picture);
     svg_cables(&picture);
     svg_switches(&picture);
