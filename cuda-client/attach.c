@@ -179,13 +179,19 @@ static CUresult hello_start(const struct ses_grant *grant, struct cudac_worker *
     return cudac_call_start(worker, WIRE_HELLO, &parts, pending);
 }
 
-static CUresult hello_finish(struct cudac_worker *worker, struct cudac_pending *pending)
+static CUresult hello_finish(struct cudac_worker *worker, CUresult started,
+                             struct cudac_pending *pending)
 {
     struct wire_hello_reply hello;
     struct cudac_reply reply;
     CUresult result = cudac_call_finish(pending, &reply);
 
-    if (result != CUDA_SUCCESS) {
+    if (started != CUDA_SUCCESS)
+        result = started;
+    if (cudac_worker_state(worker) != CUDA_SUCCESS) {
+        cuc_say(CU_LOG_LEVEL_ERROR, "fabric: no GPUs: the worker on %s is gone", worker->node);
+        result = CUDA_ERROR_SYSTEM_NOT_READY;
+    } else if (result != CUDA_SUCCESS) {
         cuc_say(CU_LOG_LEVEL_ERROR, "fabric: no GPUs: the worker on %s refused: error %d",
                 worker->node, (int)result);
     } else if (!wire_get_hello_reply(reply.bytes, reply.size_bytes, &hello) ||
@@ -207,16 +213,14 @@ static CUresult hello_finish(struct cudac_worker *worker, struct cudac_pending *
 static CUresult hello_all(const struct ses_grant *grant)
 {
     struct cudac_pending pending[SES_WORKERS_MAX];
-    CUresult first = CUDA_SUCCESS, result;
+    CUresult started[SES_WORKERS_MAX], first = CUDA_SUCCESS;
 
+    for (uint32_t i = 0; i < attached.worker_count; i++)
+        started[i] = hello_start(grant, &attached.workers[i], &pending[i]);
     for (uint32_t i = 0; i < attached.worker_count; i++) {
-        result = hello_start(grant, &attached.workers[i], &pending[i]);
-        if (result != CUDA_SUCCESS && first == CUDA_SUCCESS)
-            first = result;
-    }
-    for (uint32_t i = 0; i < attached.worker_count; i++) {
-        result = hello_finish(&attached.workers[i], &pending[i]);
-        if (result != CUDA_SUCCESS && first == CUDA_SUCCESS)
+        CUresult result = hello_finish(&attached.workers[i], started[i], &pending[i]);
+
+        if (first == CUDA_SUCCESS)
             first = result;
     }
     return first;
@@ -231,6 +235,8 @@ static enum fab_status connect_all(const struct ses_grant *grant, const struct s
     for (uint32_t i = 0; status == FAB_OK && i < grant->worker_count; i++)
         status =
             worker_open(&attached.workers[i], &attach->links[i], grant->settings.grace_ns, err);
+    if (status == FAB_OK && !cudac_watch_start(attached.session))
+        status = fab_err_set(err, FAB_ERR_IO, "the system refuses a thread");
     for (uint32_t i = 0; status == FAB_OK && i < grant->worker_count; i++) {
         status = xp_conn_wait_up(attached.workers[i].conn, deadline_ns, err);
         if (status != FAB_OK)
@@ -256,6 +262,7 @@ static enum fab_status workers_make(const struct ses_grant *grant, struct fab_er
 /* A failed attach leaves nothing: cuInit may be called again. */
 static void undo(void)
 {
+    cudac_watch_abandon();
     for (uint32_t i = 0; i < attached.worker_count; i++)
         if (attached.workers[i].conn)
             xp_conn_close(attached.workers[i].conn);
@@ -312,13 +319,12 @@ CUresult cudac_attach(void)
         result = hello_all(ses_client_grant(attached.session));
     if (result == CUDA_SUCCESS)
         result = cudac_vgpus_finish();
-    if (result == CUDA_SUCCESS && !cudac_watch_start(attached.session))
-        result = CUDA_ERROR_OPERATING_SYSTEM;
     if (result != CUDA_SUCCESS) {
         undo();
         return result;
     }
     atomic_store_explicit(&attached.is_done, true, memory_order_release);
+    cudac_watch_wake(); /* silence counts from now on */
     return CUDA_SUCCESS;
 }
 

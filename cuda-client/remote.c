@@ -359,10 +359,12 @@ static void on_message(void *user, struct xp_conn *conn, const struct xp_message
     (void)cudac_worker_broken(worker, "it sent a message that is none of a worker's");
 }
 
-/* One line, whoever comes first: the event, which knows why, or the end of the process. */
+/* One line, whoever comes first: the event, which knows why, or the end of the process. A failed
+ * attach says why itself. */
 static void tell_loss(struct cudac_worker *worker, const char *why)
 {
-    if (!atomic_exchange_explicit(&worker->is_loss_told, true, memory_order_acq_rel))
+    if (cudac_is_attached() &&
+        !atomic_exchange_explicit(&worker->is_loss_told, true, memory_order_acq_rel))
         cudac_tell("fabric: the GPUs of %s are lost: %s", worker->node, why);
 }
 

@@ -75,8 +75,11 @@ bool cudac_env_is_on(const char *name); /* set, and not "0" */
 
 /* ---- watch.c: the thread that hears the broker and tells of silence */
 
+/* When each worker has its connection: one that is gone is known while we wait for it, too. */
 bool cudac_watch_start(struct ses_client *session);
 void cudac_watch_wake(void);
+void cudac_watch_abandon(
+    void); /* the attach failed: waits until the thread is gone, if it was started */
 void cudac_watch_stop(void);   /* says goodbye to the broker */
 void cudac_watch_forget(void); /* see cudac_attach_forget() */
 

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -23,11 +24,13 @@ enum { LINE_BYTES = 512, NS_PER_MS = 1000000 };
 #define SILENCE_NS UINT64_C(2000000000)
 
 static struct {
-    pthread_mutex_t lock; /* guards session, which is used by one thread at a time */
+    pthread_mutex_t lock;       /* guards what follows; a session is used by one thread at a time */
+    pthread_cond_t thread_gone; /* for cudac_watch_abandon() */
     struct ses_client *session;
-    int wake_fd;
-    bool has_thread;
-} watch = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake_fd = -1};
+    bool has_thread, is_abandoned;
+    _Atomic int wake_fd; /* once open, for ever: engines write to it */
+} watch = {
+    .lock = PTHREAD_MUTEX_INITIALIZER, .thread_gone = PTHREAD_COND_INITIALIZER, .wake_fd = -1};
 
 void cudac_tell(const char *format, ...)
 {
@@ -45,9 +48,10 @@ void cudac_tell(const char *format, ...)
 void cudac_watch_wake(void)
 {
     const uint64_t one = 1;
+    const int fd = atomic_load_explicit(&watch.wake_fd, memory_order_acquire);
 
-    if (watch.wake_fd >= 0)
-        (void)!write(watch.wake_fd, &one, sizeof(one));
+    if (fd >= 0)
+        (void)!write(fd, &one, sizeof(one));
 }
 
 /* Tells of workers that have not answered for 2 s, once, and of their return. How long to sleep
@@ -57,7 +61,8 @@ static int look_for_silence(void)
     uint64_t now_ns = cudac_now_ns();
     int sleep_ms = -1;
 
-    for (uint32_t i = 0; i < cudac_worker_count(); i++) {
+    /* A failed attach says why itself. */
+    for (uint32_t i = 0; cudac_is_attached() && i < cudac_worker_count(); i++) {
         struct cudac_worker *worker = cudac_worker_at(i);
         uint64_t since_ns = atomic_load_explicit(&worker->silent_since, memory_order_relaxed);
 
@@ -130,32 +135,66 @@ static int take_events(void)
     }
 }
 
+static bool is_abandoned(void)
+{
+    bool is;
+
+    pthread_mutex_lock(&watch.lock);
+    is = watch.is_abandoned;
+    pthread_mutex_unlock(&watch.lock);
+    return is;
+}
+
 static void *watch_thread(void *arg)
 {
     int session_fd = take_events();
+    const int wake_fd = atomic_load_explicit(&watch.wake_fd, memory_order_acquire);
 
     (void)arg;
-    while (!cudac_is_ending()) {
-        struct pollfd fds[2] = {{.fd = watch.wake_fd, .events = POLLIN},
+    while (!cudac_is_ending() && !is_abandoned()) {
+        struct pollfd fds[2] = {{.fd = wake_fd, .events = POLLIN},
                                 {.fd = session_fd, .events = POLLIN}};
         uint64_t count;
 
         if (poll(fds, 2, look_for_silence()) < 0 && errno != EINTR)
             break;
         if (fds[0].revents)
-            (void)!read(watch.wake_fd, &count, sizeof(count));
+            (void)!read(wake_fd, &count, sizeof(count));
         if (fds[1].revents)
             session_fd = take_events();
     }
+    pthread_mutex_lock(&watch.lock);
+    watch.has_thread = false;
+    (void)pthread_cond_broadcast(&watch.thread_gone);
+    pthread_mutex_unlock(&watch.lock);
     return NULL;
 }
 
 bool cudac_watch_start(struct ses_client *session)
 {
+    bool has_thread;
+
+    if (atomic_load(&watch.wake_fd) < 0)
+        atomic_store(&watch.wake_fd, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    pthread_mutex_lock(&watch.lock);
     watch.session = session;
-    watch.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    watch.has_thread = watch.wake_fd >= 0 && cuc_thread_start("fabric-watch", watch_thread, NULL);
-    return watch.has_thread;
+    watch.is_abandoned = false;
+    watch.has_thread =
+        atomic_load(&watch.wake_fd) >= 0 && cuc_thread_start("fabric-watch", watch_thread, NULL);
+    has_thread = watch.has_thread;
+    pthread_mutex_unlock(&watch.lock);
+    return has_thread;
+}
+
+void cudac_watch_abandon(void)
+{
+    pthread_mutex_lock(&watch.lock);
+    watch.is_abandoned = true;
+    watch.session = NULL;
+    cudac_watch_wake();
+    while (watch.has_thread)
+        (void)pthread_cond_wait(&watch.thread_gone, &watch.lock);
+    pthread_mutex_unlock(&watch.lock);
 }
 
 void cudac_watch_stop(void)
@@ -173,7 +212,8 @@ void cudac_watch_stop(void)
 void cudac_watch_forget(void)
 {
     (void)pthread_mutex_init(&watch.lock, NULL); /* its holder, if any, is not in this process */
+    (void)pthread_cond_init(&watch.thread_gone, NULL);
     watch.session = NULL;
-    watch.wake_fd = -1;
     watch.has_thread = false;
+    atomic_store(&watch.wake_fd, -1);
 }

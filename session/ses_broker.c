@@ -349,6 +349,8 @@ static enum fab_status introduce(struct seat *seat, uint32_t index, struct fab_e
 
     if (status == FAB_OK)
         status = send_link(place->channel.fd, &to_worker, index, seat->row, err);
+    if (status == FAB_ERR_PEER_LOST)
+        status = FAB_OK; /* its process's end follows, and says who it was */
     explicit_bzero(&to_worker, sizeof(to_worker));
     return status;
 }

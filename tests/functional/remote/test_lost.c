@@ -284,36 +284,52 @@ static void *attach(void *arg)
     return NULL;
 }
 
-/* The worker is held where it is, and killed: the attach fails, and the next one works. */
+enum { TOO_LATE = 2, LOOKS_MAX = 1 << 16 };
+
+/* The worker is killed some looks after it was seen: the attach fails, and the next one works. */
 static int lose_in_attach(void *arg)
 {
+    const unsigned *looks = arg;
     pid_t workers[REMOTE_WORKERS_MAX];
     CUresult first = CUDA_SUCCESS;
     struct remote_gpu gpu;
     pthread_t thread;
 
-    (void)arg;
     if (pthread_create(&thread, NULL, attach, &first) != 0)
         return REMOTE_BROKEN;
     while (remote_workers(workers) == 0)
         ;
-    (void)kill(workers[0], SIGSTOP);
+    for (unsigned i = 0; i < *looks; i++)
+        (void)remote_workers(workers);
     (void)kill(workers[0], SIGKILL);
     (void)pthread_join(thread, NULL);
+    if (first == CUDA_SUCCESS)
+        return TOO_LATE;
     if (!remote_expect("cuInit", first, CUDA_ERROR_SYSTEM_NOT_READY))
         return 1;
     remote_gpu_open(&gpu, LOST);
     return remote_expect("the second attach", remote_gpu_try(&gpu), CUDA_SUCCESS) ? 0 : 1;
 }
 
+/* At one moment after the other, until the program has its GPUs before. The words show that it was
+ * the broker's news that ended the attach, and not a limit of time. */
 static void test_attach(void)
 {
-    struct remote_child child;
+    int status = 0;
 
-    CHECK_CASE("killed while the program attaches");
-    remote_child_start(&child, lose_in_attach, NULL);
-    CHECK_EQ(remote_child_end(&child), 0);
-    CHECK(remote_workers_wait(0));
+    for (unsigned looks = 0; status != TOO_LATE && looks < LOOKS_MAX; looks += looks / 2 + 1) {
+        struct remote_child child;
+
+        CHECK_CASE("killed while the program attaches, after %u looks", looks);
+        remote_child_start(&child, lose_in_attach, &looks);
+        status = remote_child_end(&child);
+        if (status != TOO_LATE) {
+            CHECK_EQ(status, 0);
+            CHECK_HAS(child.error_text, "worker on node");
+            CHECK_EQ(lines(child.error_text), 1);
+        }
+        CHECK(remote_workers_wait(0));
+    }
 }
 
 int main(void)
