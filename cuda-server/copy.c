@@ -10,6 +10,7 @@
 
 #include "base/alloc.h"
 #include "cuda-server/gate.h"
+#include "cuda-server/memory.h"
 #include "cuda-server/outbox.h"
 #include "cuda-server/sync.h"
 #include "cuda-server/transfer.h"
@@ -363,8 +364,8 @@ static CUresult copy_on_device(struct cudas_worker *worker, CUstream stream,
 static CUresult copy_device(struct cudas_worker *worker, const struct cudas_place *place,
                             const struct wire_box *to, const struct wire_box *from)
 {
-    const struct cudas_vgpu *to_vgpu = cudas_vgpu_of_address(worker, to->address);
-    const struct cudas_vgpu *from_vgpu = cudas_vgpu_of_address(worker, from->address);
+    const struct cudas_vgpu *to_vgpu = cudas_memory_vgpu(worker, to->address);
+    const struct cudas_vgpu *from_vgpu = cudas_memory_vgpu(worker, from->address);
     const uint32_t here = place->context->vgpu;
     struct cudas_context *to_context, *from_context;
     CUresult result = CUDA_ERROR_INVALID_CONTEXT;

@@ -201,6 +201,21 @@ void cudas_memory_destroy(struct cudas_worker *worker)
     worker->memory = NULL;
 }
 
+const struct cudas_vgpu *cudas_memory_vgpu(struct cudas_worker *worker, uint64_t address)
+{
+    const struct cuc_range *range;
+    int32_t vgpu = -1;
+
+    fab_mutex_lock(&worker->memory->lock);
+    range = cuc_ranges_find(&worker->memory->extents, address);
+    if (range)
+        vgpu = ((const struct cudas_extent *)range->item)->vgpu;
+    fab_mutex_unlock(&worker->memory->lock);
+    if (range)
+        return vgpu < 0 ? NULL : cudas_vgpu_find(worker, (uint32_t)vgpu);
+    return cudas_vgpu_of_address(worker, address);
+}
+
 bool cudas_memory_covers(struct cudas_worker *worker, uint64_t address, uint64_t bytes)
 {
     const uint64_t end = address + bytes;

@@ -74,6 +74,10 @@ CUresult cudas_memory_peer(struct cudas_worker *worker, uint32_t owner, uint32_t
 /* Drops all extents that begin in [lo, hi), with the table's lock. */
 void cudas_memory_unmap_locked(struct cudas_worker *worker, uint64_t lo, uint64_t hi);
 
+/* Whose memory is mapped there: what the program maps itself may lie at any address. Where nothing
+ * is, whose slice it is; NULL: nobody's. */
+const struct cudas_vgpu *cudas_memory_vgpu(struct cudas_worker *worker, uint64_t address);
+
 /* Whether every byte of the range is in extents of ours. */
 bool cudas_memory_covers(struct cudas_worker *worker, uint64_t address, uint64_t bytes);
 
