@@ -63,7 +63,7 @@ CUresult cudac_call_begin(struct cudac_call *call, uint32_t number, uint32_t fla
 CUresult cudac_call_end(struct cudac_call *call, CUresult result)
 {
     cudac_thread.per_thread = call->outer_per_thread;
-    if (cudac_thread.has_given)
+    if (cudac_thread.has_given) /* seldom */
         cudac_memory_call_end();
     if (cudac_trace_on())
         cudac_trace_end(call->number, result);

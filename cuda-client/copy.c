@@ -55,6 +55,7 @@ static CUresult waited(struct cudac_stream *stream, CUresult result)
     struct cudac_context *context = stream->context;
     CUresult moved;
 
+    cudac_memory_call_end();
     cudac_text_flush();
     moved = cudac_memory_after_wait(cudac_context_worker(context));
     if (result == CUDA_SUCCESS)
@@ -306,25 +307,37 @@ static CUresult submit_move(struct cudac_stream *stream, const struct cudac_end 
     return to_device ? move_in(&move, wait) : move_out(&move, wait);
 }
 
+static CUresult submit_ends(struct cudac_stream *stream, const struct cudac_end *dst,
+                            const struct cudac_rows *dst_rows, const struct cudac_end *src,
+                            const struct cudac_rows *src_rows, enum cudac_wait wait)
+{
+    if (dst->is_device && src->is_device)
+        return submit_between(stream, dst, dst_rows, src, src_rows, wait);
+    if (dst->is_device)
+        return submit_move(stream, dst, dst_rows, src, src_rows, /* to_device */ true, wait);
+    if (src->is_device)
+        return submit_move(stream, src, src_rows, dst, dst_rows, /* to_device */ false, wait);
+    return cudac_copy_host(stream, dst_rows, src_rows, dst->is_pinned ? wait : CUDAC_WAIT_DONE);
+}
+
 CUresult cudac_copy_submit(struct cudac_stream *stream, const struct cudac_copy *copy,
                            enum cudac_wait wait)
 {
     struct cudac_worker *worker = cudac_context_worker(stream->context);
     struct cudac_rows dst_rows, src_rows;
     struct cudac_end dst, src;
+    CUresult result = CUDA_SUCCESS;
 
     if (copy->width == 0 || copy->height == 0 || copy->depth == 0)
         return wait == CUDAC_WAIT_NEVER ? CUDA_SUCCESS : cudac_stream_wait(stream);
     shape_sides(copy, &dst_rows, &src_rows);
-    cudac_end_find(worker, copy->dst_side, copy->dst, span_of(&dst_rows), &dst);
-    cudac_end_find(worker, copy->src_side, copy->src, span_of(&src_rows), &src);
+    cudac_ends_find(worker, copy, &dst, &src);
     dst_rows.address = dst.address;
     src_rows.address = src.address;
-    if (dst.is_device && src.is_device)
-        return submit_between(stream, &dst, &dst_rows, &src, &src_rows, wait);
-    if (dst.is_device)
-        return submit_move(stream, &dst, &dst_rows, &src, &src_rows, /* to_device */ true, wait);
-    if (src.is_device)
-        return submit_move(stream, &src, &src_rows, &dst, &dst_rows, /* to_device */ false, wait);
-    return cudac_copy_host(stream, &dst_rows, &src_rows, dst.is_pinned ? wait : CUDAC_WAIT_DONE);
+    if ((dst.is_live || src.is_live) && !cudac_stream_starts_now(stream))
+        result = cudac_memory_catch_up(stream);
+    if (result == CUDA_SUCCESS)
+        result = submit_ends(stream, &dst, &dst_rows, &src, &src_rows, wait);
+    cudac_memory_call_end(); /* it is posted */
+    return result;
 }

@@ -47,12 +47,16 @@ struct cudac_end {
     struct cudac_worker *worker;
     uint64_t address;
     bool is_pinned;                    /* host memory that is read and written in stream order */
+    bool is_live, has_waited;          /* struct cudac_memory_place */
     uint64_t window_id, window_offset; /* in a registration that a worker on this host can map */
     const void *xp_mem;
 };
 /* Where the bytes are for a copy in a stream at `worker`. `side`: as what they were checked. */
 void cudac_end_find(struct cudac_worker *worker, enum cuc_side side, uint64_t address,
-                    uint64_t bytes, struct cudac_end *end_out);
+                    struct cudac_end *end_out);
+/* Both sides of one. */
+void cudac_ends_find(struct cudac_worker *worker, const struct cudac_copy *copy,
+                     struct cudac_end *dst_out, struct cudac_end *src_out);
 
 /* ---- how the bytes go (copy_plan.c) --------------------------------------------------------- */
 

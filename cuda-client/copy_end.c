@@ -5,8 +5,9 @@
 #include "cuda-client/memory.h"
 
 void cudac_end_find(struct cudac_worker *worker, enum cuc_side side, uint64_t address,
-                    uint64_t bytes, struct cudac_end *end_out)
+                    struct cudac_end *end_out)
 {
+    struct cudac_memory_place place;
     struct cudac_memory_info info;
 
     *end_out = (struct cudac_end){.address = address};
@@ -28,7 +29,10 @@ void cudac_end_find(struct cudac_worker *worker, enum cuc_side side, uint64_t ad
     case CUDAC_MEMORY_HOST:
     case CUDAC_MEMORY_REGISTERED:
     case CUDAC_MEMORY_MANAGED:
-        if (cudac_memory_is_away(worker, address, bytes)) {
+        place = cudac_memory_place(worker, address);
+        end_out->has_waited = place.has_waited;
+        if (place.is_away) {
+            end_out->is_live = place.is_live;
             end_out->is_device = true;
             end_out->worker = worker;
             end_out->address = info.device_address;
@@ -43,6 +47,31 @@ void cudac_end_find(struct cudac_worker *worker, enum cuc_side side, uint64_t ad
     case CUDAC_MEMORY_NONE:
         return;
     }
+}
+
+/* Memory that can be here and at workers. */
+static bool has_places(uint64_t address)
+{
+    struct cudac_memory_info info;
+
+    return cudac_memory_find(address, &info) &&
+           (info.kind == CUDAC_MEMORY_HOST || info.kind == CUDAC_MEMORY_REGISTERED ||
+            info.kind == CUDAC_MEMORY_MANAGED);
+}
+
+void cudac_ends_find(struct cudac_worker *worker, const struct cudac_copy *copy,
+                     struct cudac_end *dst_out, struct cudac_end *src_out)
+{
+    const bool is_between = has_places(copy->dst) && has_places(copy->src);
+
+    if (is_between)
+        cudac_memory_turn_begin();
+    do {
+        cudac_end_find(worker, copy->dst_side, copy->dst, dst_out);
+        cudac_end_find(worker, copy->src_side, copy->src, src_out);
+    } while (is_between && src_out->has_waited); /* then the first answer may be over */
+    if (is_between)
+        cudac_memory_turn_end();
 }
 
 CUresult cudac_side_check(struct cudac_context *context, enum cuc_side side, uint64_t address,

@@ -17,6 +17,7 @@
 #include "base/alloc.h"
 #include "cuda-client/copy.h"
 #include "cuda-client/flags.h"
+#include "cuda-client/memory.h"
 
 enum { WORKERS_MAX = 64 };
 
@@ -317,6 +318,8 @@ static CUresult copy_linked(const struct half *dst, const struct half *src, uint
                               src->stream ? CUDA_ERROR_DEVICE_UNAVAILABLE : CUDA_SUCCESS);
     if (result != CUDA_SUCCESS)
         return result;
+    cudac_memory_waits_for(cudac_context_worker(dst->context), cudac_context_worker(src->context));
+    cudac_memory_waits_for(cudac_context_worker(src->context), cudac_context_worker(dst->context));
     result =
         dst->stream ? receiver_leads(dst, src, peer, flag) : sender_leads(dst, src, peer, flag);
     if (result == CUDA_SUCCESS && leader)

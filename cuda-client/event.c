@@ -13,6 +13,7 @@
 #include "cuda-client/flags.h"
 #include "cuda-client/memory.h"
 #include "cuda-client/stream_int.h"
+#include "cuda-client/transfer.h"
 #include "generated/cuda-api/client_impl.h"
 
 struct cudac_event {
@@ -444,7 +445,8 @@ static CUresult wait_there(const struct cudac_event *event, struct cudac_context
 
     if (result != CUDA_SUCCESS)
         return result;
-    if (stream)
+    /* That way tells nobody here, who would wait for bytes that are on their way. */
+    if (stream && !cudac_transfers_pending_from(from))
         (void)cudac_link_find(from, cudac_context_worker(context), &notify.peer);
     wire_put_event_notify(&notify, &parts);
     result = cudac_post(from, WIRE_EVENT_NOTIFY, &parts, NULL);
@@ -463,6 +465,8 @@ static CUresult wait_there(const struct cudac_event *event, struct cudac_context
 static CUresult wait_for(struct cudac_event *event, struct cudac_context *context,
                          struct cudac_stream *stream, unsigned flags)
 {
+    if (worker_of(event) != cudac_context_worker(context))
+        cudac_memory_waits_for(cudac_context_worker(context), worker_of(event));
     if (is_done(event))
         return CUDA_SUCCESS; /* reached already, or never recorded */
     if (worker_of(event) == cudac_context_worker(context))

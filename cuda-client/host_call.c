@@ -124,6 +124,33 @@ void cudac_host_calls_lost(struct cudac_worker *worker)
     }
 }
 
+/* ---- no call of the program's, but the moment in which it would be -------------------------- */
+
+static void catch_up_end(void *arg)
+{
+    cudac_host_call_end(arg);
+}
+
+static void catch_up_turn(struct cudac_host_call *call)
+{
+    if (cudac_host_thread_run(catch_up_end, call) != CUDA_SUCCESS)
+        cudac_host_call_end(call);
+}
+
+CUresult cudac_memory_catch_up(struct cudac_stream *stream)
+{
+    struct cudac_host_call *call = fab_alloc_zeroed(1, sizeof(*call));
+    CUresult result;
+
+    if (!call)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    call->turn = catch_up_turn;
+    result = cudac_host_call_post(stream, call, WIRE_HOST_CALLBACK);
+    if (result != CUDA_SUCCESS)
+        free(call);
+    return result;
+}
+
 /* ---- things to do for the control engine ---------------------------------------------------- */
 
 struct service_task {

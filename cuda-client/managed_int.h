@@ -9,20 +9,21 @@
 
 struct cudac_stream;
 
-/* The stream that carries the bytes of a worker, in one of its contexts; another takes over when
- * that one is closed. */
+/* The stream that carries the bytes of a worker, in one of its contexts; this one takes over when
+ * that is closed or has failed. */
 CUresult cudac_mover_open(struct cudac_context *context);
-bool cudac_mover_is_open(const struct cudac_worker *worker);
-/* The stream goes on when everything sent so far is there. */
+/* The stream goes on when everything sent so far is there, whoever sent it; this thread does. */
 CUresult cudac_mover_gate(struct cudac_stream *stream);
+CUresult cudac_mover_wait(struct cudac_worker *worker);
 
 /* What goes to a worker in one go. */
 struct cudac_sending {
     struct cudac_worker *worker;
-    bool waits;       /* each command is replied when it is done */
     uint64_t started; /* commands */
 };
-/* Sends what the host changed since the worker's place had the same bytes; all, if it never had. */
+/* Sends what the host changed since the worker's place had the same bytes; all, if it never had.
+ * Who uses these bytes comes behind cudac_mover_gate() or cudac_mover_wait(), also where there was
+ * nothing left to send. */
 CUresult cudac_move_send(struct cudac_region *region, struct cudac_sending *sending);
 
 /* Takes over what the worker changed since; `changed_out` is set if anything was. */

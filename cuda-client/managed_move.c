@@ -12,6 +12,7 @@
  * declared under "moving" in region.h and memory.h.
  * Source: CUDA C++ Programming Guide, Unified Memory, systems without concurrent managed access.
  */
+#include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -37,6 +38,17 @@ static _Atomic uint32_t generation;
 void cudac_move_changed(void)
 {
     (void)atomic_fetch_add(&generation, 1);
+}
+
+/* Bit k of [w]: streams at worker w may have waited for streams at worker k. What is known of w's
+ * then says something of the regions that k has. */
+static _Atomic uint64_t behind[WORKERS_MAX];
+
+void cudac_memory_waits_for(const struct cudac_worker *worker, const struct cudac_worker *other)
+{
+    const uint64_t too = atomic_load(&behind[cudac_worker_index(other)]);
+
+    (void)atomic_fetch_or(&behind[cudac_worker_index(worker)], region_bit(other) | too);
 }
 
 /* ---- which worker has what --------------------------------------------------------------------
@@ -80,6 +92,19 @@ static struct worker_look look(const struct cudac_worker *worker)
     return found;
 }
 
+/* The worker's mover, in any context that works. */
+static CUresult mover_of_any(const struct cudac_worker *worker)
+{
+    struct cudac_context *context = cudac_context_of_id(look(worker).context_id);
+    CUresult result = CUDA_ERROR_INVALID_CONTEXT;
+
+    if (context) {
+        result = cudac_mover_open(context);
+        cuc_object_put(&context->object);
+    }
+    return result;
+}
+
 /* Whether a stream that used the region still works. */
 static bool is_in_use(const struct cudac_region *region, const struct worker_look *look)
 {
@@ -111,6 +136,8 @@ static uint32_t giving;
 
 void cudac_memory_call_end(void)
 {
+    if (!cudac_thread.has_given)
+        return;
     (void)pthread_mutex_lock(&cudac_memory_lock);
     giving--;
     (void)pthread_mutex_unlock(&cudac_memory_lock);
@@ -119,23 +146,39 @@ void cudac_memory_call_end(void)
 
 /* Held while regions are gathered for one launch or copy, over the waits for other workers too: two
  * that want the same regions at two workers would take them from each other for ever. Before
- * memory_lock; nobody who waits for the host wants it. */
-static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
+ * memory_lock; nobody who waits for the host wants it, nor who has given and not posted yet, but
+ * for the one who has it. */
+static pthread_mutex_t turn = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+
+void cudac_memory_turn_begin(void)
+{
+    (void)pthread_mutex_lock(&turn);
+}
+
+void cudac_memory_turn_end(void)
+{
+    (void)pthread_mutex_unlock(&turn);
+}
 
 static void turn_begin(void)
 {
-    (void)pthread_mutex_lock(&turn);
+    cudac_memory_turn_begin();
     (void)pthread_mutex_lock(&cudac_memory_lock);
 }
 
 static void turn_end(void)
 {
     (void)pthread_mutex_unlock(&cudac_memory_lock);
-    (void)pthread_mutex_unlock(&turn);
+    cudac_memory_turn_end();
 }
 
-/* Whether what is known of streams says all: no other thread is about to post. */
+/* Whether what is known of streams says all: nobody is about to post; or nobody but this call. */
 static bool is_settled(void)
+{
+    return giving == 0;
+}
+
+static bool is_settled_but_here(void)
 {
     return giving == (cudac_thread.has_given ? 1 : 0);
 }
@@ -193,13 +236,10 @@ static bool has_moves(const struct cudac_worker *worker)
     return atomic_load_explicit(&of_worker[cudac_worker_index(worker)].moves, memory_order_acquire);
 }
 
-CUresult cudac_memory_before_host_call(struct cudac_worker *worker)
+/* What a worker has comes home. */
+static CUresult fetch_all(struct cudac_worker *worker)
 {
     CUresult result = CUDA_SUCCESS;
-
-    if (!has_moves(worker))
-        return CUDA_SUCCESS;
-    (void)pthread_mutex_lock(&cudac_memory_lock);
     const struct worker_look found = look(worker);
     struct cudac_context *context = cudac_context_of_id(found.context_id);
 
@@ -218,7 +258,28 @@ CUresult cudac_memory_before_host_call(struct cudac_worker *worker)
     }
     if (context)
         cuc_object_put(&context->object);
-    (void)pthread_mutex_unlock(&cudac_memory_lock);
+    return result;
+}
+
+CUresult cudac_memory_before_host_call(struct cudac_worker *worker)
+{
+    uint64_t from = region_bit(worker) | atomic_load(&behind[cudac_worker_index(worker)]);
+    CUresult result = CUDA_SUCCESS;
+
+    for (uint32_t i = 0; i < cudac_worker_count(); i++) {
+        struct cudac_worker *other = cudac_worker_at(i);
+
+        if (!(from & region_bit(other)) || !has_moves(other))
+            continue;
+        (void)pthread_mutex_lock(&cudac_memory_lock);
+        CUresult one = fetch_all(other);
+
+        (void)pthread_mutex_unlock(&cudac_memory_lock);
+        /* Of another that is lost, the home copy stands. */
+        if (result == CUDA_SUCCESS &&
+            (other == worker || cudac_worker_state(other) == CUDA_SUCCESS))
+            result = one;
+    }
     return result;
 }
 
@@ -234,13 +295,15 @@ void cudac_memory_after_host_call(void)
     (void)pthread_mutex_lock(&cudac_memory_lock);
     for (struct cudac_region *region = cudac_region_first(); region; region = region->next) {
         struct cudac_worker *worker = region->copied_to;
-        struct cudac_sending sending = {.worker = worker, .waits = true};
+        struct cudac_sending sending = {.worker = worker};
 
         /* A worker that does not take it is lost, and so is what would read it. */
         if (worker && region->placed & ~region->shared & region_bit(worker) &&
-            cudac_mover_is_open(worker) && cudac_worker_state(worker) == CUDA_SUCCESS)
+            cudac_worker_state(worker) == CUDA_SUCCESS && mover_of_any(worker) == CUDA_SUCCESS)
             (void)cudac_move_send(region, &sending);
     }
+    for (uint32_t i = 0; i < cudac_worker_count(); i++)
+        (void)cudac_mover_wait(cudac_worker_at(i));
     (void)pthread_mutex_unlock(&cudac_memory_lock);
 }
 
@@ -260,7 +323,7 @@ bool cudac_move_carry(bool *changed)
         if (!is_live(region))
             continue;
         any = true;
-        if (!cudac_mover_is_open(region->away) ||
+        if (mover_of_any(region->away) != CUDA_SUCCESS ||
             cudac_move_send(region, &sending) != CUDA_SUCCESS ||
             cudac_move_pull(region, region->away, changed) != CUDA_SUCCESS)
             at_home(region); /* its context failed: nothing is promised any more */
@@ -328,22 +391,26 @@ static void wait_for_stream(uint64_t context_id, uint64_t stream_id)
 }
 
 /* memory_lock is held, but not while the other worker's streams are waited for: then the list may
- * change, and true says that the caller must look again. `waited`: for which use of a region that
- * was done already; 0 at first. */
-static bool bring_home(struct cudac_region *region, const struct cudac_worker *wanted_by,
-                       uint64_t *waited)
+ * change, and true says that the caller must look again. Who has the turn. */
+static bool bring_home(struct cudac_region *region, const struct cudac_worker *wanted_by)
 {
     struct cudac_worker *other = region->away;
-    const struct cudac_region was = *region;
-
     if (!other || other == wanted_by)
         return false;
-    if (cudac_worker_state(other) != CUDA_SUCCESS || (region->used_at <= *waited && is_settled())) {
+    if (cudac_worker_state(other) != CUDA_SUCCESS || region->used_at <= region->waited_at) {
         at_home(region); /* lost: the home copy stands; or waited for */
         return false;
     }
-    *waited = was.used_at;
+    /* What is given and not posted yet is not waited for: then the wait does not count. */
+    const bool counts = is_settled_but_here();
+
+    if (counts)
+        region->waited_at = region->used_at;
+    const struct cudac_region was = *region;
+
     (void)pthread_mutex_unlock(&cudac_memory_lock);
+    if (!counts)
+        (void)sched_yield();
     if (was.is_used_widely)
         wait_for_worker(other);
     for (uint32_t i = 0; i < was.use_count && !was.is_used_widely; i++)
@@ -378,7 +445,6 @@ struct launch {
     uint32_t params_bytes;
     bool is_mixed;
     bool has_waited;   /* for the host */
-    uint64_t waited;   /* see bring_home() */
     bool moves, picks; /* found */
 };
 
@@ -417,6 +483,8 @@ static CUresult prepare(struct cudac_region *region, struct launch *launch, bool
     bool must = must_have(region, launch);
     CUresult result;
 
+    if (region->away == launch->worker)
+        launch->moves = true; /* an earlier launch or copy uses it */
     if (!must &&
         (region->owner || !cudac_worker_is_same_host(launch->worker) || region->refused & bit)) {
         launch->picks = launch->picks || !region->owner;
@@ -435,8 +503,7 @@ static CUresult prepare(struct cudac_region *region, struct launch *launch, bool
     launch->moves = true;
     if (!must && !is_shared)
         return CUDA_SUCCESS; /* has a place, but nothing of this launch points at it */
-    *again = bring_home(region, launch->worker, &launch->waited) ||
-             (!is_shared && host_is_behind(region, launch));
+    *again = bring_home(region, launch->worker) || (!is_shared && host_is_behind(region, launch));
     if (*again)
         return CUDA_SUCCESS;
     if (!is_shared) {
@@ -460,7 +527,7 @@ static CUresult prepare_all(struct launch *launch)
              region && result == CUDA_SUCCESS && !again; region = region->next)
             result = prepare(region, launch, &again);
     } while (again);
-    if (result == CUDA_SUCCESS && launch->sending.started > 0)
+    if (result == CUDA_SUCCESS && launch->moves)
         result = cudac_mover_gate(launch->stream);
     return result;
 }
@@ -504,9 +571,7 @@ CUresult cudac_memory_before_launch(struct cudac_stream *stream, const void *par
  * we do. */
 static bool takes_copies(struct cudac_region *region, struct cudac_worker *worker)
 {
-    struct cudac_sending sending = {.worker = worker, .waits = true};
-    struct cudac_context *context;
-    CUresult result = CUDA_ERROR_INVALID_CONTEXT;
+    struct cudac_sending sending = {.worker = worker};
 
     if (region->owner ? region->owner != worker
                       : region->kind != CUDAC_MEMORY_MANAGED && !region->is_wanted &&
@@ -516,35 +581,29 @@ static bool takes_copies(struct cudac_region *region, struct cudac_worker *worke
         return false;
     if (region->shared & region_bit(worker))
         return true;
-    context = cudac_context_of_id(look(worker).context_id);
-    if (context) {
-        result = cudac_mover_open(context);
-        cuc_object_put(&context->object);
-    }
-    if (result == CUDA_SUCCESS)
-        result = cudac_move_send(region, &sending);
-    if (result != CUDA_SUCCESS)
+    if (mover_of_any(worker) != CUDA_SUCCESS || cudac_move_send(region, &sending) != CUDA_SUCCESS ||
+        cudac_mover_wait(worker) != CUDA_SUCCESS)
         return false;
     give_to(region, worker, NULL);
     return true;
 }
 
-bool cudac_memory_is_away(struct cudac_worker *worker, uint64_t address, uint64_t bytes)
+struct cudac_memory_place cudac_memory_place(struct cudac_worker *worker, uint64_t address)
 {
-    bool is_away = false, again = true;
-    uint64_t waited = 0;
+    struct cudac_memory_place place = {.has_waited = false};
+    bool again = true;
 
-    (void)bytes; /* a range lies in one allocation */
     turn_begin();
     while (again) {
         const struct cudac_alloc *alloc = cudac_alloc_at(address);
         struct cudac_region *region = alloc ? alloc->region : NULL;
-
         bool stays = region && is_behind(region);
 
-        again = region && bring_home(region, stays ? NULL : worker, &waited);
-        is_away = region && !again && !stays && takes_copies(region, worker);
+        again = region && bring_home(region, stays ? NULL : worker);
+        place.has_waited = place.has_waited || again;
+        place.is_away = region && !again && !stays && takes_copies(region, worker);
+        place.is_live = place.is_away && is_live(region);
     }
     turn_end();
-    return is_away;
+    return place;
 }

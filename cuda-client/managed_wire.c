@@ -33,11 +33,31 @@ void cudac_move_forget(struct cudac_region *region)
 static struct mover {
     uint64_t context_id, stream, event; /* on the wire; 0: none */
     uint64_t generation;                /* of the event */
+    bool has_sent;                      /* what is not known to be there */
 } movers[WORKERS_MAX];
 
 static struct mover *mover_of(const struct cudac_worker *worker)
 {
     return &movers[cudac_worker_index(worker)];
+}
+
+static bool context_works(uint64_t context_id)
+{
+    struct cudac_context *context = cudac_context_of_id(context_id);
+    bool works = context && cudac_context_error(context) == CUDA_SUCCESS;
+
+    if (context)
+        cuc_object_put(&context->object);
+    return works;
+}
+
+/* What was on its way by a context that failed has not come. */
+static void forget_sent(const struct cudac_worker *worker)
+{
+    for (struct cudac_region *region = cudac_region_first(); region; region = region->next) {
+        if (region->copied_to == worker)
+            region->copied_to = NULL;
+    }
 }
 
 CUresult cudac_mover_open(struct cudac_context *context)
@@ -46,8 +66,10 @@ CUresult cudac_mover_open(struct cudac_context *context)
     struct mover *mover = mover_of(worker);
     struct wire_parts parts;
 
-    if (mover->stream)
+    if (mover->stream && context_works(mover->context_id))
         return CUDA_SUCCESS;
+    if (mover->has_sent)
+        forget_sent(worker);
     const struct wire_stream_create stream = {
         .stream = cudac_id_new(), .ctx = context->id, .flags = CU_STREAM_NON_BLOCKING};
     const struct wire_event_create event = {
@@ -64,11 +86,6 @@ CUresult cudac_mover_open(struct cudac_context *context)
         *mover = (struct mover){
             .context_id = context->id, .stream = stream.stream, .event = event.event};
     return result;
-}
-
-bool cudac_mover_is_open(const struct cudac_worker *worker)
-{
-    return mover_of(worker)->stream != 0;
 }
 
 void cudac_move_context_close(const struct cudac_context *context)
@@ -93,6 +110,8 @@ CUresult cudac_mover_gate(struct cudac_stream *stream)
         .event = mover->event, .ctx = stream->context->id, .stream = stream->id};
     struct wire_parts parts;
 
+    if (!mover->has_sent)
+        return CUDA_SUCCESS;
     wire_put_event_record(&record, &parts);
     CUresult result = cudac_post(worker, WIRE_EVENT_RECORD, &parts, NULL);
 
@@ -100,6 +119,22 @@ CUresult cudac_mover_gate(struct cudac_stream *stream)
         return result;
     wire_put_event_wait(&wait, &parts);
     return cudac_stream_post(stream, WIRE_EVENT_WAIT, &parts, NULL);
+}
+
+CUresult cudac_mover_wait(struct cudac_worker *worker)
+{
+    struct mover *mover = mover_of(worker);
+    const struct wire_stream_sync message = {.ctx = mover->context_id, .stream = mover->stream};
+    struct wire_parts parts;
+
+    if (!mover->has_sent)
+        return CUDA_SUCCESS;
+    wire_put_stream_sync(&message, &parts);
+    CUresult result = cudac_memory_call(worker, WIRE_STREAM_SYNC, &parts);
+
+    if (result == CUDA_SUCCESS)
+        mover->has_sent = false;
+    return result;
 }
 
 /* ---- to the worker -----------------------------------------------------------------------------
@@ -119,7 +154,7 @@ static struct wire_box row_of(uint64_t address, uint64_t bytes)
 static CUresult send_run(struct cudac_region *region, struct cudac_sending *sending,
                          uint64_t offset, uint64_t bytes)
 {
-    const struct mover *mover = mover_of(sending->worker);
+    struct mover *mover = mover_of(sending->worker);
     unsigned char *copy = region->copy + offset;
     struct wire_parts parts;
 
@@ -134,8 +169,8 @@ static CUresult send_run(struct cudac_region *region, struct cudac_sending *send
 
     wire_put_copy_in(&message, &parts);
     sending->started++;
-    return sending->waits ? cudac_memory_call(sending->worker, WIRE_COPY_IN_WAIT, &parts)
-                          : cudac_post(sending->worker, WIRE_COPY_IN, &parts, NULL);
+    mover->has_sent = true;
+    return cudac_post(sending->worker, WIRE_COPY_IN, &parts, NULL);
 }
 
 /* Sends what differs in one unit. `exact`: no byte that the host did not write. */
@@ -292,6 +327,8 @@ CUresult cudac_move_pull(struct cudac_region *region, struct cudac_worker *worke
             result = one;
         got += piece_at(region, got);
     }
+    if (result == CUDA_SUCCESS)
+        mover_of(worker)->has_sent = false; /* it was sent before */
     return result;
 }
 

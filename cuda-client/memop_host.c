@@ -13,6 +13,7 @@
 
 #include "base/alloc.h"
 #include "cuda-client/host_call.h"
+#include "cuda-client/memory.h"
 #include "cuda-client/trace.h"
 #include "cuda-common/memop.h"
 #include "cuda-common/thread.h"
@@ -68,8 +69,12 @@ static struct host_memop *take_due_locked(void)
     return due;
 }
 
+/* Who sees the value sees what the stream did before it. */
 static void finish(struct host_memop *memop)
 {
+    if (cuc_memop_is_write(memop->op.kind) && memop->call.error == CUDA_SUCCESS)
+        memop->call.error =
+            cudac_memory_before_host_call(cudac_context_worker(memop->call.context));
     if (cuc_memop_is_write(memop->op.kind) && memop->call.error == CUDA_SUCCESS)
         cuc_memop_store(&memop->op);
     cudac_host_call_end(&memop->call);

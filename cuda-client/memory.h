@@ -85,13 +85,29 @@ CUresult cudac_memory_before_host_call(struct cudac_worker *worker);
 /* When it has returned, before its stream goes on: what it wrote goes to where the stream's kernels
  * see it. The same threads. */
 void cudac_memory_after_host_call(void);
-/* At the end of a driver call that called one of these two (cudac_thread.has_given): its work is
- * posted. */
+/* When work that memory was given to is posted, and at the end of the driver call at the latest:
+ * until then nobody takes the memory back. */
 void cudac_memory_call_end(void);
-/* Around a copy or set, in a stream at `worker`, one side of which is MANAGED, HOST or
- * REGISTERED memory. True: the bytes live at that worker now, so the copy goes there
- * (device_address; device to device for the worker). False: use the host's bytes (host_address) as
- * pageable memory. What another worker has is waited for and brought home first. */
-bool cudac_memory_is_away(struct cudac_worker *worker, uint64_t address, uint64_t bytes);
+
+/* Streams at `worker` go on when something at `other` is done: from now on a wait for `worker` also
+ * brings home what `other` has. Before the wait is posted, also where it needs none. */
+void cudac_memory_waits_for(const struct cudac_worker *worker, const struct cudac_worker *other);
+
+struct cudac_memory_place {
+    /* The bytes live at that worker now, so the copy goes there (device_address; device to device
+     * for the worker). Else the host's bytes are meant (host_address), as pageable memory. */
+    bool is_away;
+    bool is_live;    /* away, and the host may write it meanwhile: see cudac_memory_catch_up() */
+    bool has_waited; /* for other work; what was said of other addresses before may be over */
+};
+/* Around a copy or set, in a stream at `worker`, one side of which is MANAGED, HOST or REGISTERED
+ * memory. What another worker has is waited for and brought home first. */
+struct cudac_memory_place cudac_memory_place(struct cudac_worker *worker, uint64_t address);
+/* Around two of these, for one copy. */
+void cudac_memory_turn_begin(void);
+void cudac_memory_turn_end(void);
+/* When the stream comes to this, what the host has written by then goes to the worker, and the
+ * stream waits for it: a copy behind it reads, and overwrites, what the program means. */
+CUresult cudac_memory_catch_up(struct cudac_stream *stream);
 
 #endif /* CUDA_CLIENT_MEMORY_H */

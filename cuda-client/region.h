@@ -33,6 +33,7 @@ struct cudac_region {
     /* managed_move.c */
     struct cudac_worker *away; /* whose kernels may be changing it; NULL: nobody's */
     uint64_t used_at;          /* when it was last given to `away`, in a count of all such */
+    uint64_t waited_at;        /* the use that was waited for, and all before it */
     struct {
         uint64_t context_id, stream_id; /* on the wire */
     } uses[4];                          /* streams it was given to since it was at home */

@@ -5,6 +5,7 @@
  */
 #include "cuda-client/copy.h"
 #include "cuda-client/memory.h"
+#include "cuda-client/stream_int.h"
 #include "cuda-client/text.h"
 #include "generated/cuda-api/client_impl.h"
 
@@ -32,6 +33,7 @@ static CUresult set_at_worker(struct cudac_stream *stream, const struct wire_box
     if (!waits)
         return cudac_stream_post(stream, WIRE_SET, &parts, /* number */ NULL);
     result = cudac_stream_call(stream, WIRE_SET_WAIT, &parts, /* reply */ NULL);
+    cudac_memory_call_end();
     cudac_text_flush();
     moved = cudac_memory_after_wait(cudac_context_worker(stream->context));
     return result == CUDA_SUCCESS ? moved : result;
@@ -39,20 +41,20 @@ static CUresult set_at_worker(struct cudac_stream *stream, const struct wire_box
 
 /* In memory that was checked. */
 static CUresult set_rows(struct cudac_stream *stream, const struct cuc_set *set, size_t width_bytes,
-                         uint64_t span_bytes, bool waits)
+                         bool waits)
 {
     struct cudac_rows rows = {
         .width = width_bytes, .height = set->height, .depth = 1, .pitch = set->pitch_bytes};
     struct cudac_end end;
     struct wire_box to;
+    CUresult result = CUDA_SUCCESS;
 
     if (rows.height == 1 || rows.pitch == rows.width) { /* one row */
         rows.pitch = rows.width *= rows.height;
         rows.height = 1;
     }
     rows.layer = rows.pitch * rows.height;
-    cudac_end_find(cudac_context_worker(stream->context), CUC_SIDE_DEVICE, set->dst, span_bytes,
-                   &end);
+    cudac_end_find(cudac_context_worker(stream->context), CUC_SIDE_DEVICE, set->dst, &end);
     rows.address = end.address;
     if (!end.is_device)
         return cudac_set_host(stream, &rows, set->value, set->value_bytes,
@@ -60,7 +62,9 @@ static CUresult set_rows(struct cudac_stream *stream, const struct cuc_set *set,
     to = (struct wire_box){end.address, rows.width, rows.height, 1, rows.pitch, rows.layer};
     if (end.worker != cudac_context_worker(stream->context))
         return cudac_set_elsewhere(stream, &end, &to, set->value, set->value_bytes);
-    return set_at_worker(stream, &to, set, waits);
+    if (end.is_live && !cudac_stream_starts_now(stream))
+        result = cudac_memory_catch_up(stream);
+    return result != CUDA_SUCCESS ? result : set_at_worker(stream, &to, set, waits);
 }
 
 static CUresult set_checked(struct cudac_stream *stream, const struct cuc_set *set, bool is_async)
@@ -74,7 +78,7 @@ static CUresult set_checked(struct cudac_stream *stream, const struct cuc_set *s
     result = cudac_memory_check(/* context */ NULL, set->dst, span_bytes, /* write */ true);
     if (result != CUDA_SUCCESS)
         return result;
-    return set_rows(stream, set, width_bytes, span_bytes, !is_async && is_host_memory(set->dst));
+    return set_rows(stream, set, width_bytes, !is_async && is_host_memory(set->dst));
 }
 
 static CUresult set_submit(CUstream handle, const struct cuc_set *set, bool is_async)

@@ -669,3 +669,19 @@ bool cudac_transfers_pending_into(uint64_t address, uint64_t bytes)
     pthread_mutex_unlock(&table.lock);
     return is_hit;
 }
+
+bool cudac_transfers_pending_from(const struct cudac_worker *worker)
+{
+    const struct fab_map_entry *entry;
+    size_t cursor = 0;
+    bool is_hit = false;
+
+    pthread_mutex_lock(&table.lock);
+    while (table.out_count > 0 && !is_hit && (entry = fab_map_next(&table.by_id, &cursor))) {
+        const struct transfer *transfer = entry->value;
+
+        is_hit = is_out(transfer) && transfer->worker == worker;
+    }
+    pthread_mutex_unlock(&table.lock);
+    return is_hit;
+}

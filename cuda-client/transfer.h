@@ -28,5 +28,7 @@ CUresult cudac_transfer_out_now(struct cudac_context *context, uint64_t address,
 
 /* Whether a copy from a device is still on its way into [address, address + bytes) of the host. */
 bool cudac_transfers_pending_into(uint64_t address, uint64_t bytes);
+/* The same from a worker, wherever to. */
+bool cudac_transfers_pending_from(const struct cudac_worker *worker);
 
 #endif /* CUDA_CLIENT_TRANSFER_H */

@@ -68,20 +68,20 @@ static void tell_reached(const struct watch *watch, CUresult result)
     cudas_signal(watch->worker, WIRE_REACHED, &parts);
 }
 
-/* A fault of this device is its own context's, not that of who waits, as in one driver. What the
- * event stands for includes bytes that are on their way to the client: then it passes the flag on
- * when they are there, since who waits may have the client use them. */
+/* A fault of this device is its own context's, not that of who waits, as in one driver. The client
+ * names a peer only where none of its memory is behind the event; else it passes the flag on when
+ * the bytes are there. */
 static void tell_flag(const struct watch *watch)
 {
     uint64_t landed[CUDAS_LANDED_MAX];
     struct wire_flag m = {.flag = watch->flag, .result = CUDA_SUCCESS, .landed = landed};
     struct wire_parts parts;
 
-    m.landed_count = cudas_landed(watch->worker, landed);
-    if (m.landed_count == 0) {
+    if (watch->peer != 0) {
         cudas_peer_flag(watch->worker, watch->peer, watch->flag, CUDA_SUCCESS);
         return;
     }
+    m.landed_count = cudas_landed(watch->worker, landed);
     wire_put_flag(&m, &parts);
     cudas_signal(watch->worker, WIRE_FLAG, &parts);
 }

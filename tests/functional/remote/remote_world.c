@@ -70,16 +70,22 @@ void remote_gpu_hold(const struct remote_gpu *gpu)
     remote_need(launch(gpu, "wait_flag", params), "a kernel that waits");
 }
 
+CUresult remote_gpu_store(const struct remote_gpu *gpu, CUdeviceptr to, uint32_t word)
+{
+    void *params[] = {&to, &word};
+
+    return launch(gpu, "store", params);
+}
+
 CUresult remote_gpu_try(const struct remote_gpu *gpu)
 {
     static uint32_t next = 1000;
     uint32_t word = next++, back = 0;
     CUdeviceptr to = gpu->memory + 4096;
-    void *params[] = {&to, &word};
     CUresult result = cuCtxSetCurrent(gpu->context);
 
     if (result == CUDA_SUCCESS)
-        result = launch(gpu, "store", params);
+        result = remote_gpu_store(gpu, to, word);
     if (result == CUDA_SUCCESS)
         result = cuStreamSynchronize(gpu->stream);
     if (result == CUDA_SUCCESS)

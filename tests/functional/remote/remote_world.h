@@ -39,6 +39,8 @@ void remote_need(CUresult result, const char *what);
 void remote_gpu_open(struct remote_gpu *gpu, int ordinal); /* and makes its context current */
 /* A kernel that never ends, in the GPU's stream. */
 void remote_gpu_hold(const struct remote_gpu *gpu);
+/* A kernel that stores a word, in the GPU's stream. */
+CUresult remote_gpu_store(const struct remote_gpu *gpu, CUdeviceptr to, uint32_t word);
 /* A kernel's word comes back by a copy. CUDA_ERROR_UNKNOWN: another word did. */
 CUresult remote_gpu_try(const struct remote_gpu *gpu);
 /* Prints what does not hold, for the child's exit status. */

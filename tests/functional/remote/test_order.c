@@ -11,7 +11,7 @@
 #include "tests/functional/remote/remote_world.h"
 #include "tests/support/check.h"
 
-enum { ROUNDS = 40, LARGE = 4 << 20, SMALL = 1024, STEP = 512 };
+enum { ROUNDS = 40, MANY_ROUNDS = 1000, LARGE = 4 << 20, SMALL = 1024, STEP = 512 };
 
 static struct remote_gpu here, there;
 static uint8_t *pinned;
@@ -76,6 +76,123 @@ static int event_elsewhere(void *arg)
     return wrong == 0 ? 0 : 1;
 }
 
+/* The same for few bytes, which come as a message, and workers that are connected to each other:
+ * the news of the event must not overtake it. Registered memory has no window in any worker. */
+static int small_elsewhere(void *arg)
+{
+    static uint8_t memory[SMALL];
+    struct look look = {.at = memory, .bytes = SMALL};
+    CUevent event;
+
+    (void)arg;
+    open_both();
+    remote_need(cuMemHostRegister(memory, SMALL, 0), "register");
+    remote_need(cuMemcpyPeer(here.memory, here.context, there.memory, there.context, SMALL),
+                "a copy that connects them");
+    go_to(&there);
+    remote_need(cuEventCreate(&event, CU_EVENT_DISABLE_TIMING), "event");
+    for (unsigned round = 1; round <= MANY_ROUNDS; round++) {
+        look.value = (uint8_t)round;
+        go_to(&there);
+        remote_need(cuMemsetD8Async(there.memory, look.value, SMALL, there.stream), "set");
+        remote_need(cuMemcpyDtoHAsync(memory, there.memory, SMALL, there.stream), "to the host");
+        remote_need(cuEventRecord(event, there.stream), "record");
+        go_to(&here);
+        remote_need(cuStreamWaitEvent(here.stream, event, 0), "wait");
+        remote_need(cuLaunchHostFunc(here.stream, look_now, &look), "host function");
+        remote_need(cuStreamSynchronize(here.stream), "synchronise");
+        wrong += !is_all(&look);
+    }
+    return wrong == 0 ? 0 : 1;
+}
+
+/* The same into mapped memory, which may lie at the worker. */
+static int mapped_elsewhere(void *arg)
+{
+    struct look look = {.bytes = SMALL};
+    uint8_t *mapped;
+    CUevent event;
+
+    (void)arg;
+    open_both();
+    remote_need(cuMemHostAlloc((void **)&mapped, SMALL, CU_MEMHOSTALLOC_DEVICEMAP), "mapped");
+    look.at = mapped;
+    go_to(&there);
+    remote_need(cuEventCreate(&event, CU_EVENT_DISABLE_TIMING), "event");
+    for (unsigned round = 1; round <= ROUNDS; round++) {
+        look.value = (uint8_t)round;
+        go_to(&there);
+        remote_need(cuMemsetD8Async(there.memory, look.value, SMALL, there.stream), "set");
+        remote_need(cuMemcpyDtoHAsync(mapped, there.memory, SMALL, there.stream), "to the host");
+        remote_need(cuEventRecord(event, there.stream), "record");
+        go_to(&here);
+        remote_need(cuStreamWaitEvent(here.stream, event, 0), "wait");
+        if (round % 2)
+            remote_need(cuLaunchHostFunc(here.stream, look_now, &look), "host function");
+        remote_need(cuStreamSynchronize(here.stream), "synchronise");
+        wrong += !is_all(&look);
+    }
+    return wrong == 0 ? 0 : 1;
+}
+
+/* What a launch brings to the worker must not come behind a copy in another stream. */
+static int mapped_by_two_streams(void *arg)
+{
+    struct look look = {.bytes = SMALL};
+    CUdeviceptr on_device;
+    CUstream other;
+    uint8_t *mapped;
+
+    (void)arg;
+    open_both();
+    go_to(&there);
+    remote_need(cuStreamCreate(&other, CU_STREAM_NON_BLOCKING), "stream");
+    remote_need(cuMemHostAlloc((void **)&mapped, LARGE, CU_MEMHOSTALLOC_DEVICEMAP), "mapped");
+    remote_need(cuMemHostGetDevicePointer(&on_device, mapped, 0), "its address");
+    look.at = mapped + LARGE - SMALL;
+    for (unsigned round = 1; round <= ROUNDS; round++) {
+        look.value = (uint8_t)round;
+        remote_need(cuMemsetD8(there.memory, look.value, SMALL), "set");
+        remote_need(cuCtxSynchronize(), "synchronise");
+        memset(mapped, (int)(round + ROUNDS), LARGE);
+        remote_need(remote_gpu_store(&there, there.memory + LARGE, round), "launch");
+        remote_need(cuMemcpyDtoHAsync(mapped + LARGE - SMALL, there.memory, SMALL, other),
+                    "to the host");
+        remote_need(cuStreamSynchronize(other), "synchronise");
+        remote_need(cuStreamSynchronize(there.stream), "synchronise");
+        wrong += !is_all(&look);
+    }
+    return wrong == 0 ? 0 : 1;
+}
+
+/* The host sees a value that a stream wrote, and then what the stream did before. */
+static int mapped_before_a_value(void *arg)
+{
+    struct look look = {.bytes = SMALL};
+    volatile uint32_t *word = NULL;
+    uint8_t *mapped;
+
+    (void)arg;
+    open_both();
+    go_to(&there);
+    remote_need(cuMemHostAlloc((void **)&mapped, SMALL, CU_MEMHOSTALLOC_DEVICEMAP), "mapped");
+    look.at = mapped;
+    word = (volatile uint32_t *)(void *)pinned;
+    *word = 0;
+    for (unsigned round = 1; round <= ROUNDS; round++) {
+        look.value = (uint8_t)round;
+        remote_need(cuMemsetD8Async(there.memory, look.value, SMALL, there.stream), "set");
+        remote_need(cuMemcpyDtoHAsync(mapped, there.memory, SMALL, there.stream), "to the host");
+        remote_need(cuStreamWriteValue32(there.stream, (CUdeviceptr)(uintptr_t)pinned, round, 0),
+                    "value");
+        while (*word != round)
+            ;
+        wrong += !is_all(&look);
+    }
+    remote_need(cuStreamSynchronize(there.stream), "synchronise");
+    return wrong == 0 ? 0 : 1;
+}
+
 /* A small copy and a large one into the same memory: the later one counts. */
 static int same_memory(void *arg)
 {
@@ -129,6 +246,10 @@ static void test_order(void)
         const char *label;
         int (*run)(void *arg);
     } cases[] = {{"an event elsewhere", event_elsewhere},
+                 {"few bytes and an event elsewhere", small_elsewhere},
+                 {"mapped memory and an event elsewhere", mapped_elsewhere},
+                 {"mapped memory in two streams", mapped_by_two_streams},
+                 {"mapped memory before a value", mapped_before_a_value},
                  {"the same memory", same_memory},
                  {"one behind the other", one_behind_the_other}};
 

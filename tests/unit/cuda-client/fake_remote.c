@@ -37,6 +37,7 @@ _Thread_local struct cudac_thread cudac_thread;
 struct fake_worker fake_workers[FAKE_WORKERS];
 bool fake_host_calls, fake_landing;
 uint32_t fake_messages, fake_carries;
+void (*fake_on_wait)(void);
 
 static struct cudac_worker workers[FAKE_WORKERS];
 static struct cudac_vgpu vgpus[FAKE_WORKERS];
@@ -117,6 +118,7 @@ void fake_reset(bool same_host, uint64_t room_bytes)
     }
     fake_host_calls = fake_landing = false;
     fake_messages = fake_carries = 0;
+    fake_on_wait = NULL;
     current = contexts[0];
 }
 
@@ -330,7 +332,6 @@ static CUresult execute(uint32_t k, uint32_t op, const struct flat *args, struct
     case WIRE_HOST_UNMAP:
         return on_host_unmap(k, args);
     case WIRE_COPY_IN:
-    case WIRE_COPY_IN_WAIT:
         return on_copy_in(k, args);
     case WIRE_COPY_OUT_WAIT:
         return on_copy_out(k, args, reply);
@@ -338,6 +339,7 @@ static CUresult execute(uint32_t k, uint32_t op, const struct flat *args, struct
     case WIRE_EVENT_CREATE:
     case WIRE_EVENT_RECORD:
     case WIRE_EVENT_WAIT:
+    case WIRE_STREAM_SYNC:
     case WIRE_MEM_ACCESS:
         return CUDA_SUCCESS;
     default:
@@ -542,11 +544,18 @@ bool cudac_context_can_access(struct cudac_context *context, const struct cudac_
     return context->vgpu == vgpu || (context->peer_mask >> vgpu->index & 1) != 0;
 }
 
+static CUresult waited(struct cudac_worker *worker)
+{
+    if (fake_on_wait)
+        fake_on_wait();
+    return cudac_memory_after_wait(worker);
+}
+
 CUresult cudac_context_wait(struct cudac_context *context)
 {
     for (struct cudac_stream *stream = context->streams; stream; stream = stream->next)
         fake_finish(stream);
-    return cudac_memory_after_wait(cudac_context_worker(context));
+    return waited(cudac_context_worker(context));
 }
 
 CUresult cudac_stream_get(CUstream handle, struct cudac_stream **stream_out)
@@ -574,7 +583,7 @@ CUresult cudac_stream_wait(struct cudac_stream *stream)
 {
     fake_finish(stream);
     fake_host_calls = false;
-    return cudac_memory_after_wait(cudac_context_worker(stream->context));
+    return waited(cudac_context_worker(stream->context));
 }
 
 bool cudac_host_calls_pending(void)

@@ -23,10 +23,11 @@ struct fake_worker {
     uint32_t seen[256];  /* commands, by op */
 };
 extern struct fake_worker fake_workers[FAKE_WORKERS];
-extern bool fake_host_calls;   /* host functions are queued */
-extern bool fake_landing;      /* copies into host memory are on their way */
-extern uint32_t fake_messages; /* all commands */
-extern uint32_t fake_carries;  /* times that carrying was asked for */
+extern bool fake_host_calls;       /* host functions are queued */
+extern bool fake_landing;          /* copies into host memory are on their way */
+extern uint32_t fake_messages;     /* all commands */
+extern uint32_t fake_carries;      /* times that carrying was asked for */
+extern void (*fake_on_wait)(void); /* what was waited for is done; may be NULL */
 
 /* Starts over: contexts and streams of before are gone. */
 void fake_reset(bool same_host, uint64_t room_bytes);

@@ -25,7 +25,7 @@ static struct {
     struct ses_worker *session;
     const struct ses_prepare *prepare;
     uint64_t count[OPS_MAX];
-    uint64_t last_flag, last_ctx;
+    uint64_t last_flag, last_peer, last_ctx;
     bool is_busy, talks_nonsense;
     struct {
         uint64_t object, position;
@@ -139,6 +139,8 @@ static uint64_t obey(uint64_t order)
     switch (order) {
     case FAKE_LAST_FLAG:
         return fake.last_flag;
+    case FAKE_LAST_PEER:
+        return fake.last_peer;
     case FAKE_BUSY:
         fake.is_busy = true;
         break;
@@ -248,8 +250,10 @@ static void post(const struct xp_message *message)
     struct wire_flag flag;
 
     if (message->op == WIRE_EVENT_NOTIFY &&
-        wire_get_event_notify(message->args, message->args_bytes, &notify))
+        wire_get_event_notify(message->args, message->args_bytes, &notify)) {
         fake.last_flag = notify.flag;
+        fake.last_peer = notify.peer;
+    }
     if (message->op == WIRE_FLAG_WAIT &&
         wire_get_flag_wait(message->args, message->args_bytes, &wait))
         fake.last_flag = wait.flag;

@@ -22,6 +22,7 @@ enum fake_order {
     FAKE_NONSENSE = 2008,      /* replies are cut from now on */
     FAKE_NONSENSE_DOWN = 2009, /* a message that does not decode */
     FAKE_DIE = 2010,
+    FAKE_LAST_PEER = 2011, /* that the last event_notify named */
 };
 
 int fake_worker_main(void);

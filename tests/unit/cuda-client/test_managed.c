@@ -44,7 +44,7 @@ static void finish(uint32_t worker, uint32_t stream)
 
 static uint32_t copies(uint32_t worker)
 {
-    return fake_workers[worker].seen[WIRE_COPY_IN] + fake_workers[worker].seen[WIRE_COPY_IN_WAIT];
+    return fake_workers[worker].seen[WIRE_COPY_IN];
 }
 
 static void test_nothing_managed(void)
@@ -205,7 +205,7 @@ static void test_copies_of_managed(void)
     host = managed(UNIT, &address);
     host[0] = 1;
     CHECK_CASE("it gets a place for it");
-    CHECK(cudac_memory_is_away(fake_worker(0), address, 10));
+    CHECK(cudac_memory_place(fake_worker(0), address).is_away);
     end_call();
     CHECK_MEM(fake_place(0, address), ((unsigned char[]){1, 0}), 2);
     CHECK_CASE("what the copy wrote comes back");
@@ -214,13 +214,13 @@ static void test_copies_of_managed(void)
     CHECK_EQ(host[2], 3);
     CHECK_CASE("what the host wrote goes first");
     host[1] = 2;
-    CHECK(cudac_memory_is_away(fake_worker(0), address, 10));
+    CHECK(cudac_memory_place(fake_worker(0), address).is_away);
     end_call();
     CHECK_MEM(fake_place(0, address), ((unsigned char[]){1, 2, 3}), 3);
     CHECK_CASE("copies into the host's bytes are on their way: these are meant");
     fake_place(0, address)[3] = 4;
     fake_landing = true;
-    CHECK(!cudac_memory_is_away(fake_worker(0), address, 10));
+    CHECK(!cudac_memory_place(fake_worker(0), address).is_away);
     CHECK_EQ(host[3], 4);
     fake_landing = false;
     finish(0, 0);
@@ -261,6 +261,187 @@ static void test_two_threads(void)
     finish(0, 1);
     CHECK_EQ(host[0], 7);
     (void)pthread_barrier_destroy(&turn);
+    CHECK_EQ(cudac_cuMemFree_v2(address), CUDA_SUCCESS);
+}
+
+/* The same for a copy, while the other worker wants the memory: what waits for it must wait until
+ * it is posted, and then for it. */
+static void *slow_copy(void *arg)
+{
+    const CUdeviceptr *address = arg;
+
+    CHECK(cudac_memory_place(fake_worker(0), *address).is_away);
+    (void)pthread_barrier_wait(&turn);
+    (void)pthread_barrier_wait(&turn);
+    fake_work(fake_stream(0, 0));
+    cudac_memory_call_end();
+    (void)pthread_barrier_wait(&turn);
+    return NULL;
+}
+
+static CUdeviceptr slow_address;
+
+static void slow_copy_is_done(void)
+{
+    fake_on_wait = NULL;
+    fake_place(0, slow_address)[0] = 8;
+}
+
+/* When the first wait for the worker is over. */
+static void let_slow_copy_post(void)
+{
+    (void)pthread_barrier_wait(&turn);
+    (void)pthread_barrier_wait(&turn);
+    fake_on_wait = slow_copy_is_done; /* at the next one */
+}
+
+static void test_taken_while_given(void)
+{
+    unsigned char *host;
+    pthread_t thread;
+
+    fake_reset(false, FAKE_MIB);
+    host = managed(UNIT, &slow_address);
+    (void)pthread_barrier_init(&turn, NULL, 2);
+    if (!CHECK_EQ(pthread_create(&thread, NULL, slow_copy, &slow_address), 0))
+        return;
+    (void)pthread_barrier_wait(&turn);
+    fake_on_wait = let_slow_copy_post;
+    launch(1, 0);
+    (void)pthread_join(thread, NULL);
+    CHECK_EQ(host[0], 8);
+    CHECK_EQ(fake_place(1, slow_address)[0], 8);
+    finish(1, 0);
+    (void)pthread_barrier_destroy(&turn);
+    CHECK_EQ(cudac_cuMemFree_v2(slow_address), CUDA_SUCCESS);
+}
+
+/* What one launch has sent, or the carrying, is not there yet when the next one finds nothing left
+ * to send. */
+static void test_sent_by_another(void)
+{
+    const struct fake_worker *worker = &fake_workers[0];
+    CUdeviceptr address;
+    unsigned char *host;
+
+    fake_reset(false, FAKE_MIB);
+    host = managed(UNIT, &address);
+    host[0] = 1;
+    launch(0, 0);
+    CHECK_CASE("a launch in another stream waits for it, too");
+    launch(0, 1);
+    CHECK_EQ(worker->seen[WIRE_COPY_IN], 1);
+    CHECK_EQ(worker->seen[WIRE_EVENT_WAIT], 2);
+    CHECK_CASE("and a copy");
+    CHECK(cudac_memory_place(fake_worker(0), address).is_away);
+    end_call();
+    CHECK_EQ(worker->seen[WIRE_STREAM_SYNC], 1);
+    CHECK_CASE("then it is known to be there");
+    launch(0, 1);
+    CHECK(cudac_memory_place(fake_worker(0), address).is_away);
+    end_call();
+    CHECK_EQ(worker->seen[WIRE_EVENT_WAIT], 2);
+    CHECK_EQ(worker->seen[WIRE_STREAM_SYNC], 1);
+    CHECK_CASE("a host function's stream goes on when it is");
+    host[1] = 2;
+    cudac_memory_after_host_call();
+    CHECK_EQ(worker->seen[WIRE_STREAM_SYNC], 2);
+    finish(0, 0);
+    finish(0, 1);
+    CHECK_EQ(cudac_cuMemFree_v2(address), CUDA_SUCCESS);
+}
+
+static void *late;
+
+/* When the stream is done that uses it. */
+static void write_late(void)
+{
+    struct cudac_stream *stream = fake_stream(0, 1);
+
+    if (atomic_load(&stream->done) == atomic_load(&stream->posted))
+        *fake_place(0, (uintptr_t)late) = 4;
+}
+
+static void launch_with(uint32_t worker, uint32_t stream, const void *const *memory, size_t count)
+{
+    CHECK_EQ(cudac_memory_before_launch(fake_stream(worker, stream), memory,
+                                        (uint32_t)(count * sizeof(*memory))),
+             CUDA_SUCCESS);
+    fake_work(fake_stream(worker, stream));
+    end_call();
+}
+
+/* Two that were used in two streams, and go to the other worker: it is not enough to wait for the
+ * one that was used last. */
+static void test_two_regions(void)
+{
+    const void *memory[2];
+    void *soon;
+
+    fake_reset(false, FAKE_MIB);
+    CHECK_EQ(cudac_cuMemAllocHost_v2(&late, UNIT), CUDA_SUCCESS);
+    CHECK_EQ(cudac_cuMemAllocHost_v2(&soon, UNIT), CUDA_SUCCESS);
+    memory[0] = late;
+    memory[1] = soon;
+    launch_with(0, 1, memory, 1);
+    launch_with(0, 0, memory + 1, 1);
+    fake_on_wait = write_late;
+    launch_with(1, 0, memory, 2);
+    CHECK_EQ(*(unsigned char *)late, 4);
+    CHECK_EQ(*fake_place(1, (uintptr_t)late), 4);
+    fake_on_wait = NULL;
+    finish(1, 0);
+    CHECK_EQ(cudac_cuMemFreeHost(late), CUDA_SUCCESS);
+    CHECK_EQ(cudac_cuMemFreeHost(soon), CUDA_SUCCESS);
+}
+
+/* A copy between two of these waits for the source after its destination was given. */
+static void test_given_by_this_call(void)
+{
+    CUdeviceptr address;
+    unsigned char *host;
+
+    fake_reset(false, FAKE_MIB);
+    host = managed(UNIT, &address);
+    CHECK(cudac_memory_place(fake_worker(0), address).is_away);
+    CHECK_EQ(cudac_memory_after_wait(fake_worker(0)), CUDA_SUCCESS);
+    fake_work(fake_stream(0, 0));
+    end_call();
+    fake_place(0, address)[0] = 9;
+    finish(0, 0);
+    CHECK_EQ(host[0], 9);
+    CHECK_EQ(cudac_cuMemFree_v2(address), CUDA_SUCCESS);
+}
+
+/* A stream at one worker goes on from what another did: what it lets the host see is both. */
+static void test_behind_another(void)
+{
+    CUdeviceptr address;
+    unsigned char *host;
+
+    fake_reset(false, FAKE_MIB);
+    host = managed(UNIT, &address);
+    launch(0, 0);
+    CHECK_CASE("nothing ties them");
+    fake_place(0, address)[0] = 1;
+    CHECK_EQ(cudac_memory_after_wait(fake_worker(1)), CUDA_SUCCESS);
+    CHECK_EQ(host[0], 0);
+    CHECK_CASE("an event does");
+    cudac_memory_waits_for(fake_worker(1), fake_worker(0));
+    CHECK_EQ(cudac_memory_before_host_call(fake_worker(1)), CUDA_SUCCESS);
+    CHECK_EQ(host[0], 1);
+    fake_place(0, address)[1] = 2;
+    CHECK_EQ(cudac_memory_after_wait(fake_worker(1)), CUDA_SUCCESS);
+    CHECK_EQ(host[1], 2);
+    CHECK_CASE("it is still there");
+    fake_place(0, address)[2] = 3;
+    finish(0, 0);
+    CHECK_EQ(host[2], 3);
+    CHECK_CASE("the other one is lost");
+    launch(0, 0);
+    fake_workers[0].is_lost = true;
+    CHECK_EQ(cudac_memory_after_wait(fake_worker(1)), CUDA_SUCCESS);
+    fake_make_current(fake_context(1));
     CHECK_EQ(cudac_cuMemFree_v2(address), CUDA_SUCCESS);
 }
 
@@ -363,6 +544,13 @@ static void test_pinned(void)
     memset(plain, 9, UNIT);
     CHECK_EQ(cudac_memory_before_launch(stream, params, sizeof(params)), CUDA_SUCCESS);
     CHECK(fake_place(0, inside) && *fake_place(0, inside) == 9);
+    fake_work(stream);
+    end_call();
+    CHECK_CASE("it is away, also after a launch that has nothing to do with it");
+    launch(0, 0);
+    fake_place(0, inside)[1] = 8;
+    finish(0, 0);
+    CHECK_EQ(((unsigned char *)plain)[101], 8);
     CHECK_CASE("mapped memory always has one");
     CHECK_EQ(cudac_cuMemHostAlloc(&mapped, UNIT, CU_MEMHOSTALLOC_DEVICEMAP), CUDA_SUCCESS);
     launch(0, 0);
@@ -407,6 +595,11 @@ static void test_while_both_run(void)
     CHECK(carry(&changed) && changed);
     CHECK_EQ(fake_place(0, (uintptr_t)mapped)[0], 1);
     CHECK_EQ(host[1], 2);
+    CHECK_CASE("the context by which it was carried is closed");
+    cudac_move_context_close(fake_context(0));
+    host[2] = 3;
+    CHECK(carry(&changed) && changed);
+    CHECK_EQ(fake_place(0, (uintptr_t)mapped)[2], 3);
     CHECK_CASE("at home again");
     finish(0, 0);
     CHECK(!carry(&changed));
@@ -452,13 +645,25 @@ int main(void)
 {
     fake_reset(true, FAKE_MIB);
     const struct CMUnitTest tests[] = {
-        CHECK_TEST(test_nothing_managed),    CHECK_TEST(test_same_host),
-        CHECK_TEST(test_there_and_back),     CHECK_TEST(test_both_sides),
-        CHECK_TEST(test_one_of_two_streams), CHECK_TEST(test_two_workers),
-        CHECK_TEST(test_lost_worker),        CHECK_TEST(test_copies_of_managed),
-        CHECK_TEST(test_host_function),      CHECK_TEST(test_two_threads),
-        CHECK_TEST(test_variable),           CHECK_TEST(test_pinned),
-        CHECK_TEST(test_while_both_run),     CHECK_TEST(test_registered),
+        CHECK_TEST(test_nothing_managed),
+        CHECK_TEST(test_same_host),
+        CHECK_TEST(test_there_and_back),
+        CHECK_TEST(test_both_sides),
+        CHECK_TEST(test_one_of_two_streams),
+        CHECK_TEST(test_two_workers),
+        CHECK_TEST(test_lost_worker),
+        CHECK_TEST(test_copies_of_managed),
+        CHECK_TEST(test_host_function),
+        CHECK_TEST(test_two_threads),
+        CHECK_TEST(test_taken_while_given),
+        CHECK_TEST(test_given_by_this_call),
+        CHECK_TEST(test_two_regions),
+        CHECK_TEST(test_sent_by_another),
+        CHECK_TEST(test_behind_another),
+        CHECK_TEST(test_variable),
+        CHECK_TEST(test_pinned),
+        CHECK_TEST(test_while_both_run),
+        CHECK_TEST(test_registered),
     };
 
     return check_run(tests);

@@ -253,6 +253,36 @@ static void test_event_across_workers(void)
     CHECK_EQ(cuEventDestroy(event), CUDA_SUCCESS);
 }
 
+/* Two workers that are connected tell each other, but not what is behind bytes for the client:
+ * whoever waits would go on before they are there. */
+static void test_event_with_bytes(void)
+{
+    static uint8_t memory[64];
+    CUdeviceptr here = 0, there = 0;
+    CUevent event;
+
+    on(2);
+    CHECK_EQ(cuMemAlloc(&there, sizeof(memory)), CUDA_SUCCESS);
+    on(0);
+    CHECK_EQ(cuMemAlloc(&here, sizeof(memory)), CUDA_SUCCESS);
+    CHECK_EQ(cuMemHostRegister(memory, sizeof(memory), 0), CUDA_SUCCESS);
+    CHECK_EQ(cuMemcpyPeerAsync(there, contexts[2], here, contexts[0], sizeof(memory), NULL),
+             CUDA_SUCCESS);
+    CHECK_EQ(cuEventCreate(&event, CU_EVENT_DISABLE_TIMING), CUDA_SUCCESS);
+    for (int is_behind = 0; is_behind < 2; is_behind++) {
+        CHECK_CASE(is_behind ? "behind a copy to the host" : "nothing to the host");
+        on(0);
+        if (is_behind)
+            CHECK_EQ(cuMemcpyDtoHAsync(memory, here, sizeof(memory), NULL), CUDA_SUCCESS);
+        CHECK_EQ(cuEventRecord(event, NULL), CUDA_SUCCESS);
+        on(2);
+        CHECK_EQ(cuStreamWaitEvent(NULL, event, 0), CUDA_SUCCESS);
+        CHECK_EQ(tell(0, FAKE_LAST_PEER) != 0, !is_behind);
+    }
+    on(0);
+    CHECK_EQ(cuEventDestroy(event), CUDA_SUCCESS);
+}
+
 /* In the child nothing works, and nothing hangs; the parent goes on. */
 static void test_fork(void)
 {
@@ -335,11 +365,17 @@ int main(void)
     if (getenv("FABRIC_WORKER_FD"))
         return fake_worker_main();
     const struct CMUnitTest tests[] = {
-        CHECK_TEST(test_devices),     CHECK_TEST(test_contexts),
-        CHECK_TEST(test_queries),     CHECK_TEST(test_host_functions),
-        CHECK_TEST(test_text),        CHECK_TEST(test_event_across_workers),
-        CHECK_TEST(test_fork),        CHECK_TEST(test_fault),
-        CHECK_TEST(test_lost_worker), CHECK_TEST(test_broken_worker),
+        CHECK_TEST(test_devices),
+        CHECK_TEST(test_contexts),
+        CHECK_TEST(test_queries),
+        CHECK_TEST(test_host_functions),
+        CHECK_TEST(test_text),
+        CHECK_TEST(test_event_across_workers),
+        CHECK_TEST(test_event_with_bytes),
+        CHECK_TEST(test_fork),
+        CHECK_TEST(test_fault),
+        CHECK_TEST(test_lost_worker),
+        CHECK_TEST(test_broken_worker),
     };
 
     return check_run(tests);
