@@ -21,6 +21,7 @@ struct cudas_event {
     struct cudas_object object;
     struct cudas_worker *worker;
     CUevent handle;
+    _Atomic uint64_t records;
 };
 
 /* A stream of the worker's own, with an event of its own. */

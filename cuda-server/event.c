@@ -80,9 +80,11 @@ void cudas_on_event_destroy(struct cudas_worker *worker, const struct cudas_comm
 }
 
 static CUresult event_record(struct cudas_worker *worker, const struct wire_event_record *m,
-                             const struct cudas_place *place, const struct cudas_event *event)
+                             const struct cudas_place *place, struct cudas_event *event)
 {
     const struct cudas_driver *cu = &worker->cu;
+
+    (void)atomic_fetch_add(&event->records, 1); /* first: see cudas_watches_look() */
 
     if (m->whole_ctx)
         return cu->cuCtxRecordEvent ? cu->cuCtxRecordEvent(place->context->handle, event->handle)

@@ -22,6 +22,7 @@ struct watch {
     struct cudas_worker *worker;
     struct cudas_lane *lane;
     struct cudas_event *event; /* holds a reference; NULL: the lane's own, recorded in a stream */
+    uint64_t records;          /* of the event: the one that is meant */
     uint64_t object, position; /* for `reached` */
     uint64_t peer, flag;       /* flag 0: `reached` to the client; else this flag at that peer */
 };
@@ -122,6 +123,16 @@ static void is_reached(CUstream stream, CUresult status, void *arg)
     watch_free(watch);
 }
 
+/* Whether the driver says that it is done. Recorded anew, an event says nothing of the record that
+ * is meant; the lane still waits for that. */
+static bool is_done(struct cudas_worker *worker, const struct watch *watch)
+{
+    CUevent event = watch->event ? watch->event->handle : watch->lane->event;
+
+    return event && worker->cu.cuEventQuery(event) == CUDA_SUCCESS &&
+           (!watch->event || atomic_load(&watch->event->records) == watch->records);
+}
+
 void cudas_watches_look(struct cudas_worker *worker)
 {
     struct cudas_watches *watches = worker->watches;
@@ -132,10 +143,8 @@ void cudas_watches_look(struct cudas_worker *worker)
     FAB_LIST_EACH(node, after, &watches->open)
     {
         struct watch *watch = fab_list_object(node, struct watch, link);
-        CUevent event = watch->event ? watch->event->handle : watch->lane->event;
 
-        /* Errors are the callback's to tell. */
-        if (event && worker->cu.cuEventQuery(event) == CUDA_SUCCESS)
+        if (is_done(worker, watch)) /* errors are the callback's to tell */
             tell_locked(watch, CUDA_SUCCESS);
     }
     fab_mutex_unlock(&watches->lock);
@@ -183,6 +192,7 @@ static CUresult watch_start(struct cudas_context *context, const struct watch *v
     }
     if (event) {
         watch->event = event;
+        watch->records = atomic_load(&event->records);
         cudas_object_ref(&event->object);
     }
     result = submit(watch, stream, event ? event->handle : NULL);

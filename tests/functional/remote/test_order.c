@@ -240,6 +240,40 @@ static int one_behind_the_other(void *arg)
     return wrong == 0 ? 0 : 1;
 }
 
+/* A wait is for the record of its time, also when the event is recorded again, where nothing is to
+ * be done, and that is known to be over. */
+static int event_again(void *arg)
+{
+    const uint32_t go_on = 1;
+    CUstream idle;
+    CUevent event;
+    bool waits = true;
+
+    (void)arg;
+    open_both();
+    go_to(&there);
+    remote_need(cuStreamCreate(&idle, CU_STREAM_NON_BLOCKING), "stream");
+    remote_need(cuEventCreate(&event, CU_EVENT_DISABLE_TIMING), "event");
+    remote_gpu_hold(&there);
+    remote_need(cuEventRecord(event, there.stream), "record");
+    go_to(&here);
+    remote_need(cuStreamWaitEvent(here.stream, event, 0), "wait");
+    remote_need(cuMemsetD8Async(here.memory, 1, SMALL, here.stream), "work behind it");
+    go_to(&there);
+    remote_need(cuEventRecord(event, idle), "record again");
+    remote_need(cuEventSynchronize(event), "synchronise");
+    go_to(&here);
+    for (int i = 0; i < MANY_ROUNDS && waits; i++) {
+        waits = cuStreamQuery(here.stream) == CUDA_ERROR_NOT_READY;
+        remote_need(cuMemcpyDtoH(pinned, here.memory + LARGE, SMALL), "other work");
+    }
+    go_to(&there);
+    remote_need(cuMemcpyHtoDAsync(there.memory, &go_on, sizeof(go_on), idle), "let go");
+    go_to(&here);
+    remote_need(cuStreamSynchronize(here.stream), "synchronise");
+    return waits ? 0 : 1;
+}
+
 static void test_order(void)
 {
     static const struct {
@@ -250,6 +284,7 @@ static void test_order(void)
                  {"mapped memory and an event elsewhere", mapped_elsewhere},
                  {"mapped memory in two streams", mapped_by_two_streams},
                  {"mapped memory before a value", mapped_before_a_value},
+                 {"an event that is recorded again", event_again},
                  {"the same memory", same_memory},
                  {"one behind the other", one_behind_the_other}};
 
