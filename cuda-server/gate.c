@@ -13,6 +13,8 @@
 struct inside {
     pthread_mutex_t lock;
     pthread_cond_t changed;
+    uint64_t announced, met; /* holds that are on their way, and that came to the gate */
+    uint64_t released;       /* that close nothing any more */
 };
 
 static struct inside *inside_of(const struct cudas_gate *gate)
@@ -68,11 +70,24 @@ static void drain(struct cudas_context *context, void *arg)
         (void)context->worker->cu.cuCtxSynchronize();
 }
 
+void cudas_gate_announce(struct cudas_worker *worker)
+{
+    struct inside *inside = inside_of(worker->gate);
+
+    (void)pthread_mutex_lock(&inside->lock);
+    inside->announced++;
+    (void)pthread_mutex_unlock(&inside->lock);
+}
+
 void cudas_gate_close(struct cudas_worker *worker, uint64_t number)
 {
+    struct inside *inside = inside_of(worker->gate);
     struct wire_parts parts;
 
-    atomic_store(&worker->gate->is_closed, true);
+    (void)pthread_mutex_lock(&inside->lock);
+    inside->met++;
+    atomic_store(&worker->gate->is_closed, inside->met > inside->released);
+    (void)pthread_mutex_unlock(&inside->lock);
     cudas_context_each(worker, drain, NULL);
     wire_put_held(&(struct wire_held){.number = number}, &parts);
     cudas_signal(worker, WIRE_HELD, &parts);
@@ -84,6 +99,7 @@ void cudas_gate_open(struct cudas_worker *worker)
     struct inside *inside = inside_of(worker->gate);
 
     (void)pthread_mutex_lock(&inside->lock);
+    inside->released = inside->announced;
     atomic_store(&worker->gate->is_closed, false);
     (void)pthread_cond_broadcast(&inside->changed);
     (void)pthread_mutex_unlock(&inside->lock);

@@ -28,9 +28,13 @@ static inline void cudas_gate(struct cudas_worker *worker, uint32_t vgpu)
         cudas_gate_wait(worker);
 }
 
-/* Drains the driver, tells `held` and waits for the release. Thread: the leader. */
+/* A hold is on its way to cudas_gate_close(): the next release is meant for it. Thread: the control
+ * engine. */
+void cudas_gate_announce(struct cudas_worker *worker);
+/* Drains the driver, tells `held` and waits for the release, if that has not come. Thread: the
+ * leader. */
 void cudas_gate_close(struct cudas_worker *worker, uint64_t number);
-/* Opens it, also when it is not closed yet. Thread: any. */
+/* Opens it, and for each hold that is on its way. Thread: any. */
 void cudas_gate_open(struct cudas_worker *worker);
 
 #endif /* CUDA_SERVER_GATE_H */

@@ -18,6 +18,7 @@
 #include "base/alloc.h"
 #include "base/vec.h"
 #include "cuda-server/dispatch.h"
+#include "cuda-server/gate.h"
 #include "cuda-server/meter.h"
 
 enum {
@@ -161,6 +162,7 @@ static void push_hold(struct cudas_queue *queue)
 
     if (queue->hold_at != 0 && queue->pushed + 1 >= queue->hold_at) {
         queue->hold_at = 0;
+        cudas_gate_announce(queue->worker);
         (void)push(queue, &hold); /* there is room: it is smaller than the ring's reserve */
     }
 }
@@ -178,6 +180,12 @@ void cudas_queue_hold(struct cudas_queue *queue, uint64_t number)
 {
     queue->hold_at = number > 0 ? number : 1;
     push_hold(queue);
+}
+
+void cudas_queue_release(struct cudas_queue *queue)
+{
+    queue->hold_at = 0;
+    cudas_gate_open(queue->worker);
 }
 
 /* ---- the leader ------------------------------------------------------------------------------ */

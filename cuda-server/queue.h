@@ -22,6 +22,8 @@ bool cudas_queue_push(struct cudas_queue *queue, const struct xp_message *messag
 /* When all commands below `number` are executed, cudas_gate_close() comes in their order. Thread:
  * the control engine. */
 void cudas_queue_hold(struct cudas_queue *queue, uint64_t number);
+/* Ends a hold wherever it is: not due yet, behind commands, or at the gate. Thread: as above. */
+void cudas_queue_release(struct cudas_queue *queue);
 
 /* Ends the threads; calls that wait in the driver must come to an end. What is pushed from now on
  * is dropped. Takes NULL. */

@@ -274,7 +274,7 @@ static bool on_signal(struct cudas_worker *worker, const struct xp_message *mess
         cudas_queue_hold(worker->queue, hold.number);
         return true;
     case WIRE_RELEASE:
-        cudas_gate_open(worker);
+        cudas_queue_release(worker->queue);
         return message->args_bytes == 0;
     default:
         return false;

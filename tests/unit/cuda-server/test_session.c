@@ -286,6 +286,32 @@ static void test_hold(void)
     rig_close(&rig);
 }
 
+/* Each of these holds is over before it is at the gate. */
+static void test_release_comes_first(void)
+{
+    enum { LATER = 3 };
+    struct xp_watermarks at;
+
+    rig_open(&rig, false);
+    rig_world(&rig);
+    xp_watermarks(rig.conn, &at);
+    CHECK_CASE("a hold of a later command");
+    RIG_SIGNAL(&rig, hold, WIRE_HOLD, .number = at.posted + LATER);
+    RIG_SIGNAL(&rig, release, WIRE_RELEASE, .nothing = 0);
+    for (int i = 0; i < LATER; i++)
+        CHECK_EQ(rig_sync(&rig, RIG_STREAM), CUDA_SUCCESS);
+    CHECK_CASE("a hold that waits behind another one");
+    for (int i = 0; i < 2; i++) {
+        xp_watermarks(rig.conn, &at);
+        RIG_SIGNAL(&rig, hold, WIRE_HOLD, .number = at.posted + 1);
+        if (i == 0)
+            free(rig_wait_signal(&rig, WIRE_HELD).bytes);
+    }
+    RIG_SIGNAL(&rig, release, WIRE_RELEASE, .nothing = 0);
+    CHECK_EQ(rig_sync(&rig, RIG_STREAM), CUDA_SUCCESS);
+    rig_close(&rig);
+}
+
 /* The client goes while streams wait for it. */
 static void test_the_client_goes(void)
 {
@@ -307,6 +333,7 @@ int main(void)
                                        CHECK_TEST(test_host_calls),
                                        CHECK_TEST(test_calls_that_wait_block_nobody),
                                        CHECK_TEST(test_hold),
+                                       CHECK_TEST(test_release_comes_first),
                                        CHECK_TEST(test_the_client_goes)};
 
     support_devices(NULL, "2");
