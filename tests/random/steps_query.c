@@ -260,9 +260,12 @@ static void managed(struct world *w, struct rng *rng)
 /* What is thrown away has no contents until it is written again. */
 static void discard(struct world *w, struct rng *rng)
 {
-    struct buffer *buffer = world_buffer(w, rng, -1);
+    struct buffer *buffer = NULL;
 
-    if (!buffer || buffer->kind != BUFFER_MANAGED)
+    for (uint32_t i = 0; i < w->buffer_count && !buffer; i++)
+        if (w->buffer[i].kind == BUFFER_MANAGED)
+            buffer = &w->buffer[i];
+    if (!buffer)
         return;
     uint32_t lane = world_lane_on(w, rng, buffer->device);
     CUmemLocation location = {.type = CU_MEM_LOCATION_TYPE_DEVICE, .id = (int)buffer->device};
@@ -272,11 +275,9 @@ static void discard(struct world *w, struct rng *rng)
     if (!w->lane[lane].handle)
         return;
     world_use_buffer(w, rng, lane, buffer);
-    if (rng_chance(rng, 2))
-        (void)CU(w, cuMemDiscardBatchAsync, at, bytes, 1, 0, w->lane[lane].handle);
-    else
-        (void)CU(w, cuMemDiscardAndPrefetchBatchAsync, at, bytes, 1, &location, places, 1, 0,
-                 w->lane[lane].handle);
+    (void)CU(w, cuMemDiscardBatchAsync, at, bytes, 1, 0, w->lane[lane].handle);
+    (void)CU(w, cuMemDiscardAndPrefetchBatchAsync, at, bytes, 1, &location, places, 1, 0,
+             w->lane[lane].handle);
     (void)CU(w, cuMemsetD32Async, buffer->at, (uint32_t)rng_next(rng), buffer->bytes / 4,
              w->lane[lane].handle);
 }
