@@ -106,8 +106,9 @@ struct ses_attach {
     struct ses_link *links; /* worker_count of them; the client object's */
 };
 
-/* Connects to `path` (NULL: $FABRIC_SOCKET, else SES_SOCKET_DEFAULT), says hello and waits for the
- * grant. FAB_ERR_NOT_FOUND: no broker, or no system for this process; FAB_ERR_DENIED,
+/* Connects to `path` (NULL: $FABRIC_SOCKET, else SES_SOCKET_DEFAULT), says hello, with the name of
+ * the system that is wanted ($FABRIC_SYSTEM; none: the only one that the user has here), and waits
+ * for the grant. FAB_ERR_NOT_FOUND: no broker, or no system for this process; FAB_ERR_DENIED,
  * FAB_ERR_VERSION (err says which side to renew), FAB_ERR_TIMEOUT, FAB_ERR_PROTOCOL. Blocks. */
 FAB_NODISCARD enum fab_status ses_client_open(const char *path, struct ses_client **client_out,
                                               struct fab_err *err);

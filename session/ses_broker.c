@@ -276,6 +276,11 @@ static void on_hello(struct seat *seat, const struct ses_packet *packet)
         seat_refuse(seat, FAB_ERR_PROTOCOL, "the attach protocol begins with hello");
         return;
     }
+    if (memchr(hello.system, '\0', sizeof(hello.system)) == NULL) {
+        seat_refuse(seat, FAB_ERR_PROTOCOL, "the name of the system does not end");
+        return;
+    }
+    memcpy(seat->peer.system, hello.system, sizeof(seat->peer.system));
     status = broker->ops.grant(broker->user, &seat->peer, &seat->grant, &seat->session, &err);
     if (status != FAB_OK) {
         seat_refuse(seat, status, err.text);
@@ -531,7 +536,8 @@ static enum fab_status identify(int fd, struct ses_peer *peer_out, struct fab_er
     if (credentials.uid == SES_OVERFLOW_UID && geteuid() != SES_OVERFLOW_UID)
         return fab_err_set(err, FAB_ERR_DENIED,
                            "your user has no number in fabricd's user namespace: map it there");
-    *peer_out = (struct ses_peer){credentials.pid, credentials.uid, credentials.gid};
+    *peer_out =
+        (struct ses_peer){.pid = credentials.pid, .uid = credentials.uid, .gid = credentials.gid};
     return FAB_OK;
 }
 

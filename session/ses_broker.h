@@ -20,6 +20,7 @@ struct ses_peer {
     pid_t pid;
     uid_t uid;
     gid_t gid;
+    char system[SES_NAME_BYTES]; /* that it asks for; "": the only one it may use */
 };
 
 /* One client process and its workers, as the owner names it: given to every call about it. */

@@ -45,11 +45,18 @@ static enum fab_status dial(const char *path, int *fd_out, struct fab_err *err)
 
 static enum fab_status say_hello(struct ses_client *client, struct fab_err *err)
 {
+    const char *system = getenv("FABRIC_SYSTEM");
     struct sesm_hello hello = {.version = SES_VERSION};
     struct ses_packet packet;
     struct sesm_parts parts;
     enum fab_status status;
 
+    if (system && strlen(system) >= sizeof(hello.system))
+        return fab_err_set(err, FAB_ERR_RANGE,
+                           "FABRIC_SYSTEM is no name of a system: it has more than %zu characters",
+                           sizeof(hello.system) - 1);
+    if (system)
+        memcpy(hello.system, system, strlen(system));
     sesm_put_hello(&hello, &parts);
     status = ses_last_words(client->fd, ses_send(client->fd, SESM_HELLO, &parts, err), err);
     if (status == FAB_OK)

@@ -25,7 +25,8 @@ struct rig {
     uint32_t started, ended_workers, ended_sessions;
     struct ses_broker *broker;
     char path[64];
-    int attached[2]; /* a pipe: the client writes into it when it is attached */
+    char asked[SES_NAME_BYTES]; /* the system that the client named */
+    int attached[2];            /* a pipe: the client writes into it when it is attached */
 };
 
 /* ---- a worker ---------------------------------------------------------------------------------
@@ -103,6 +104,7 @@ static enum fab_status grant(void *user, const struct ses_peer *peer, struct ses
         return fab_err_set(err, rig->answer, "none of your systems is on this host");
     if (peer->uid != getuid() || peer->pid == getpid())
         return fab_err_set(err, FAB_ERR_DENIED, "wrong credentials");
+    (void)snprintf(rig->asked, sizeof(rig->asked), "%s", peer->system);
     *out = (struct ses_grant){.system = "s",
                               .vgpu_count = 4,
                               .worker_count = 2,
@@ -361,6 +363,42 @@ static void test_revoke(void)
     }
 }
 
+/* FABRIC_SYSTEM is heard by the broker's owner; a name that cannot be one is not even sent. */
+static void test_system_name(void)
+{
+    static char longest[SES_NAME_BYTES], longer[SES_NAME_BYTES + 1];
+    const struct {
+        const char *label, *name, *asked;
+        int wanted; /* exit status of the client */
+    } names[] = {
+        {"none", NULL, "", 0},
+        {"empty", "", "", 0},
+        {"a name", "train-1", "train-1", 0},
+        {"the longest", longest, longest, 0},
+        {"a longer one", longer, "", -FAB_ERR_RANGE},
+    };
+
+    memset(longest, 'n', SES_NAME_BYTES - 1);
+    memset(longer, 'n', SES_NAME_BYTES);
+    for (size_t i = 0; i < FAB_ARRAY_LEN(names); i++) {
+        struct rig rig = {.script = SERVES};
+        int status = 0;
+
+        CHECK_CASE("the system's name: %s", names[i].label);
+        if (names[i].name)
+            (void)setenv("FABRIC_SYSTEM", names[i].name, 1);
+        else
+            (void)unsetenv("FABRIC_SYSTEM");
+        if (!rig_open(&rig))
+            return;
+        turn_until(&rig, start_client(&rig, ATTACHES), &status);
+        CHECK_EQ(exit_of(status), names[i].wanted);
+        CHECK_STR(rig.asked, names[i].asked);
+        rig_close(&rig);
+    }
+    (void)unsetenv("FABRIC_SYSTEM");
+}
+
 static void test_no_broker(void)
 {
     struct ses_client *client;
@@ -374,7 +412,7 @@ static void test_no_broker(void)
 int main(void)
 {
     const struct CMUnitTest tests[] = {CHECK_TEST(test_attach), CHECK_TEST(test_revoke),
-                                       CHECK_TEST(test_no_broker)};
+                                       CHECK_TEST(test_system_name), CHECK_TEST(test_no_broker)};
 
     return check_run(tests);
 }
