@@ -72,7 +72,8 @@ struct xp_node_config {
 FAB_NODISCARD enum fab_status xp_node_create(const struct xp_node_config *config,
                                              struct xp_node **node_out, struct fab_err *err);
 
-/* Takes NULL. Ends what connections are left without a word to their peers, stops the threads.
+/* Takes NULL. Ends what connections are left without a word to their peers, stops the threads. The
+ * peers of those that were closed or condemned just before have up to 100 ms to hear it.
  * Blocks until the backends are closed. No other thread may use the node or its connections. */
 void xp_node_destroy(struct xp_node *node);
 

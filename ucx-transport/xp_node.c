@@ -6,6 +6,7 @@
  */
 #include <sched.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/alloc.h"
 #include "base/log.h"
@@ -236,6 +237,40 @@ static bool turn_once(struct xp_engine *engine)
     return did;
 }
 
+/* Whether a peer is to hear that its session ended, and can. */
+static bool owes_word(struct xp_node *node)
+{
+    bool owes = false;
+
+    FAB_LIST_EACH(at, after, &node->conns)
+    {
+        struct xp_conn *conn = fab_list_object(at, struct xp_conn, link);
+
+        fab_mutex_lock(&conn->lock);
+        owes = owes || (conn->active && conn->linger_ns > 0 && !conn->hears_no_more &&
+                        (conn->closing || conn->state == XP_CONN_LOST) &&
+                        conn->tx[XP_LANE_URGENT].acked < conn->tx[XP_LANE_URGENT].last);
+        fab_mutex_unlock(&conn->lock);
+    }
+    return owes;
+}
+
+/* Sessions that were closed or condemned just before: their peers take the reason, and hang up. */
+static void end_with_a_word(struct xp_node *node)
+{
+    enum { LIMIT_NS = 100000000, PAUSE_NS = 50000 };
+    uint64_t until_ns = fab_deadline_ns(fab_clock_now_ns(fab_clock_real()), LIMIT_NS);
+
+    while (!node->polled && owes_word(node) && fab_clock_now_ns(fab_clock_real()) < until_ns) {
+        bool did = false;
+
+        for (uint32_t i = 0; i < node->engine_count; i++)
+            did = turn_once(&node->engines[i]) || did;
+        if (!did)
+            (void)nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
+    }
+}
+
 /* Ends every connection without a word; the backends need some turns to let go of their memory. */
 static void end_connections(struct xp_node *node)
 {
@@ -264,6 +299,7 @@ void xp_node_destroy(struct xp_node *node)
         return;
     for (uint32_t i = 0; i < node->engine_count; i++)
         xp_engine_stop(&node->engines[i]);
+    end_with_a_word(node);
     end_connections(node);
     for (uint32_t i = 0; i < 2 * node->rail_count; i++) {
         struct xp_slot *slot = &node->slots[i];

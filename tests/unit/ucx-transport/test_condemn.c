@@ -26,7 +26,8 @@ enum scene {
     HANDLER_DOES,   /* condemned inside the handler of a call */
     OWN_CALL_WAITS, /* the condemned end is blocked in a call */
     BULK_FLIES,
-    AT_ONCE, /* as soon as it is up */
+    NODE_GOES, /* right after it */
+    AT_ONCE,   /* as soon as it is up */
     SCENES
 };
 
@@ -38,6 +39,7 @@ static const char *const scene_labels[SCENES] = {
     [HANDLER_DOES] = "inside a handler",
     [OWN_CALL_WAITS] = "the end itself waits for a reply",
     [BULK_FLIES] = "with chunks in flight",
+    [NODE_GOES] = "and its node goes at once",
     [AT_ONCE] = "as soon as it is up",
 };
 
@@ -164,8 +166,10 @@ static bool set_up(const struct world_row *row)
 
 static void tear_down(void)
 {
-    for (int e = 0; e < 2; e++)
-        xp_conn_close(ends[e].conn);
+    for (int e = 0; e < 2; e++) {
+        if (ends[e].node)
+            xp_conn_close(ends[e].conn);
+    }
     for (int e = 0; e < 2; e++)
         xp_node_destroy(ends[e].node);
     for (int e = 0; e < 2; e++) {
@@ -277,10 +281,15 @@ static void run(enum scene scene)
         xp_conn_condemn(ends[1].conn, FAB_ERR_DENIED, "the lease was revoked");
     if (scene == RING_IS_FULL)
         (void)sem_post(&ends[1].goes_on);
+    if (scene == NODE_GOES) {
+        xp_node_destroy(ends[1].node);
+        ends[1].node = NULL;
+    } else {
+        wait_for(&ends[1], &ends[1].losts, 1);
+        CHECK_EQ(ends[1].lost_status, FAB_ERR_DENIED);
+    }
     wait_for(&ends[0], &ends[0].losts, 1);
-    wait_for(&ends[1], &ends[1].losts, 1);
     CHECK_EQ(ends[0].lost_status, FAB_ERR_DENIED);
-    CHECK_EQ(ends[1].lost_status, FAB_ERR_DENIED);
     if (calls || floods) {
         CHECK_EQ(pthread_join(caller.thread, NULL), 0);
         CHECK_EQ(caller.status, FAB_ERR_DENIED);
