@@ -298,7 +298,7 @@ static bool is_quiet(const struct xp_engine *engine)
 
 bool xp_engine_turn(struct xp_engine *engine)
 {
-    enum { FULL_TURN = 16 }; /* every so many looks; reading the clock is most of a quiet turn */
+    enum { FULL_TURN = 64 }; /* every so many looks; reading the clock is most of a quiet turn */
     uint64_t now_ns, next_ns = UINT64_MAX;
     bool did = false, worked = false, is_due, is_full = ++engine->looks % FULL_TURN == 0;
 

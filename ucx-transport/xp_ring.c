@@ -43,6 +43,16 @@ void xp_ring_write(struct xp_ring *ring, const void *bytes, size_t size_bytes)
     ring->position += size_bytes;
 }
 
+uint8_t *xp_ring_pass(struct xp_ring *ring, size_t size_bytes)
+{
+    uint64_t at = ring->position & (ring->capacity - 1);
+
+    if (size_bytes > ring->capacity - at)
+        return NULL;
+    ring->position += size_bytes;
+    return ring->data + at;
+}
+
 bool xp_ring_publish(struct xp_ring *ring)
 {
     atomic_store_explicit(&ring->shared->written, ring->position, memory_order_release);

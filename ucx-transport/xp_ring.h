@@ -42,6 +42,9 @@ void xp_ring_init(struct xp_ring *ring, void *memory, uint64_t capacity);
  * publish(), which says whether the reader must be woken. */
 uint64_t xp_ring_room(struct xp_ring *ring);
 void xp_ring_write(struct xp_ring *ring, const void *bytes, size_t size_bytes);
+/* The next bytes in one piece, to be written or copied out, and counted as such; NULL: the ring's
+ * end is among them. */
+uint8_t *xp_ring_pass(struct xp_ring *ring, size_t size_bytes);
 bool xp_ring_publish(struct xp_ring *ring);
 bool xp_ring_writer_sleeps(struct xp_ring *ring, uint64_t wanted); /* false: there is room */
 bool xp_ring_is_read(struct xp_ring *ring, uint64_t position);     /* all before it is released */

@@ -119,14 +119,33 @@ static void ep_proved(struct xp_ep *ep)
 
 /* ---------------------------------------------------------------- sending */
 
+/* The bytes, filled up with zeros; what follows them. */
+static uint8_t *put_padded(uint8_t *to, const void *bytes, size_t size_bytes)
+{
+    size_t all = padded(size_bytes);
+
+    if (all > size_bytes)
+        memset(to + all - SHM_RECORD_BYTES, 0, SHM_RECORD_BYTES);
+    if (size_bytes)
+        memcpy(to, bytes, size_bytes);
+    return to + all;
+}
+
+static void encode_record(uint8_t record[SHM_RECORD_BYTES], uint16_t kind,
+                          const struct xp_send *send)
+{
+    xp_put16(record, kind);
+    xp_put16(record + 2, (uint16_t)send->header_bytes);
+    xp_put32(record + 4, 0);
+    xp_put64(record + 8, send->body.size_bytes);
+}
+
 static void write_record(struct xp_ep *ep, uint16_t kind, const struct xp_send *send)
 {
     static const uint8_t zeros[SHM_RECORD_BYTES];
-    uint8_t record[SHM_RECORD_BYTES] = {0};
+    uint8_t record[SHM_RECORD_BYTES];
 
-    xp_put16(record, kind);
-    xp_put16(record + 2, (uint16_t)send->header_bytes);
-    xp_put64(record + 8, send->body.size_bytes);
+    encode_record(record, kind, send);
     xp_ring_write(&ep->out, record, sizeof(record));
     xp_ring_write(&ep->out, send->header, send->header_bytes);
     xp_ring_write(&ep->out, zeros, padded(send->header_bytes) - send->header_bytes);
@@ -137,6 +156,22 @@ static void write_padding(struct xp_ep *ep, uint64_t body_bytes)
     static const uint8_t zeros[SHM_RECORD_BYTES];
 
     xp_ring_write(&ep->out, zeros, padded(body_bytes) - (size_t)body_bytes);
+}
+
+static void write_frame(struct xp_ep *ep, const struct xp_send *send)
+{
+    size_t header_bytes = padded(send->header_bytes), body_bytes = padded(send->body.size_bytes);
+    uint8_t *at = xp_ring_pass(&ep->out, SHM_RECORD_BYTES + header_bytes + body_bytes);
+
+    if (!at) {
+        write_record(ep, SHM_RECORD_FRAME, send);
+        xp_ring_write(&ep->out, send->body.address, send->body.size_bytes);
+        write_padding(ep, send->body.size_bytes);
+        return;
+    }
+    encode_record(at, SHM_RECORD_FRAME, send);
+    at = put_padded(at + SHM_RECORD_BYTES, send->header, send->header_bytes);
+    (void)put_padded(at, send->body.address, send->body.size_bytes);
 }
 
 static void publish(struct xp_ep *ep)
@@ -254,9 +289,7 @@ static enum fab_status send_any(struct xp_ep *ep, struct xp_send *send)
         ep->stalled = true;
         return FAB_ERR_AGAIN;
     }
-    write_record(ep, SHM_RECORD_FRAME, send);
-    xp_ring_write(&ep->out, send->body.address, send->body.size_bytes);
-    write_padding(ep, send->body.size_bytes);
+    write_frame(ep, send);
     publish(ep);
     send->done(send, FAB_OK);
     return FAB_OK;
@@ -341,13 +374,25 @@ static bool receive_body(struct xp_ep *ep, uint64_t available)
     return true;
 }
 
+/* Copies out, and skips what fills up. */
+static void read_padded(struct xp_ep *ep, uint8_t *to, size_t size_bytes)
+{
+    const uint8_t *from = xp_ring_pass(&ep->in, padded(size_bytes));
+
+    if (from) {
+        memcpy(to, from, size_bytes);
+        return;
+    }
+    xp_ring_read(&ep->in, to, size_bytes);
+    xp_ring_read(&ep->in, NULL, padded(size_bytes) - size_bytes);
+}
+
 static void receive_frame(struct xp_ep *ep, const uint8_t *header, size_t header_bytes,
                           size_t body_bytes)
 {
     const struct xp_wire *wire = ep->wire;
 
-    xp_ring_read(&ep->in, wire->frame_body, body_bytes);
-    xp_ring_read(&ep->in, NULL, padded(body_bytes) - body_bytes);
+    read_padded(ep, wire->frame_body, body_bytes);
     wire->config.events->frame(wire->config.core, ep, header, header_bytes, wire->frame_body,
                                body_bytes);
     if (!ep->owner)
@@ -401,7 +446,7 @@ static bool receive_record(struct xp_ep *ep, uint64_t available)
 
     if (available < SHM_RECORD_BYTES)
         return false;
-    xp_ring_read(&ep->in, record, sizeof(record));
+    read_padded(ep, record, sizeof(record));
     kind = xp_get16(record);
     header_bytes = xp_get16(record + 2);
     body_bytes = xp_get64(record + 8);
@@ -414,8 +459,7 @@ static bool receive_record(struct xp_ep *ep, uint64_t available)
         ep->in.position = position; /* the rest is still being written */
         return false;
     }
-    xp_ring_read(&ep->in, header, header_bytes);
-    xp_ring_read(&ep->in, NULL, padded(header_bytes) - header_bytes);
+    read_padded(ep, header, header_bytes);
     if (kind == SHM_RECORD_FRAME)
         receive_frame(ep, header, header_bytes, (size_t)body_bytes);
     else
