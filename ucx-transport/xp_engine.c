@@ -528,13 +528,13 @@ static void *engine_main(void *argument)
     const struct xp_node *node = engine->node;
     uint64_t busy_ns = 0, helped = 0, now_ns;
     struct fab_err err = {0};
+    bool did = false;
 
     if (xp_numa_bind_thread(engine->numa_node, &err) != FAB_OK)
         fab_log_debug(node->log, "a thread of the transport is not beside its rail", "why %s",
                       err.text);
     while (!atomic_load(&engine->stop)) {
         uint64_t helped_now = atomic_load_explicit(&engine->helped, memory_order_relaxed);
-        bool did = false;
 
         if (helped_now != helped) {
             helped = helped_now;
@@ -546,15 +546,19 @@ static void *engine_main(void *argument)
             continue;
         }
         if (xp_engine_try(engine)) {
-            did = turns(engine);
             now_ns = engine->now_ns;
+            /* From the end of the last work on: after a cold start that alone may take longer than
+             * this thread spins, and the next event would find it asleep again, for good. */
+            if (did)
+                busy_ns = now_ns;
+            did = turns(engine);
             xp_engine_let_go(engine);
         } else {
             now_ns = fab_clock_now_ns(node->clock);
+            did = false;
         }
-        if (did)
-            busy_ns = now_ns;
-        else if (now_ns - busy_ns >= atomic_load_explicit(&engine->spin_ns, memory_order_relaxed))
+        if (!did &&
+            now_ns - busy_ns >= atomic_load_explicit(&engine->spin_ns, memory_order_relaxed))
             sleep_until_event(engine, /* stands_by */ false);
     }
     return NULL;
