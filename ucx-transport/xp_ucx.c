@@ -6,6 +6,7 @@
  * add endpoints to the worker, no thread and no descriptor of ours (UCX's tcp has two sockets for
  * each). Endpoints are in xp_ucx_ep.c, loading in xp_ucx_lib.c.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
@@ -75,9 +76,24 @@ static void set_for_ib(const struct xp_ucx_lib *lib, ucp_config_t *config)
         config, lib->info.minor < PREFIXED_SINCE ? "REG_METHODS" : "IB_REG_METHODS", "direct");
 }
 
-static bool is_port(const char *device)
+/* An RDMA port's connections are made over its interface, if it has one, by tcp (which needs no
+ * more than that): UCX 1.13.1 ends the process when a datagram of its wire-up is lost for good. */
+static ucs_status_t choose_devices(const struct xp_wire *wire, const char *device,
+                                   ucp_config_t *config)
 {
-    return strchr(device, ':') != NULL; /* "mlx5_0:1" is a port, "eth0" an interface */
+    const struct xp_ucx_lib *lib = wire->lib;
+    bool is_port = xp_ucx_is_port(device);
+    char both[2 * IF_NAMESIZE + 64];
+    ucs_status_t result;
+
+    (void)snprintf(both, sizeof(both), "%s,%s", device, wire->interface);
+    result = lib->ucp_config_modify(config, "NET_DEVICES",
+                                    is_port && wire->interface[0] ? both : device);
+    if (result != UCS_OK)
+        return result;
+    if (!is_port)
+        return lib->ucp_config_modify(config, "TLS", "tcp");
+    return lib->ucp_config_modify(config, "TLS", wire->interface[0] ? "rc_v,rc_x,tcp" : "rc,ud");
 }
 
 static enum fab_status read_config(struct xp_wire *wire, ucp_config_t **config_out,
@@ -93,12 +109,10 @@ static enum fab_status read_config(struct xp_wire *wire, ucp_config_t **config_o
     for (size_t i = 0; i < FAB_ARRAY_LEN(settings); i++)
         (void)lib->ucp_config_modify(config, settings[i].name, settings[i].value);
     set_for_ib(lib, config);
-    xp_ucx_lock_settle(wire, config, is_port(device));
-    if (!is_port(device))
+    xp_ucx_lock_settle(wire, config, xp_ucx_is_port(device));
+    if (wire->interface[0])
         set_for_tcp(lib, config, wire->config.bulk);
-    result = lib->ucp_config_modify(config, "NET_DEVICES", device);
-    if (result == UCS_OK)
-        result = lib->ucp_config_modify(config, "TLS", is_port(device) ? "rc,ud" : "tcp");
+    result = choose_devices(wire, device, config);
     if (result != UCS_OK) {
         lib->ucp_config_release(config);
         return xp_ucx_check(lib, result, err, "UCX's choice of device");
@@ -190,8 +204,7 @@ static enum fab_status open_worker(struct xp_wire *wire, struct fab_err *err)
     if (status == FAB_OK)
         status = set_handler(wire, XP_UCX_AM_CHUNK, xp_ucx_on_chunk, err);
     if (status == FAB_OK)
-        status = is_port(wire->config.device) ? keep_address(wire, err)
-                                              : xp_ucx_listen(wire, wire->config.device, err);
+        status = wire->interface[0] ? xp_ucx_listen(wire, err) : keep_address(wire, err);
     if (status != FAB_OK)
         return status;
     result = wire->lib->ucp_worker_get_efd(wire->worker, &wire->event_fd);
@@ -275,7 +288,9 @@ static enum fab_status wire_open(const struct xp_wire_config *config, struct xp_
     fab_list_init(&wire->requests);
     wire->helper_fd = -1;
     wire->looked_at = SIZE_MAX; /* never */
-    status = open_context(wire, err);
+    status = xp_ucx_find_interface(wire, config->device, err);
+    if (status == FAB_OK)
+        status = open_context(wire, err);
     if (status == FAB_OK)
         status = open_worker(wire, err);
     if (status != FAB_OK) {

@@ -6,7 +6,9 @@
 #ifndef UCX_TRANSPORT_XP_UCX_INT_H
 #define UCX_TRANSPORT_XP_UCX_INT_H
 
+#include <net/if.h>
 #include <netinet/in.h>
+#include <string.h>
 
 #include "base/map.h"
 #include "base/mutex.h"
@@ -59,12 +61,13 @@ struct xp_wire {
     ucp_worker_h worker;
     uint8_t address[XP_WIRE_ADDRESS_MAX_BYTES];
     size_t address_bytes;
-    int event_fd;            /* UCX's */
-    int helper_fd;           /* the set of UCX's helper thread; -1: not ours */
-    size_t looked_at;        /* so many endpoints when descriptors were marked last; */
-    uint32_t looks;          /* and so many looks to come */
-    ucp_listener_h listener; /* NULL: not tcp */
-    struct sockaddr_in own;  /* with port 0 */
+    int event_fd;                /* UCX's */
+    int helper_fd;               /* the set of UCX's helper thread; -1: not ours */
+    size_t looked_at;            /* so many endpoints when descriptors were marked last; */
+    uint32_t looks;              /* and so many looks to come */
+    char interface[IF_NAMESIZE]; /* where connections are made; "": none, by worker addresses */
+    ucp_listener_h listener;     /* NULL: none */
+    struct sockaddr_in own;      /* with port 0 */
     struct fab_list requests;
     struct fab_map handles; /* ucp_ep_h -> struct xp_ep that was accepted */
     uint32_t stranger_count;
@@ -121,7 +124,11 @@ struct xp_ep *xp_ucx_ep_create(struct xp_wire *wire, void *owner, struct fab_err
 void xp_ucx_on_error(void *ep, ucp_ep_h ucp, ucs_status_t result);
 
 /* xp_ucx_listen.c */
-enum fab_status xp_ucx_listen(struct xp_wire *wire, const char *device, struct fab_err *err);
+/* Chooses wire->interface, none for an RDMA port that has none with an IPv4 address. Waits 2 s for
+ * its link. */
+enum fab_status xp_ucx_find_interface(struct xp_wire *wire, const char *device,
+                                      struct fab_err *err);
+enum fab_status xp_ucx_listen(struct xp_wire *wire, struct fab_err *err);
 void xp_ucx_listen_end(struct xp_wire *wire);
 bool xp_ucx_listen_progress(struct xp_wire *wire); /* accepts */
 enum fab_status xp_ucx_connect(struct xp_ep *ep, const uint8_t *address, struct fab_err *err);
@@ -137,6 +144,11 @@ enum fab_status xp_ucx_pair(struct xp_ep *ep, const uint8_t *address, size_t add
 /* Makes our next endpoint to that address the `dial`-th, if it is not too late for that. */
 void xp_ucx_pair_skip_to(struct xp_wire *wire, const uint8_t *address, size_t address_bytes,
                          uint64_t dial);
+
+static inline bool xp_ucx_is_port(const char *device)
+{
+    return strchr(device, ':') != NULL; /* "mlx5_0:1" is a port, "eth0" an interface */
+}
 
 /* xp_ucx_lock.c */
 void xp_ucx_lock_settle(struct xp_wire *wire, ucp_config_t *config, bool is_port);

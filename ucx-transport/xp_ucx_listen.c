@@ -9,10 +9,13 @@
  * Who connects is a stranger until its first frame is adopted by the core; of those only the last
  * few are kept.
  */
+#include <dirent.h>
 #include <ifaddrs.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "base/alloc.h"
 #include "ucx-transport/xp_ucx_int.h"
@@ -23,7 +26,8 @@ struct request {
     ucp_conn_request_h handle;
 };
 
-static bool find_address(const char *device, struct sockaddr_in *address_out)
+static bool find_address(const char *interface, struct sockaddr_in *address_out,
+                         bool *is_running_out)
 {
     struct ifaddrs *all, *one;
     bool found = false;
@@ -32,12 +36,110 @@ static bool find_address(const char *device, struct sockaddr_in *address_out)
         return false;
     for (one = all; one && !found; one = one->ifa_next) {
         found = one->ifa_addr && one->ifa_addr->sa_family == AF_INET &&
-                strcmp(one->ifa_name, device) == 0;
-        if (found)
+                strcmp(one->ifa_name, interface) == 0;
+        if (found) {
             memcpy(address_out, one->ifa_addr, sizeof(*address_out));
+            *is_running_out = one->ifa_flags & IFF_RUNNING;
+        }
     }
     freeifaddrs(all);
+    address_out->sin_port = 0;
     return found;
+}
+
+/* UCX leaves out an interface that is not running when the context is made, and beside an RDMA port
+ * says nothing: the wire would never reach anybody. The kernel's word for it may come a second
+ * after the link. */
+static bool wait_until_running(struct xp_wire *wire, bool *is_running_out)
+{
+    enum { TRIES = 100, EACH_NS = 20000000 };
+    const struct timespec each = {.tv_nsec = EACH_NS};
+    bool found = find_address(wire->interface, &wire->own, is_running_out);
+
+    for (int i = 0; i < TRIES && found && !*is_running_out; i++) {
+        (void)nanosleep(&each, NULL);
+        found = find_address(wire->interface, &wire->own, is_running_out);
+    }
+    return found;
+}
+
+/* The first word of a file, cut to its place; false: there is none. */
+static bool read_word(const char *path, char word[IF_NAMESIZE])
+{
+    FILE *file = fopen(path, "re");
+    bool found = file && fscanf(file, "%15s", word) == 1;
+
+    if (file)
+        (void)fclose(file);
+    return found;
+}
+
+/* Ethernet: the kernel says which interface a GID is of. */
+static bool find_ethernet(const char *device, const char *port, char name[IF_NAMESIZE])
+{
+    enum { GIDS_MAX = 8 };
+    char path[256];
+    bool found = false;
+
+    for (int i = 0; i < GIDS_MAX && !found; i++) {
+        (void)snprintf(path, sizeof(path), "/sys/class/infiniband/%s/ports/%s/gid_attrs/ndevs/%d",
+                       device, port, i);
+        found = read_word(path, name);
+    }
+    return found;
+}
+
+/* InfiniBand: IP over it, if there is any. Ports count from 1, an interface's dev_port from 0. */
+static bool find_ipoib(const char *device, const char *port, char name[IF_NAMESIZE])
+{
+    char path[512], at[IF_NAMESIZE];
+    const struct dirent *entry;
+    bool found = false;
+    DIR *all;
+
+    (void)snprintf(path, sizeof(path), "/sys/class/infiniband/%s/device/net", device);
+    all = opendir(path);
+    while (all && !found && (entry = readdir(all)) != NULL) {
+        (void)snprintf(path, sizeof(path), "/sys/class/infiniband/%s/device/net/%.15s/dev_port",
+                       device, entry->d_name);
+        found = entry->d_name[0] != '.' && read_word(path, at) &&
+                strtol(at, NULL, 10) + 1 == strtol(port, NULL, 10);
+        if (found)
+            (void)snprintf(name, IF_NAMESIZE, "%.15s", entry->d_name);
+    }
+    if (all)
+        (void)closedir(all);
+    return found;
+}
+
+/* "mlx5_0:1" */
+static bool find_port(const char *device, char name[IF_NAMESIZE])
+{
+    char copy[64];
+    char *port;
+
+    (void)snprintf(copy, sizeof(copy), "%s", device);
+    port = strchr(copy, ':');
+    if (!port)
+        return false;
+    *port++ = '\0';
+    return find_ethernet(copy, port, name) || find_ipoib(copy, port, name);
+}
+
+enum fab_status xp_ucx_find_interface(struct xp_wire *wire, const char *device, struct fab_err *err)
+{
+    bool is_port = xp_ucx_is_port(device), is_running = false, found;
+
+    found = is_port ? find_port(device, wire->interface) : strlen(device) < IF_NAMESIZE;
+    if (found && !is_port)
+        (void)snprintf(wire->interface, sizeof(wire->interface), "%s", device);
+    if (found && wait_until_running(wire, &is_running)) {
+        if (is_running)
+            return FAB_OK;
+        return fab_err_set(err, FAB_ERR_UNREACHABLE, "%s has no link", wire->interface);
+    }
+    wire->interface[0] = '\0';
+    return is_port ? FAB_OK : fab_err_set(err, FAB_ERR_NOT_FOUND, "%s has no IPv4 address", device);
 }
 
 /* ---------------------------------------------------------------- listening */
@@ -56,9 +158,9 @@ static void on_request(ucp_conn_request_h handle, void *argument)
     fab_list_append(&wire->requests, &request->link);
 }
 
-enum fab_status xp_ucx_listen(struct xp_wire *wire, const char *device, struct fab_err *err)
+enum fab_status xp_ucx_listen(struct xp_wire *wire, struct fab_err *err)
 {
-    struct sockaddr_in address;
+    struct sockaddr_in address = wire->own;
     ucp_listener_params_t params = {
         .field_mask = UCP_LISTENER_PARAM_FIELD_SOCK_ADDR | UCP_LISTENER_PARAM_FIELD_CONN_HANDLER,
         .sockaddr = {.addr = (const struct sockaddr *)&address, .addrlen = sizeof(address)},
@@ -66,10 +168,6 @@ enum fab_status xp_ucx_listen(struct xp_wire *wire, const char *device, struct f
     ucp_listener_attr_t attributes = {.field_mask = UCP_LISTENER_ATTR_FIELD_SOCKADDR};
     ucs_status_t result;
 
-    if (!find_address(device, &wire->own))
-        return fab_err_set(err, FAB_ERR_NOT_FOUND, "%s has no IPv4 address", device);
-    wire->own.sin_port = 0;
-    address = wire->own;
     result = wire->lib->ucp_listener_create(wire->worker, &params, &wire->listener);
     if (result != UCS_OK) {
         wire->listener = NULL;
