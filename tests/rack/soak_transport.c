@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Random life on two real rails, by hand:
+ * Random life on two real rails; a minute of it is a test, more is by hand:
  *
  *   RACK_RATE=1gbit tests/rack/rack.sh run 2 build/dev/tests/rack_soak [SECONDS [SEED]]
  *
