@@ -8,7 +8,8 @@
 
     simulator.py NETLIST [--attach NODE] [--no-manager] COMMAND...     for scripts
 
-COMMAND runs as a program on a node of the fabric (the first of the netlist, or NODE). Lines written
+COMMAND runs as a program on a node of the fabric (the first of the netlist, or NODE), in a scratch
+folder, since clients make ./sys-PID: name files by their whole path. Lines written
 to the fifo $IBSIM_CONSOLE are console commands of ibsim. When COMMAND ends, all ends; its exit status
 is ours. Exit status 77 with a reason where ibsim or OpenSM is missing.
 
@@ -16,8 +17,8 @@ Whatever ends this process, SIGKILL too, ends the simulator, OpenSM and the comm
 start removes the scratch folder.
 """
 import ctypes
+import fcntl
 import functools
-import itertools
 import os
 import pathlib
 import shutil
@@ -41,7 +42,6 @@ SCRATCH_PREFIX = "fabric-ibsim-"
 # Above ibsim's defaults (256 switches): 64 racks have 290.
 SIZES = ["-N", "4096", "-S", "512", "-P", "40000"]
 _libc = ctypes.CDLL(None, use_errno=True)
-_numbers = itertools.count()
 
 
 class SimulatorError(Exception):
@@ -82,12 +82,33 @@ def spawn(arguments, **options):
                             preexec_fn=functools.partial(_die_with_parent, os.getpid()), **options)
 
 
-def _remove_stale_scratch():
-    """Folders of processes that were killed."""
-    for path in pathlib.Path(tempfile.gettempdir()).glob(SCRATCH_PREFIX + "*"):
-        owner = path.name[len(SCRATCH_PREFIX):].split("-")[0]
-        if owner.isdigit() and not pathlib.Path("/proc", owner).exists():
+def _lock(folder):
+    """The folder's lock, which ends with us however we end; None if another process holds it. Not
+    the number of a process: others may live in a process namespace of their own."""
+    try:
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        return None
+    return lock
+
+
+def _new_scratch():
+    """A folder and its lock. Those of processes that were killed are removed."""
+    top = pathlib.Path(tempfile.gettempdir())
+    for path in top.glob(SCRATCH_PREFIX + "*"):
+        if (lock := _lock(path)) is not None:
             shutil.rmtree(path, ignore_errors=True)
+            os.close(lock)
+    while True:
+        path = pathlib.Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX))
+        # Another start may have taken the new folder for a stale one.
+        if (lock := _lock(path)) is not None and path.is_dir():
+            return path, lock
 
 
 class _Watched:
@@ -136,11 +157,9 @@ class Simulator:
 
     def __init__(self, netlist, attach=None):
         self.manager = self.simulator = None
-        _remove_stale_scratch()
-        number = next(_numbers)
         # ./sys-PID of every client, OpenSM's files.
-        self.scratch = pathlib.Path(tempfile.mkdtemp(prefix=f"{SCRATCH_PREFIX}{os.getpid()}-"))
-        self.environment = {**os.environ, "IBSIM_SOCKNAME": f"fabric-{os.getpid()}-{number}"}
+        self.scratch, self._lock = _new_scratch()
+        self.environment = {**os.environ, "IBSIM_SOCKNAME": self.scratch.name}
         try:
             with open(self.scratch / "ibsim.err", "wb") as errors:
                 self.simulator = _Watched([tool("ibsim"), "-s", *SIZES,
@@ -170,6 +189,7 @@ class Simulator:
         if self.simulator:
             self.simulator.process.stdin.close()
         shutil.rmtree(self.scratch, ignore_errors=True)
+        os.close(self._lock)
 
     def start_manager(self):
         """OpenSM; returns after its first sweep. It sweeps again when a link changes."""
@@ -241,8 +261,8 @@ def main(arguments):
             fifo = sim.scratch / "console"
             os.mkfifo(fifo)
             threading.Thread(target=_serve_console, args=(sim, fifo), daemon=True).start()
-            # The preload names ./sys-PID in its working directory; COMMAND keeps its own.
-            return spawn(rest, env={**sim.environment, "IBSIM_CONSOLE": str(fifo)}).wait()
+            return spawn(rest, cwd=sim.scratch,
+                         env={**sim.environment, "IBSIM_CONSOLE": str(fifo)}).wait()
     except SimulatorError as error:
         print(f"simulator: {error}", file=sys.stderr)
         return 1

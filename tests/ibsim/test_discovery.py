@@ -264,9 +264,9 @@ class Simulators(unittest.TestCase):
     def test_killed(self):
         """Whatever becomes of the script, nothing stays."""
         script = subprocess.Popen([sys.executable, simulator.__file__, netlist("demo"), "sh", "-c",
-                                   "echo ready; cat"], stdin=subprocess.PIPE,
+                                   "pwd; exec cat"], stdin=subprocess.PIPE,
                                   stdout=subprocess.PIPE)
-        self.assertEqual(script.stdout.readline(), b"ready\n")
+        folder = script.stdout.readline().decode().strip()
         children = pathlib.Path(f"/proc/{script.pid}/task/{script.pid}/children").read_text().split()
         self.assertEqual(len(children), 3)  # ibsim, OpenSM, the command
         ends = [os.pidfd_open(int(child)) for child in children]
@@ -277,10 +277,12 @@ class Simulators(unittest.TestCase):
             os.close(end)
         script.stdin.close()
         script.stdout.close()
-        pattern = f"{simulator.SCRATCH_PREFIX}{script.pid}-*"
-        self.assertEqual(len(list(pathlib.Path(tempfile.gettempdir()).glob(pattern))), 1)
-        Simulator(netlist("demo")).close()
-        self.assertEqual(list(pathlib.Path(tempfile.gettempdir()).glob(pattern)), [])
+        left = pathlib.Path(folder)
+        self.assertTrue(left.is_dir())
+        with Simulator(netlist("demo")) as sim:
+            self.assertFalse(left.exists())
+            Simulator(netlist("demo")).close()
+            self.assertTrue(sim.scratch.is_dir())  # one in use stays
 
     def test_script(self):
         """Exit status, console, and a netlist that is none."""

@@ -103,6 +103,15 @@ static void trunk_out(struct make_racks *racks)
     make_uncable(&racks->fabric, racks->leaves[1][0], 21);
 }
 
+/* Both ends are trained, and the sweep met nobody through this cable. */
+static void silent_trunk(struct make_racks *racks)
+{
+    struct topo_fabric_port *port = make_port(&racks->fabric, racks->leaves[1][0], 21);
+
+    racks->fabric.ports[port->peer].peer = TOPO_NONE;
+    port->peer = TOPO_NONE;
+}
+
 static void no_manager(struct make_racks *racks)
 {
     peer_of(racks, host_port(racks))->state = TOPO_PORT_INIT;
@@ -327,6 +336,8 @@ static void test_faults(void)
         {"both cables out", both_cables_out,
          "c link-down rack1-r730-1/mlx4_0:1, c link-down rack1-r730-1/mlx4_0:2"},
         {"cable between switches out", trunk_out, "n uneven-trunk spine1"},
+        {"nobody answers at a trained port", silent_trunk,
+         "w no-answer spine1, w no-answer rack2-leaf1, n uneven-trunk spine1"},
         {"no subnet manager", no_manager, "w port-not-active rack1-r730-1/mlx4_0:1"},
         {"no subnet manager between switches", no_manager_between_switches,
          "w port-not-active rack2-leaf1"},
