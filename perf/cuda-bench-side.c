@@ -3,7 +3,9 @@
  */
 #include "perf/cuda-bench-side.h"
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <limits.h>
 #include <signal.h>
 #include <spawn.h>
@@ -116,6 +118,69 @@ double bench_side_ask(struct bench_side *side, const char *name, unsigned size, 
     if (fflush(side->in) != 0 || fscanf(side->out, "%lf", &answer) != 1)
         return 0;
     return answer;
+}
+
+/* On-CPU nanoseconds of a task, if it is called that. */
+static double task_ns(const char *folder, const char *task, const char *name)
+{
+    char path[PATH_MAX], text[64] = "";
+    double used_ns = 0;
+    FILE *file;
+
+    (void)snprintf(path, sizeof(path), "%s/%s/comm", folder, task);
+    file = fopen(path, "re"); /* it may have ended */
+    if (file && fgets(text, sizeof(text), file))
+        text[strcspn(text, "\n")] = '\0';
+    if (file)
+        (void)fclose(file);
+    if (strcmp(text, name) != 0)
+        return 0;
+    (void)snprintf(path, sizeof(path), "%s/%s/schedstat", folder, task);
+    file = fopen(path, "re");
+    if (file && fscanf(file, "%lf", &used_ns) != 1)
+        used_ns = 0;
+    if (file)
+        (void)fclose(file);
+    return used_ns;
+}
+
+static double tasks_ns(long pid, const char *name)
+{
+    char folder[64];
+    const struct dirent *entry;
+    double used_ns = 0;
+    DIR *tasks;
+
+    (void)snprintf(folder, sizeof(folder), "/proc/%ld/task", pid);
+    tasks = opendir(folder);
+    while (tasks && (entry = readdir(tasks)) != NULL)
+        used_ns += task_ns(folder, entry->d_name, name);
+    if (tasks)
+        (void)closedir(tasks);
+    return used_ns;
+}
+
+/* The workers are remote-run's children, of whichever of its threads. */
+double bench_side_worker_us(const struct bench_side *side)
+{
+    char pattern[64];
+    double used_ns = 0;
+    glob_t found;
+
+    (void)snprintf(pattern, sizeof(pattern), "/proc/%d/task/*/children", (int)side->pid);
+    if (glob(pattern, 0, NULL, &found) != 0)
+        return 0;
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        FILE *file = fopen(found.gl_pathv[i], "re");
+        long child;
+
+        while (file && fscanf(file, "%ld", &child) == 1)
+            used_ns += tasks_ns(child, "cudas-lead");
+        if (file)
+            (void)fclose(file);
+    }
+    globfree(&found);
+    return used_ns / 1e3;
 }
 
 void bench_side_close(struct bench_side *side)

@@ -21,6 +21,9 @@ struct bench_side {
 bool bench_side_open(struct bench_side *side, enum bench_side_kind kind, unsigned nodes);
 /* Microseconds, or 0 when the guest is gone. */
 double bench_side_ask(struct bench_side *side, const char *name, unsigned size, unsigned times);
+/* CPU time, in us, that the threads which execute commands have used in the side's workers; 0: it
+ * is not to be had. */
+double bench_side_worker_us(const struct bench_side *side);
 void bench_side_close(struct bench_side *side);
 
 /* Milliseconds from the start of a process until it has a context and has ended; 0: it failed. */

@@ -25,7 +25,7 @@ enum { MIB = 1 << 20, COPY_MAX = 256 * MIB, MATRIX = 256 };
     X(cuModuleLoadData) X(cuModuleGetFunction) X(cuLaunchKernel) X(cuStreamSynchronize) \
     X(cuStreamCreate) X(cuMemAlloc) X(cuMemFree) X(cuMemHostAlloc) X(cuMemcpyHtoD) \
     X(cuMemcpyDtoH) X(cuMemcpyHtoDAsync) X(cuMemcpyDtoHAsync) X(cuMemcpyPeer) X(cuMemsetD8) \
-    X(cuCtxSynchronize) X(cuMemsetD32)
+    X(cuCtxSynchronize) X(cuMemsetD32) X(cuStreamQuery)
 /* clang-format on */
 
 static struct {
@@ -160,6 +160,17 @@ static void launches(unsigned count)
     finish();
 }
 
+/* Without a thread that waits in the driver, and so takes part in the kernels. */
+static void launches_alone(unsigned count)
+{
+    const struct timespec pause = {.tv_nsec = 5000000};
+
+    for (unsigned i = 0; i < count; i++)
+        launch();
+    while (cu.cuStreamQuery(world.stream) == CUDA_ERROR_NOT_READY)
+        (void)nanosleep(&pause, NULL);
+}
+
 static void matmul(unsigned times)
 {
     CUdeviceptr a = world.memory, b = a + 4 * MATRIX * MATRIX, c = b + 4 * MATRIX * MATRIX;
@@ -213,6 +224,7 @@ static const struct {
 } works[] = {
     {"launch-sync", launch_and_sync},
     {"launches", launches},
+    {"launches-alone", launches_alone},
     {"matmul", matmul},
     {"in-pinned", in_pinned},
     {"out-pinned", out_pinned},

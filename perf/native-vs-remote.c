@@ -1,20 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0
  * perf/native-vs-remote.c - copies, programs and attach: native, same host, one rail, two rails.
  *
- *     native-vs-remote [--quick] [--json]
+ *     native-vs-remote [--quick] [--json] [--rack]
  *
  * Every remote row stands beside the native figure of the same pair. Copies are rates (higher is
- * better), programs and attach are times. Rails are the loopback device here; rate-limited ones are
- * xp-bench's. Exit status: 0 measured, 1 failed, 2 misused.
+ * better), programs and attach are times. Rails are the loopback device here; --rack measures
+ * copies alone, over rails of a limited rate and between nodes, on hosts that tests/rack/rack.sh
+ * makes. Exit status: 0 measured, 1 failed, 2 misused, 77 where the machine forbids namespaces.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/compiler.h"
+#include "perf/bench-row.h"
 #include "perf/cuda-bench-side.h"
-#include "perf/xp-bench-row.h"
+#include "perf/native-vs-remote-rack.h"
+#include "perf/xp-bench-rack.h"
 
-enum { MIB = 1 << 20, PAIRS = 31, PAIRS_QUICK = 5, ROWS_MAX = 96 };
+enum { MIB = 1 << 20, PAIRS = 31, PAIRS_QUICK = 5, ROWS_MAX = 96, RACK_HOSTS = 3 };
 
 static const struct {
     const char *name, *ask;
@@ -92,40 +96,73 @@ static void measure_attach(unsigned nodes, unsigned devices, double budget_ms, s
     bench_row_add(row, remote > 0 && native > 0 ? remote - native : 0, budget_ms);
 }
 
-int main(int argc, char **argv)
-{
-    struct bench_side side[SIDE_COUNT] = {0};
-    bool json = false, quick = false;
-    size_t attach = FAB_ARRAY_LEN(asked) * SIDE_COUNT;
+static struct {
+    bool json, quick, rack;
+} options;
 
+static bool parse(int argc, char **argv)
+{
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--json") == 0) {
-            json = true;
-        } else if (strcmp(argv[i], "--quick") == 0) {
-            quick = true;
-        } else {
-            fprintf(stderr, "usage: native-vs-remote [--quick] [--json]\n");
-            return 2;
-        }
+        if (strcmp(argv[i], "--json") == 0)
+            options.json = true;
+        else if (strcmp(argv[i], "--quick") == 0)
+            options.quick = true;
+        else if (strcmp(argv[i], "--rack") == 0)
+            options.rack = true;
+        else
+            return false;
     }
+    return true;
+}
+
+static bool measure_here(unsigned pairs)
+{
+    const size_t attach = FAB_ARRAY_LEN(asked) * SIDE_COUNT;
+    struct bench_side side[SIDE_COUNT] = {0};
+
     for (int kind = 0; kind < SIDE_COUNT; kind++) {
         if (!bench_side_open(&side[kind], (enum bench_side_kind)kind, 1))
-            return 1;
+            return false;
     }
-    for (unsigned pair = 0; pair < (quick ? PAIRS_QUICK : PAIRS); pair++)
+    for (unsigned pair = 0; pair < pairs; pair++)
         measure_pair(side);
     for (int kind = 0; kind < SIDE_COUNT; kind++)
         bench_side_close(&side[kind]);
-    for (unsigned pair = 0; pair < (quick ? PAIRS_QUICK : PAIRS); pair++) {
+    for (unsigned pair = 0; pair < pairs; pair++) {
         measure_attach(1, 1, 150, attach);
         measure_attach(4, 4, 150, attach + 1);
         measure_attach(16, 4, 300, attach + 2);
     }
-    if (json)
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    unsigned pairs, count;
+    struct bench_row *shown = rows;
+
+    if (!parse(argc, argv)) {
+        fprintf(stderr, "usage: native-vs-remote [--quick] [--json] [--rack]\n");
+        return 2;
+    }
+    if (options.rack && !getenv("RACK_RUN")) {
+        bench_enter_rack(RACK_HOSTS, argc, argv);
+        return 1;
+    }
+    pairs = options.quick ? PAIRS_QUICK : PAIRS;
+    if (options.rack)
+        shown = bench_rack_rows(pairs, options.quick, &count);
+    else if (!measure_here(pairs))
+        return 1;
+    else
+        count = (unsigned)row_count;
+    if (!shown)
+        return 1;
+    if (options.json)
         (void)printf("[\n");
-    for (size_t i = 0; i < row_count; i++)
-        bench_row_print(&rows[i], json, i + 1 == row_count);
-    if (json)
+    for (unsigned i = 0; i < count; i++)
+        bench_row_print(&shown[i], options.json, i + 1 == count);
+    if (options.json)
         (void)printf("]\n");
     return 0;
 }

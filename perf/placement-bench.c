@@ -15,7 +15,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "fabricd/placement.h"
-#include "perf/xp-bench-row.h"
+#include "perf/bench-row.h"
 
 enum {
     NODES_A_RACK = 20,

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "perf/xp-bench-row.h"
+#include "perf/bench-row.h"
 #include "ucx-transport/xp_ring.h"
 
 double bench_memcpy_rate(void *to, const void *from, size_t size_bytes)

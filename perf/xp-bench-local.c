@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "perf/bench-row.h"
 #include "perf/xp-bench-limit.h"
-#include "perf/xp-bench-row.h"
 #include "perf/xp-bench-work.h"
 
 enum { SPIN_US = 50, ROUND_TRIPS = 1000, IDLE_US = 1000, LARGEST = 256 * BENCH_MIB };

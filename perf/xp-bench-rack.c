@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -118,17 +119,38 @@ static bool run_pair(char *text, const char *const *server, const char *const *c
 
 /* ---------------------------------------------------------------- the hosts */
 
+void bench_enter_rack(unsigned hosts, int count, char **arguments)
+{
+    char self[PATH_MAX], script[] = XP_BENCH_RACK, run_word[] = "run", number[16];
+    ssize_t bytes = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    char **all = calloc((size_t)count + 4, sizeof(*all));
+
+    if (bytes < 0 || !all)
+        return;
+    self[bytes] = '\0';
+    (void)snprintf(number, sizeof(number), "%u", hosts);
+    all[0] = script;
+    all[1] = run_word;
+    all[2] = number;
+    all[3] = self;
+    for (int i = 1; i < count; i++)
+        all[3 + i] = arguments[i];
+    (void)execv(script, all);
+    free(all);
+}
+
 bool bench_set_rate(unsigned rail, const char *rate)
 {
-    static const char *const hosts[] = {"1", "2"};
+    const char *count = getenv("RACK_HOSTS");
     bool done = true;
-    char device[16];
+    char device[16], host[24];
 
     (void)snprintf(device, sizeof(device), "rail%u", rail);
-    for (int i = 0; i < 2; i++) {
-        (void)run(hosts[i], (const char *[]){"tc", "qdisc", "del", "dev", device, "root", NULL});
+    for (long i = 1; i <= (count ? strtol(count, NULL, 10) : 0); i++) {
+        (void)snprintf(host, sizeof(host), "%ld", i);
+        (void)run(host, (const char *[]){"tc", "qdisc", "del", "dev", device, "root", NULL});
         if (rate)
-            done = run(hosts[i],
+            done = run(host,
                        (const char *[]){"tc", "qdisc", "add", "dev", device, "root", "tbf", "rate",
                                         rate, "burst", "256k", "latency", "50ms", NULL}) &&
                    done;

@@ -9,7 +9,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Both directions of a rail; NULL: as fast as the machine. */
+/* Becomes this program again, on host 1 of a rack of so many. Comes back only if it cannot. */
+void bench_enter_rack(unsigned hosts, int count, char **arguments);
+
+/* Both directions of a rail at every host; NULL: as fast as the machine. */
 bool bench_set_rate(unsigned rail, const char *rate);
 /* The port of a host's link on its switch. */
 bool bench_set_link(unsigned rail, unsigned host, bool up);

@@ -9,7 +9,7 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "perf/xp-bench-row.h"
+#include "perf/bench-row.h"
 
 #define NS_PER_S 1e9
 

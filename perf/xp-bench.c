@@ -9,7 +9,6 @@
  * after the other. Exit status: 0 measured, 1 failed, 2 misused, 77 where the machine forbids
  * namespaces; a missed budget is only reported.
  */
-#include <limits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,9 +17,9 @@
 
 #include "base/compiler.h"
 #include "base/parse.h"
+#include "perf/bench-row.h"
 #include "perf/xp-bench-local.h"
 #include "perf/xp-bench-rack.h"
-#include "perf/xp-bench-row.h"
 #include "perf/xp-bench-work.h"
 
 enum {
@@ -366,26 +365,6 @@ static void parse(int count, char **arguments)
     options.pairs = pairs ? (unsigned)pairs : options.quick ? PAIRS_QUICK : PAIRS;
 }
 
-/* Starts this program again on host 1 of a rack of its own. */
-static void enter_rack(int count, char **arguments)
-{
-    char self[PATH_MAX], script[] = XP_BENCH_RACK, run[] = "run", hosts[] = "2";
-    ssize_t bytes = readlink("/proc/self/exe", self, sizeof(self) - 1);
-    char **all = calloc((size_t)count + 4, sizeof(*all));
-
-    if (bytes < 0 || !all)
-        bench_fail("where am I?");
-    self[bytes] = '\0';
-    all[0] = script;
-    all[1] = run;
-    all[2] = hosts;
-    all[3] = self;
-    for (int i = 1; i < count; i++)
-        all[3 + i] = arguments[i];
-    (void)execv(script, all);
-    bench_fail("tests/rack/rack.sh cannot be started");
-}
-
 static void measure_rack(void)
 {
     const char *reason = ucx_why_not();
@@ -451,8 +430,10 @@ int main(int count, char **arguments)
     double foreign_us = 0;
 
     parse(count, arguments);
-    if (!options.same_host && !getenv("RACK_RUN"))
-        enter_rack(count, arguments);
+    if (!options.same_host && !getenv("RACK_RUN")) {
+        bench_enter_rack(2, count, arguments);
+        bench_fail("tests/rack/rack.sh cannot be started");
+    }
     if (!options.same_host && options.parts & BENCH_LOCAL_CALLS)
         foreign_us = 2 * bench_perftest_shm_latency_us(8, 10000);
     local = bench_local(options.parts & PARTS_LOCAL, options.pairs, options.quick, foreign_us,

@@ -144,6 +144,7 @@ static void *worker_main(void *arg)
     struct warp_worker *worker = arg;
     struct warp_pool *pool = worker->pool;
 
+    (void)pthread_setname_np(pthread_self(), "softcuda-pool");
     (void)warp_float_mode(WARP_FLOAT_DEFAULT); /* whatever the starting thread had */
     warp_net_enter(worker);
     while (!atomic_load(&pool->closing)) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * perf/xp-bench-row.h - a line of the report: pairs of ours and a limit, and the budget.
+ * perf/bench-row.h - a line of the report: pairs of ours and a limit, and the budget.
  */
-#ifndef PERF_XP_BENCH_ROW_H
-#define PERF_XP_BENCH_ROW_H
+#ifndef PERF_BENCH_ROW_H
+#define PERF_BENCH_ROW_H
 
 #include <stdbool.h>
 
@@ -24,4 +24,4 @@ void bench_row_print(struct bench_row *row, bool json, bool is_last);
 /* Sorts; the median of an even count is the lower one. */
 double bench_median(double *values, unsigned count);
 
-#endif /* PERF_XP_BENCH_ROW_H */
+#endif /* PERF_BENCH_ROW_H */

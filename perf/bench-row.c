@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * perf/xp-bench-row.c - see xp-bench-row.h.
+ * perf/bench-row.c - see bench-row.h.
  */
-#include "perf/xp-bench-row.h"
+#include "perf/bench-row.h"
 
 #include <math.h>
 #include <stdio.h>
