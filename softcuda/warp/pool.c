@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,6 +54,7 @@ static bool spin_for_work(struct warp_pool *pool, unsigned seen)
                 return true;
             warp_relax();
         }
+        (void)sched_yield(); /* who has work goes first */
     } while (now_ns() < until);
     return false;
 }
