@@ -9,6 +9,7 @@
  * after the other. Exit status: 0 measured, 1 failed, 2 misused, 77 where the machine forbids
  * namespaces; a missed budget is only reported.
  */
+#include <limits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
