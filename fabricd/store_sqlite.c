@@ -55,8 +55,7 @@ static const char *const query_texts[QUERY_COUNT] = {
     [QUERY_GET] = "SELECT key, value, revision FROM entry WHERE key = ?1",
     /* All keys from the prefix on; the reader stops at the first other one. */
     [QUERY_LIST] = "SELECT key, value, revision FROM entry WHERE key >= ?1 ORDER BY key",
-    [QUERY_PUT] = "INSERT INTO entry VALUES (?1, ?2, ?3, ?4) ON CONFLICT (key) DO UPDATE SET"
-                  " value = ?2, revision = ?3, lease = ?4",
+    [QUERY_PUT] = "INSERT OR REPLACE INTO entry VALUES (?1, ?2, ?3, ?4)",
     [QUERY_REMOVE] = "DELETE FROM entry WHERE key = ?1",
     [QUERY_COUNT_UP] = "UPDATE counter SET number = number + 1 WHERE name = ?1 RETURNING number",
     [QUERY_LEASE_ADD] = "INSERT INTO lease VALUES (?1, ?2)",
