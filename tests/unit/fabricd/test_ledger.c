@@ -4,33 +4,22 @@
  */
 #include "fabricd/ledger.h"
 
-#include <ftw.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/err.h"
 #include "fabricd/store.h"
 #include "tests/support/check.h"
 #include "tests/support/faults.h"
+#include "tests/unit/fabricd/story.h"
 
-enum { WORDS_MAX = 12, FTW_OPEN_MAX = 8, RANDOM_STEPS = 1500, REOPEN_EVERY = 100 };
+enum { RANDOM_STEPS = 1500, REOPEN_EVERY = 100 };
 
-static char folder[64];
-static char where[96];
 static struct store *store;
 static struct ledger *ledger;
 static uint64_t now_ms;
-
-static int remove_one(const char *path, const struct stat *info, int type, struct FTW *at)
-{
-    (void)info;
-    (void)type;
-    (void)at;
-    return remove(path);
-}
 
 static void stop(void)
 {
@@ -43,15 +32,13 @@ static void stop(void)
 static void clean_up(void)
 {
     stop();
-    if (folder[0])
-        (void)nftw(folder, remove_one, FTW_OPEN_MAX, FTW_DEPTH | FTW_PHYS);
-    folder[0] = '\0';
+    story_end();
 }
 
 static enum fab_status start(void)
 {
     struct fab_err err = {0};
-    enum fab_status status = store_open(where, &store, &err);
+    enum fab_status status = store_open(story_store, &store, &err);
 
     if (status == FAB_OK)
         status = ledger_open(store, now_ms, &ledger, &err);
@@ -61,12 +48,8 @@ static enum fab_status start(void)
 static bool fresh(void)
 {
     clean_up();
-    (void)snprintf(folder, sizeof(folder), "/tmp/test-ledger-XXXXXX");
-    if (!mkdtemp(folder))
-        return false;
-    (void)snprintf(where, sizeof(where), "sqlite:%s/state", folder);
     now_ms = 1000;
-    return CHECK_EQ(start(), FAB_OK);
+    return CHECK(story_begin()) && CHECK_EQ(start(), FAB_OK);
 }
 
 /* ---- steps ------------------------------------------------------------------------------------
@@ -77,28 +60,10 @@ static bool fresh(void)
  *   reopen
  */
 
-static enum fab_status step_report(char **words, int count, struct fab_err *err)
-{
-    struct ledger_gpu_report gpus[WORDS_MAX];
-
-    for (int i = 3; i < count; i++) {
-        char *equals = strchr(words[i], '=');
-
-        if (equals)
-            *equals = '\0';
-        gpus[i - 3] =
-            (struct ledger_gpu_report){.uuid = words[i],
-                                       .name = "K80",
-                                       .index = (uint32_t)(i - 3),
-                                       .fence = equals ? strtoull(equals + 1, NULL, 10) : 0};
-    }
-    return ledger_node_report(ledger, words[1], words[2], gpus, (uint32_t)(count - 3), now_ms, err);
-}
-
 static enum fab_status step_reserve(char **words, int count, struct fab_err *err)
 {
     struct ledger_host host = {.gpu_count = (uint32_t)(count - 4)};
-    const char *uuids[WORDS_MAX];
+    const char *uuids[STORY_WORDS_MAX];
     const struct ledger_system *system;
     const struct ledger_request request = {.name = words[1],
                                            .owner_uid = 7,
@@ -116,17 +81,13 @@ static enum fab_status step_reserve(char **words, int count, struct fab_err *err
 
 static enum fab_status step(const char *line, struct fab_err *err)
 {
-    char text[128], *words[WORDS_MAX] = {NULL}, *rest = NULL;
-    int count = 0;
+    char text[STORY_LINE_BYTES], *words[STORY_WORDS_MAX] = {NULL};
+    const int count = story_words(line, text, words);
+    const char *verb = words[0];
     uint64_t next_ms;
-    const char *verb;
 
-    (void)snprintf(text, sizeof(text), "%s", line);
-    for (char *word = strtok_r(text, " ", &rest); word; word = strtok_r(NULL, " ", &rest))
-        words[count++] = word;
-    verb = words[0];
     if (strcmp(verb, "report") == 0)
-        return step_report(words, count, err);
+        return story_report(ledger, words, count, now_ms, err);
     if (strcmp(verb, "reserve") == 0)
         return step_reserve(words, count, err);
     if (strcmp(verb, "lost") == 0)
@@ -432,12 +393,8 @@ static enum fab_status scenario_of_its_own(void)
     enum fab_status status;
 
     clean_up();
-    (void)snprintf(folder, sizeof(folder), "/tmp/test-ledger-XXXXXX");
-    if (!mkdtemp(folder))
-        return FAB_ERR_IO;
-    (void)snprintf(where, sizeof(where), "sqlite:%s/state", folder);
     now_ms = 1000;
-    status = start();
+    status = story_begin() ? start() : FAB_ERR_IO;
     if (status == FAB_OK)
         status = scenario();
     clean_up();

@@ -4,32 +4,22 @@
  */
 #include "fabricd/manager.h"
 
-#include <ftw.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "fabricd/store.h"
 #include "tests/support/check.h"
+#include "tests/unit/fabricd/story.h"
 
-enum { WORDS_MAX = 12, FTW_OPEN_MAX = 8, LOG_BYTES = 2048 };
+enum { LOG_BYTES = 2048 };
 
-static char folder[64], where[96];
 static struct store *store;
 static struct ledger *ledger;
 static struct manager *manager;
 static uint64_t now_ms;
 static char said[LOG_BYTES];
-
-static int remove_one(const char *path, const struct stat *info, int type, struct FTW *at)
-{
-    (void)info;
-    (void)type;
-    (void)at;
-    return remove(path);
-}
 
 static void say(const char *format, ...) FAB_PRINTF(1, 2);
 static void say(const char *format, ...)
@@ -77,14 +67,12 @@ static void stop(void)
 static void clean_up(void)
 {
     stop();
-    if (folder[0])
-        (void)nftw(folder, remove_one, FTW_OPEN_MAX, FTW_DEPTH | FTW_PHYS);
-    folder[0] = '\0';
+    story_end();
 }
 
 static bool start(void)
 {
-    return CHECK_EQ(store_open(where, &store, NULL), FAB_OK) &&
+    return CHECK_EQ(store_open(story_store, &store, NULL), FAB_OK) &&
            CHECK_EQ(ledger_open(store, now_ms, &ledger, NULL), FAB_OK) &&
            CHECK_EQ(manager_create(ledger, &ops, NULL, &manager, NULL), FAB_OK);
 }
@@ -92,12 +80,8 @@ static bool start(void)
 static bool fresh(void)
 {
     clean_up();
-    (void)snprintf(folder, sizeof(folder), "/tmp/test-manager-XXXXXX");
-    if (!mkdtemp(folder))
-        return false;
-    (void)snprintf(where, sizeof(where), "sqlite:%s/state", folder);
     now_ms = 1000;
-    return start();
+    return CHECK(story_begin()) && start();
 }
 
 /* ---- steps ------------------------------------------------------------------------------------
@@ -108,22 +92,7 @@ static bool fresh(void)
 
 static void step_up(char **words, int count)
 {
-    struct ledger_gpu_report gpus[WORDS_MAX];
-
-    for (int i = 3; i < count; i++) {
-        char *equals = strchr(words[i], '=');
-
-        if (equals)
-            *equals = '\0';
-        gpus[i - 3] =
-            (struct ledger_gpu_report){.uuid = words[i],
-                                       .name = "K80",
-                                       .index = (uint32_t)(i - 3),
-                                       .fence = equals ? strtoull(equals + 1, NULL, 10) : 0};
-    }
-    CHECK_EQ(
-        ledger_node_report(ledger, words[1], words[2], gpus, (uint32_t)(count - 3), now_ms, NULL),
-        FAB_OK);
+    CHECK_EQ(story_report(ledger, words, count, now_ms, NULL), FAB_OK);
     manager_node_up(manager, words[1], now_ms);
 }
 
@@ -139,7 +108,7 @@ static uint32_t split(char *list, const char **parts_out)
 
 static void step_create(char **words, int count)
 {
-    const char *hosts[WORDS_MAX], *gpus[WORDS_MAX];
+    const char *hosts[STORY_WORDS_MAX], *gpus[STORY_WORDS_MAX];
     struct manager_request request = {.name = words[2],
                                       .owner_uid = 7,
                                       .hosts = hosts,
@@ -154,12 +123,9 @@ static void step_create(char **words, int count)
 
 static void step(const char *line)
 {
-    char text[128], *words[WORDS_MAX] = {NULL}, *rest = NULL;
-    int count = 0;
+    char text[STORY_LINE_BYTES], *words[STORY_WORDS_MAX] = {NULL};
+    const int count = story_words(line, text, words);
 
-    (void)snprintf(text, sizeof(text), "%s", line);
-    for (char *word = strtok_r(text, " ", &rest); word; word = strtok_r(NULL, " ", &rest))
-        words[count++] = word;
     if (strcmp(words[0], "up") == 0) {
         step_up(words, count);
     } else if (strcmp(words[0], "create") == 0) {

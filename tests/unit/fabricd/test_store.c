@@ -4,7 +4,6 @@
 #include "fabricd/store.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,24 +16,9 @@
 
 #include "base/err.h"
 #include "tests/support/check.h"
+#include "tests/unit/fabricd/story.h"
 
-enum { MS = 1000000, KILLS = 100, FTW_OPEN_MAX = 8 };
-
-static char folder[64];
-static char where[128];
-
-static int remove_one(const char *path, const struct stat *info, int type, struct FTW *at)
-{
-    (void)info;
-    (void)type;
-    (void)at;
-    return remove(path);
-}
-
-static void clean_up(void)
-{
-    (void)nftw(folder, remove_one, FTW_OPEN_MAX, FTW_DEPTH | FTW_PHYS);
-}
+enum { MS = 1000000, KILLS = 100 };
 
 /* An empty store in a folder of its own. */
 static struct store *fresh(void)
@@ -42,13 +26,9 @@ static struct store *fresh(void)
     struct store *store = NULL;
     struct fab_err err = {0};
 
-    if (folder[0])
-        clean_up();
-    (void)snprintf(folder, sizeof(folder), "/tmp/test-store-XXXXXX");
-    if (!mkdtemp(folder))
+    if (!CHECK(story_begin()))
         return NULL;
-    (void)snprintf(where, sizeof(where), "sqlite:%s/state", folder);
-    if (!CHECK_EQ(store_open(where, &store, &err), FAB_OK))
+    if (!CHECK_EQ(store_open(story_store, &store, &err), FAB_OK))
         printf("%s\n", err.text);
     return store;
 }
@@ -267,7 +247,7 @@ static void test_lease(void)
     CHECK(holds(store, "manager", "x"));
     CHECK_CASE("a new opening starts its time again");
     store_close(store);
-    if (!CHECK_EQ(store_open(where, &store, NULL), FAB_OK))
+    if (!CHECK_EQ(store_open(story_store, &store, NULL), FAB_OK))
         return;
     CHECK_EQ(store_watch(store, "", note_changed, &seen, NULL), FAB_OK);
     CHECK_EQ(store_expire(store, 5 * (uint64_t)MS, &next_ns, NULL), FAB_OK);
@@ -285,11 +265,11 @@ static void test_opening(void)
 {
     struct store *store = fresh(), *second = NULL;
     struct fab_err err = {0};
-    char path[80];
+    char path[80], where[96];
     FILE *file;
 
     CHECK_CASE("a second one");
-    CHECK_EQ(store_open(where, &second, &err), FAB_ERR_BUSY);
+    CHECK_EQ(store_open(story_store, &second, &err), FAB_ERR_BUSY);
     CHECK_HAS(err.text, "is a second fabricd running?");
     store_close(store);
     CHECK_CASE("no such form");
@@ -297,7 +277,7 @@ static void test_opening(void)
     CHECK_CASE("no such folder");
     CHECK_EQ(store_open("sqlite:/nonexistent/folder/x", &second, &err), FAB_ERR_IO);
     CHECK_CASE("not a store");
-    (void)snprintf(path, sizeof(path), "%s/other", folder);
+    (void)snprintf(path, sizeof(path), "%s/other", story_folder);
     (void)snprintf(where, sizeof(where), "sqlite:%s", path);
     file = fopen(path, "w");
     if (!CHECK(file))
@@ -334,7 +314,7 @@ static void test_full_disk(void)
         status = put(store, key, big, STORE_ABSENT, NULL, &err);
     }
     CHECK_EQ(status, FAB_ERR_IO);
-    CHECK_HAS(err.text, folder);
+    CHECK_HAS(err.text, story_folder);
     CHECK(holds(store, key, NULL));
     (void)setrlimit(RLIMIT_FSIZE, &old);
     CHECK_CASE("room again");
@@ -353,7 +333,7 @@ static FAB_NORETURN void write_until_killed(int acknowledged_fd)
     char *value = NULL;
     uint64_t revision, number = 0;
 
-    if (store_open(where, &store, NULL) != FAB_OK)
+    if (store_open(story_store, &store, NULL) != FAB_OK)
         _exit(1);
     if (store_get(store, "n", &value, &revision, NULL) == FAB_OK)
         number = strtoull(value, NULL, 10);
@@ -400,7 +380,7 @@ static void test_kills(void)
         while (read(fds[0], &number, sizeof(number)) == sizeof(number))
             acknowledged = number;
         (void)close(fds[0]);
-        if (!CHECK_EQ(store_open(where, &store, NULL), FAB_OK))
+        if (!CHECK_EQ(store_open(story_store, &store, NULL), FAB_OK))
             return;
         CHECK_EQ(store_get(store, "n", &value, NULL, NULL), FAB_OK);
         CHECK_EQ(store_get(store, "twin", &twin, NULL, NULL), FAB_OK);
@@ -426,6 +406,6 @@ int main(void)
     };
     const int status = check_run(tests);
 
-    clean_up();
+    story_end();
     return status;
 }
