@@ -414,14 +414,14 @@ enum fab_status cudas_queue_create(struct cudas_worker *worker, struct cudas_que
 
 void cudas_queue_stop(struct cudas_queue *queue)
 {
-    if (!queue)
+    if (!queue || atomic_exchange(&queue->is_ending, true)) /* again: the node may be gone */
         return;
     (void)pthread_mutex_lock(&queue->lock);
-    atomic_store(&queue->is_ending, true);
     for (uint32_t i = 0; i < THREADS_MAX; i++)
         (void)pthread_cond_signal(&queue->followers[i].called);
     (void)pthread_mutex_unlock(&queue->lock);
-    xp_serve_nudge(queue->worker->node);
+    if (queue->worker->node)
+        xp_serve_nudge(queue->worker->node);
     for (uint32_t i = 0; i < THREADS_MAX; i++)
         join(&queue->followers[i]); /* none is started any more */
 }
