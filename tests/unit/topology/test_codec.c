@@ -12,6 +12,16 @@
 #include "tests/unit/topology/make.h"
 #include "topology/codec.h"
 
+static bool is_same_json(const json_t *json, const struct topo_machine *machine)
+{
+    json_t *again = NULL;
+    const bool is_same =
+        topo_machine_to_json(machine, &again, NULL) == FAB_OK && json_equal(json, again);
+
+    json_decref(again);
+    return is_same;
+}
+
 static void test_machine_round_trip(void)
 {
     static const char *const profiles[] = {"A", "B", "C", "D", "G", "K", "k80", "r730"};
@@ -26,7 +36,7 @@ static void test_machine_round_trip(void)
         made->pci[1].numa = TOPO_NONE;
         CHECK_EQ(topo_machine_to_json(made, &json, NULL), FAB_OK);
         CHECK_EQ(topo_machine_from_json(json, again, NULL), FAB_OK);
-        CHECK_MEM(again, made, sizeof(*made));
+        CHECK(is_same_json(json, again)); /* not by memory: padding is whatever it is */
         json_decref(json);
         free(made);
         free(again);
