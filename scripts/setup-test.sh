@@ -51,8 +51,7 @@ tier_asan()
 tier_tsan()
 {
     setup_build tsan all
-    # A worker ends by _exit: threads that have ended and nobody has joined are no leak there.
-    export TSAN_OPTIONS=suppressions=$PWD/tests/support/tsan.supp:report_thread_leaks=0
+    export TSAN_OPTIONS=suppressions=$PWD/tests/support/tsan.supp
     # The handlers' oracles have one thread and would take minutes.
     run_ctest tsan tsan -LE 'examples|perf|rack|ibsim|vm|fuzz|defects' -E '^test_ops_|^structure_'
 }
