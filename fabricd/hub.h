@@ -34,6 +34,9 @@ FAB_NODISCARD enum fab_status hub_join(struct hub *hub, int fd, const char *node
 void hub_take_link(struct hub *hub, struct link *link, const char *peer,
                    const struct message_hello *hello);
 
+/* Settings marked as such have changed (SIGHUP). */
+void hub_reload(struct hub *hub);
+
 uint64_t hub_turn(struct hub *hub, uint64_t now_ns);
 
 #endif /* FABRICD_HUB_H */

@@ -311,6 +311,11 @@ enum fab_status ledger_events(struct ledger *ledger, uint64_t after, ledger_even
     return store_list(ledger->store, LEDGER_EVENT_PREFIX, walk_event, &walk, err);
 }
 
+uint64_t ledger_last_event(const struct ledger *ledger)
+{
+    return ledger->event_number;
+}
+
 /* ---- verifying --------------------------------------------------------------------------------
  */
 

@@ -212,6 +212,8 @@ typedef enum fab_status (*ledger_event_visit)(void *user, uint64_t number, const
 FAB_NODISCARD enum fab_status ledger_events(struct ledger *ledger, uint64_t after,
                                             ledger_event_visit visit, void *user,
                                             struct fab_err *err);
+/* The number of the last change; 0: none yet. */
+uint64_t ledger_last_event(const struct ledger *ledger);
 
 /* Checks every rule above over the whole ledger and its store; for tests and after a crash.
  * FAB_ERR_FORMAT names the first row that breaks one. */
