@@ -308,7 +308,7 @@ bool topo_way_to_port(const struct topo *topo, topo_id thing, topo_id port, bool
 /* ---- the fabric -------------------------------------------------------------------------------
  */
 
-static bool is_up(const struct topo *topo, uint32_t port)
+bool topo_cable_is_up(const struct topo *topo, uint32_t port)
 {
     const struct topo_fabric_port *end = &topo->fabric.ports[port];
 
@@ -327,7 +327,7 @@ bool topo_port_is_usable(const struct topo *topo, topo_id port)
 
     if (!topo->has_fabric)
         return thing->port->state == TOPO_PORT_ACTIVE;
-    return thing->fabric_port && is_up(topo, fabric_port(topo, thing));
+    return thing->fabric_port && topo_cable_is_up(topo, fabric_port(topo, thing));
 }
 
 static int32_t switch_at(const struct topo *topo, uint32_t port)
@@ -386,7 +386,7 @@ static enum fab_status list_cables(struct topo *topo, struct fab_err *err)
 
         topo->cable_first[at] = count;
         for (uint32_t port = node->first_port; port < node->first_port + node->port_count; port++) {
-            int32_t next = is_up(topo, port) ? switch_at(topo, port) : TOPO_NONE;
+            int32_t next = topo_cable_is_up(topo, port) ? switch_at(topo, port) : TOPO_NONE;
 
             if (next != TOPO_NONE && (uint32_t)next != at)
                 topo->cables[count++] = (struct cable){(uint32_t)next, port};

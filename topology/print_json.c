@@ -91,7 +91,7 @@ static json_t *cable_json(const struct topo *topo, uint32_t port)
     return json_pack("{s:o, s:o, s:I, s:b}", "from", end_json(topo, port), "to",
                      end_json(topo, (uint32_t)end->peer), "mbps",
                      (json_int_t)end->width * end->lane_mbps, "is_active",
-                     end->state == TOPO_PORT_ACTIVE);
+                     topo_cable_is_up(topo, port));
 }
 
 static json_t *finding_json(const struct topo *topo, const struct topo_finding *finding)

@@ -122,6 +122,9 @@ bool topo_way_to_port(const struct topo *topo, topo_id thing, topo_id port, bool
 /* Adds the way from port to port, or to and from a switch. False: none. */
 bool topo_way_over_fabric(const struct topo *topo, topo_id from, topo_id to, struct way *way);
 
+/* There is a cable at this port of the fabric's record, and both its ends are active: a subnet
+ * manager makes one after the other so. */
+bool topo_cable_is_up(const struct topo *topo, uint32_t port);
 bool topo_port_is_usable(const struct topo *topo, topo_id port);
 /* The NUMA node (index in the record) of a spot; TOPO_NONE: not known. */
 int32_t topo_spot_numa(const struct topo *topo, const struct spot *spot);

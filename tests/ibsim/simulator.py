@@ -195,11 +195,16 @@ class Simulator:
         """OpenSM; returns after its first sweep. It sweeps again when a link changes."""
         environment = {**self.environment, "OSM_TMP_DIR": str(self.scratch),
                        "OSM_CACHE_DIR": str(self.scratch)}
-        # -d2: each line of the log at once; -s 0: no sweeps by time.
-        self.manager = _Watched([tool("opensm"), "-d2", "-s", "0", "-f", "stdout"], cwd=self.scratch,
-                                env=environment, stdin=subprocess.DEVNULL,
+        # -d2: each line of the log at once; -s 0: no sweeps by time; -t: of each answer, in ms: on a
+        # busy machine 200 are too few, and who did not answer is left out.
+        self.manager = _Watched([tool("opensm"), "-d2", "-s", "0", "-t", "2000", "-f", "stdout"],
+                                cwd=self.scratch, env=environment, stdin=subprocess.DEVNULL,
                                 stderr=subprocess.DEVNULL)
         self.manager.wait_for(lambda output: b"SUBNET UP" in output, "SUBNET UP")
+
+    def manager_log(self):
+        """The end of what OpenSM says."""
+        return self.manager.output[-2000:].decode(errors="replace")
 
     def sweep_again(self):
         """OpenSM sweeps when a link changes, but misses what changes while it sweeps."""

@@ -38,8 +38,7 @@ def settle(sim, holds):
     deadline = time.monotonic() + simulator.LIMIT_S
     while not holds(found := discover(sim)):
         if time.monotonic() > deadline:
-            raise SimulatorError("the fabric did not settle:\n" +
-                                 sim.manager.output[-2000:].decode(errors="replace"))
+            raise SimulatorError("the fabric did not settle:\n" + sim.manager_log())
         sim.sweep_again()
     return found
 

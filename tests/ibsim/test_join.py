@@ -96,11 +96,13 @@ def netlist_cables(rack):
 
 
 def differences(before, after):
-    """Names of things and cables that changed, came or went."""
-    old, new = by_name(before), by_name(after)
-    things = {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
-    old, new = cables(before), cables(after)
-    return things, {end for end in old.keys() | new.keys() if old.get(end) != new.get(end)}
+    """{name: (before, after)} of the things and of the cables that changed, came or went."""
+    return [{name: (old.get(name), new.get(name)) for name in old.keys() | new.keys()
+             if old.get(name) != new.get(name)}
+            for old, new in ((by_name(before), by_name(after)), (cables(before), cables(after)))]
+
+
+unittest.TestCase.maxDiff = None  # say all that differs
 
 
 class Racks(unittest.TestCase):
@@ -185,7 +187,10 @@ class Faults(unittest.TestCase):
     def test_duplicate_lid(self):
         lid = json.loads(self.records["c4130-1"])["hcas"][0]["ports"][0]["lid"]
         self.assertEqual(lid, 0)  # a host's files do not say it: the subnet manager gives it
-        self.sim.console('Baselid "c4130-2/mlx4_0"[1] 2')
+        sweep = json.loads((self.sim.scratch / "sweep").read_text())
+        lid = next(port["lid"] for port in sweep["ports"] if port["number"] == 1 and
+                   sweep["nodes"][port["node"]]["description"] == HCA.replace("/", " "))
+        self.sim.console(f'Baselid "c4130-2/mlx4_0"[1] {lid}')
         codes = {code for code, _ in findings(join(self.sim, self.records))}
         self.assertEqual(codes, {"duplicate-lid"})
 
@@ -198,16 +203,20 @@ class Faults(unittest.TestCase):
         """It changes that cable and nothing else."""
         self.sim.console(f'Unlink "{HCA}"[1]', f'Link "{HCA}"[1] "leaf1"[30]')
         model = self.settled()
-        self.assertEqual(differences(self.before, model), (set(), {PORT}))
-        self.assertEqual(cables(model)[PORT], "leaf1[30]")
+        self.assertEqual(differences(self.before, model),
+                         [{}, {PORT: (self.switch_port, "leaf1[30]")}])
         self.assertEqual(findings(model), [])
 
     def settled(self):
-        """Sweeps until OpenSM has been everywhere."""
+        """Sweeps until OpenSM has been everywhere. It makes the ends of a cable active one by one."""
+        deadline = time.monotonic() + simulator.LIMIT_S
         while True:
             model = join(self.sim, self.records)
-            if all(cable["is_active"] for cable in model["cables"]):
+            asleep = [cable for cable in model["cables"] if not cable["is_active"]]
+            if not asleep:
                 return model
+            if time.monotonic() > deadline:
+                raise simulator.SimulatorError(f"not active: {asleep}\n{self.sim.manager_log()}")
             self.sim.sweep_again()
 
 
@@ -268,7 +277,8 @@ class Moved(unittest.TestCase):
             xml = pathlib.Path(scratch) / "hwloc.xml"
             xml.write_text(self.moved((folder / "hwloc.xml").read_text()))
             after = join(sim, {**records, "c4130-1": machine(folder, xml)})
-        self.assertEqual(differences(before, after), ({"c4130-1/gpu1"}, set()))
+        things, moved = differences(before, after)
+        self.assertEqual((list(things), moved), (["c4130-1/gpu1"], {}), things)
         rails = [[rail["port"] for rail in by_name(model)["c4130-1/gpu1"]["rails"]]
                  for model in (before, after)]
         self.assertEqual(rails, [["c4130-1/mlx4_0:1", "c4130-1/mlx4_1:1"],

@@ -23,8 +23,9 @@ static char *printed(const struct topo *topo, enum topo_format format)
     return text;
 }
 
-/* Two machines and a switch: small enough to read. */
-static struct topo *small(void)
+/* Two machines and a switch: small enough to read. The host's cable with its ends in these states.
+ */
+static struct topo *small_with(enum topo_port_state at_host, enum topo_port_state at_leaf)
 {
     struct topo_machine *machines[2] = {make_machine("D", "c4130-1", 0x100),
                                         make_machine("r730", "r730-1", 0x200)};
@@ -38,12 +39,19 @@ static struct topo *small(void)
     make_cable(&fabric, gpus, 1, leaf, 1);
     make_cable(&fabric, gpus, 2, leaf, 2);
     make_cable(&fabric, host, 1, leaf, 3);
+    make_port(&fabric, host, 1)->state = at_host;
+    make_port(&fabric, leaf, 3)->state = at_leaf;
     (void)snprintf(machines[0]->gpus[0].name, sizeof(machines[0]->gpus[0].name), "<T4 & \"co\">");
     CHECK_EQ(topo_join(borrowed, 2, &fabric, &topo, NULL), FAB_OK);
     topo_fabric_clear(&fabric);
     free(machines[0]);
     free(machines[1]);
     return topo;
+}
+
+static struct topo *small(void)
+{
+    return small_with(TOPO_PORT_ACTIVE, TOPO_PORT_ACTIVE);
 }
 
 static void test_tree(void)
@@ -167,6 +175,36 @@ static void test_json(void)
     topo_free(topo);
 }
 
+/* A subnet manager makes one end active, then the other. */
+static void test_json_cable(void)
+{
+    static const struct {
+        const char *label;
+        enum topo_port_state at_host, at_leaf;
+        bool is_active;
+    } cases[] = {
+        {"both", TOPO_PORT_ACTIVE, TOPO_PORT_ACTIVE, true},
+        {"the leaf's end", TOPO_PORT_INIT, TOPO_PORT_ACTIVE, false},
+        {"the host's end", TOPO_PORT_ACTIVE, TOPO_PORT_INIT, false},
+        {"none", TOPO_PORT_INIT, TOPO_PORT_INIT, false},
+    };
+
+    for (size_t i = 0; i < FAB_ARRAY_LEN(cases); i++) {
+        struct topo *topo = small_with(cases[i].at_host, cases[i].at_leaf);
+        char *text = printed(topo, TOPO_FORMAT_JSON);
+        json_t *json = NULL;
+        bool value = !cases[i].is_active;
+
+        CHECK_CASE("%s", cases[i].label);
+        CHECK_EQ(fab_json_load(text, strlen(text), "topology", NULL, &json, NULL), FAB_OK);
+        CHECK_EQ(fab_json_get_bool(json, "cables[2].is_active", &value, NULL), FAB_OK);
+        CHECK_EQ(value, cases[i].is_active);
+        json_decref(json);
+        free(text);
+        topo_free(topo);
+    }
+}
+
 static void test_full_disk(void)
 {
     struct topo *topo = small();
@@ -187,8 +225,9 @@ static void test_full_disk(void)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CHECK_TEST(test_tree), CHECK_TEST(test_matrix), CHECK_TEST(test_dot),
-        CHECK_TEST(test_svg),  CHECK_TEST(test_json),   CHECK_TEST(test_full_disk),
+        CHECK_TEST(test_tree),      CHECK_TEST(test_matrix), CHECK_TEST(test_dot),
+        CHECK_TEST(test_svg),       CHECK_TEST(test_json),   CHECK_TEST(test_json_cable),
+        CHECK_TEST(test_full_disk),
     };
 
     return check_run(tests);
