@@ -3,7 +3,9 @@
  *
  * A connection is LIVE, then LOST (the session is over, the object stays for its user), then CLOSED
  * (nothing left but memory). One that is LOST or closed goes on until the peer has the BYE, or for
- * a grace period: so a peer that comes back late learns the truth, and from nobody else.
+ * a grace period: so a peer that comes back late learns the truth, and from nobody else. Who hears
+ * a BYE answers with one, and that is acknowledged, too: so each end knows that the other one
+ * knows.
  */
 #include <stdlib.h>
 
@@ -119,6 +121,13 @@ enum fab_status xp_conn_status_locked(const struct xp_conn *conn)
     return conn->state == XP_CONN_LIVE ? FAB_OK : conn->reason.status;
 }
 
+/* So long an end of which all is said stays to say it again: a wire may have gone with the last
+ * word, and a dial into a silent one lasts long. */
+static uint64_t parting_ns(const struct xp_conn *conn)
+{
+    return 2 * conn->limits.stall_first_ns;
+}
+
 static void doom_all_locked(struct xp_conn *conn, const char *why)
 {
     for (uint32_t i = 0; i < conn->leg_count; i++) {
@@ -126,6 +135,14 @@ static void doom_all_locked(struct xp_conn *conn, const char *why)
             xp_life_doom_locked(conn->legs[i].current, why);
         xp_leg_kick(&conn->legs[i]);
     }
+}
+
+/* How long an end that is lost is there for the peer. */
+static uint64_t linger_locked(const struct xp_conn *conn, enum fab_status status)
+{
+    if (status == FAB_ERR_PEER_LOST)
+        return conn->limits.stall_ns;
+    return conn->peer_ended ? parting_ns(conn) : conn->limits.grace_ns;
 }
 
 void xp_conn_lose_locked(struct xp_conn *conn, enum fab_status status, const char *why)
@@ -138,11 +155,10 @@ void xp_conn_lose_locked(struct xp_conn *conn, enum fab_status status, const cha
     atomic_store(&conn->muted, true);
     (void)fab_err_set(&conn->reason, status, "session %" PRIx64 ": %s", conn->session_id, why);
     xp_conn_event_locked(conn, XP_EVENT_LOST, 0, status, conn->reason.text);
-    /* The peer is told, unless it lies, or told us, or is gone. */
-    conn->bulk_ends_ns = fab_deadline_ns(now_ns, conn->limits.stall_ns);
-    conn->linger_ns = status == FAB_ERR_PEER_LOST ? conn->bulk_ends_ns
-                                                  : fab_deadline_ns(now_ns, conn->limits.grace_ns);
-    if (status == FAB_ERR_PROTOCOL || conn->peer_ended ||
+    /* The peer is told, unless it lies or is gone. */
+    conn->bulk_ends_ns = fab_deadline_ns(now_ns, conn->peer_ended ? 0 : conn->limits.stall_ns);
+    conn->linger_ns = fab_deadline_ns(now_ns, linger_locked(conn, status));
+    if (status == FAB_ERR_PROTOCOL ||
         xp_urgent_add_locked(conn, XP_WIRE_BYE, /* op */ 0, status, NULL, 0) != FAB_OK)
         conn->linger_ns = 0;
     xp_bulk_fail_all_locked(conn, status);
@@ -241,21 +257,39 @@ static uint64_t data_timers_locked(struct xp_conn *conn, uint64_t now_ns)
     return next_ns;
 }
 
-/* Whether the peer may still be told of the end. An initiator that never was up has nobody to tell;
- * a responder may yet be dialled. */
-static bool owes_bye_locked(const struct xp_conn *conn, uint64_t now_ns)
+bool xp_conn_owes_word_locked(const struct xp_conn *conn)
 {
     const struct xp_lane_tx *urgent = &conn->tx[XP_LANE_URGENT];
 
-    return urgent->acked < urgent->last && now_ns < conn->linger_ns &&
-           (conn->stats.up || !conn->initiator);
+    return urgent->acked < urgent->last || (conn->peer_ended && conn->ack_due_ns != UINT64_MAX);
+}
+
+/* Whether the wires are still wanted after the end: the peer is to be told, or may ask once more
+ * whether we know. An initiator that never was up has nobody to tell; a responder may yet be
+ * dialled. */
+static bool parts_locked(struct xp_conn *conn, uint64_t now_ns)
+{
+    uint64_t until_ns = fab_deadline_ns(now_ns, parting_ns(conn));
+
+    if (now_ns >= conn->linger_ns || (!conn->stats.up && conn->initiator))
+        return false;
+    if (conn->tx[XP_LANE_URGENT].acked < conn->tx[XP_LANE_URGENT].last)
+        return true;
+    /* The peer knows. If it began, that is all; if we did, it wants to hear that its answer came,
+     * once more if it dials for that. */
+    if (conn->was_told || (!conn->active && (conn->initiator || !conn->peer_ended)))
+        return false;
+    if (!conn->parted && until_ns < conn->linger_ns)
+        conn->linger_ns = until_ns;
+    conn->parted = true;
+    return true;
 }
 
 static uint64_t lost_locked(struct xp_conn *conn, uint64_t now_ns)
 {
     if (conn->hears_no_more)
         return UINT64_MAX;
-    if (!owes_bye_locked(conn, now_ns)) {
+    if (!parts_locked(conn, now_ns)) {
         conn->hears_no_more = true;
         doom_all_locked(conn, conn->reason.text);
         return UINT64_MAX;
@@ -272,7 +306,7 @@ static uint64_t lost_locked(struct xp_conn *conn, uint64_t now_ns)
 /* How a closed connection comes to its end. */
 static uint64_t closing_locked(struct xp_conn *conn, uint64_t now_ns)
 {
-    if (conn->state == XP_CONN_LIVE && owes_bye_locked(conn, now_ns))
+    if (conn->state == XP_CONN_LIVE && parts_locked(conn, now_ns))
         return conn->linger_ns;
     if (conn->state == XP_CONN_LOST && !conn->hears_no_more)
         return UINT64_MAX; /* lost_locked() sees to it */

@@ -65,8 +65,8 @@ void xp_note_send_locked(struct xp_conn *conn, enum xp_wire_message kind, int32_
     uint8_t bytes[XP_NOTE_BYTES];
     struct iovec part = {.iov_base = bytes, .iov_len = sizeof(bytes)};
 
-    if (conn->state != XP_CONN_LIVE)
-        return;
+    if (conn->state != XP_CONN_LIVE || conn->closing)
+        return; /* the last word is the end */
     xp_note_encode(note, bytes);
     /* A note that is lost would leave the peer waiting for ever: the session cannot go on. */
     if (xp_urgent_add_locked(conn, kind, /* op */ 0, result, &part, 1) != FAB_OK)
@@ -308,6 +308,20 @@ static enum fab_status take_note(struct xp_conn *conn, const struct xp_message_v
     return xp_bulk_note(conn, &note, view->kind, view->result);
 }
 
+static void take_bye(struct xp_conn *conn, enum fab_status status)
+{
+    fab_mutex_lock(&conn->lock);
+    conn->peer_ended = true;
+    if (conn->state == XP_CONN_LIVE && !conn->closing) {
+        conn->was_told = true;
+        xp_conn_lose_locked(conn, status < 0 ? status : FAB_ERR_CANCELLED,
+                            "the peer ended the session");
+    }
+    ack_soon_locked(conn, 0, fab_clock_now_ns(conn->node->clock));
+    xp_conn_work(conn);
+    fab_mutex_unlock(&conn->lock);
+}
+
 /* No lock held. */
 static enum fab_status hand(struct xp_conn *conn, const struct taken *taken)
 {
@@ -330,12 +344,7 @@ static enum fab_status hand(struct xp_conn *conn, const struct taken *taken)
     case XP_WIRE_LEG_DOWN:
         return take_note(conn, view);
     case XP_WIRE_BYE:
-        fab_mutex_lock(&conn->lock);
-        conn->peer_ended = true;
-        xp_conn_lose_locked(conn,
-                            view->result < 0 ? (enum fab_status)view->result : FAB_ERR_CANCELLED,
-                            "the peer ended the session");
-        fab_mutex_unlock(&conn->lock);
+        take_bye(conn, (enum fab_status)view->result);
         return FAB_OK;
     }
     return FAB_ERR_FORMAT;
@@ -359,6 +368,9 @@ FAB_UNCHECKED static enum fab_status take_messages(struct xp_engine *engine, str
         if (status != FAB_OK)
             break;
         kind = taken.view.kind;
+        /* Of a session that is over here only the peer's end matters. */
+        if (kind != XP_WIRE_BYE && atomic_load(&conn->muted))
+            continue;
         if (!locked && (kind == XP_WIRE_CALL || kind == XP_WIRE_REPLY)) {
             fab_mutex_lock(&conn->lock);
             locked = true;
@@ -428,7 +440,7 @@ static bool judge_locked(struct xp_conn *conn, const struct xp_data_header *head
     }
     if (header->flags & XP_FRAME_RESEND)
         xp_data_rewind_locked(conn);
-    if (header->count == 0 || atomic_load(&conn->muted))
+    if (header->count == 0 || (header->lane == XP_LANE_ORDERED && atomic_load(&conn->muted)))
         return false;
     switch (xp_lane_rx_judge(rx, header->first, header->count)) {
     case XP_LANE_DUPLICATE:

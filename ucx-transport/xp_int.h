@@ -229,7 +229,9 @@ struct xp_conn {
     enum xp_conn_state state;
     struct fab_err reason; /* of LOST */
     bool closing;          /* xp_conn_close was called */
-    bool peer_ended;       /* its BYE came */
+    bool peer_ended;       /* its BYE came, */
+    bool was_told;         /* and before it we knew of no end */
+    bool parted;           /* the peer knows; linger_ns is short from then on */
     atomic_bool muted;     /* no message reaches the handler any more */
     bool told_closed;      /* the user has had XP_EVENT_CLOSED: no handler any more */
     bool hears_no_more;    /* LOST: the wires are given up, too */
@@ -419,6 +421,8 @@ uint64_t xp_conn_turn(struct xp_conn *conn, uint64_t now_ns); /* control engine;
 bool xp_conn_is_over(struct xp_conn *conn);                   /* may be freed */
 void xp_conn_free(struct xp_conn *conn);
 void xp_conn_lose_locked(struct xp_conn *conn, enum fab_status status, const char *why);
+/* The end is not all said: to the peer, or in answer to it. */
+bool xp_conn_owes_word_locked(const struct xp_conn *conn);
 void xp_conn_event_locked(struct xp_conn *conn, enum xp_event_kind kind, uint32_t rail,
                           enum fab_status status, const char *text);
 void xp_conn_choose_active_locked(struct xp_conn *conn);

@@ -487,7 +487,8 @@ uint64_t xp_leg_timer(struct xp_leg *leg, uint64_t now_ns)
                 xp_life_doom_locked(life, "no answer to the hello");
         }
     }
-    if (xp_leg_is_wanted_locked(leg) && !leg->current && conn->initiator) {
+    if (xp_leg_is_wanted_locked(leg) && !leg->current && conn->initiator &&
+        !(conn->closing && leg->bulk)) {
         dial = now_ns >= leg->retry_ns;
         next_ns = earlier(next_ns, leg->retry_ns);
     }

@@ -247,9 +247,9 @@ static bool owes_word(struct xp_node *node)
         struct xp_conn *conn = fab_list_object(at, struct xp_conn, link);
 
         fab_mutex_lock(&conn->lock);
-        owes = owes || (conn->active && conn->linger_ns > 0 && !conn->hears_no_more &&
-                        (conn->closing || conn->state == XP_CONN_LOST) &&
-                        conn->tx[XP_LANE_URGENT].acked < conn->tx[XP_LANE_URGENT].last);
+        owes = owes ||
+               (conn->active && conn->linger_ns > 0 && !conn->hears_no_more &&
+                (conn->closing || conn->state == XP_CONN_LOST) && xp_conn_owes_word_locked(conn));
         fab_mutex_unlock(&conn->lock);
     }
     return owes;
