@@ -149,6 +149,7 @@ struct server {
     struct xp_node *node;
     int fd; /* the control socket */
     bool same_host;
+    atomic_bool quits;
     atomic_bool ending;            /* memory goes while its node is still there */
     _Atomic(struct spare *) spare; /* the last transfer's memory: the next finds its pages there */
     uint64_t posts, in_order;
@@ -292,6 +293,11 @@ static void serve(void *user, struct xp_conn *conn, const struct xp_message *mes
     case UCX_OP_GIVE:
         start_job(server, conn, message);
         break;
+    case UCX_OP_QUIT:
+        xp_conn_condemn(conn, FAB_ERR_PROTOCOL, "as it was told");
+        atomic_store(&server->quits, true);
+        (void)shutdown(server->fd, SHUT_RD); /* wakes peer_main() */
+        break;
     case UCX_OP_LINGER:
         (void)!xp_reply(conn, message->number, (int32_t)linger(server->fd), NULL, 0, NULL);
         break;
@@ -331,6 +337,10 @@ static int peer_main(int fd, const struct ucx_place *place)
         return 1;
     }
     (void)!read(fd, &end, 1); /* until the other end closes it */
+    if (atomic_load(&server.quits)) {
+        xp_node_part(server.node, UINT64_C(20) * NS_PER_S);
+        _exit(0);
+    }
     atomic_store(&server.ending, true);
     free_memory(atomic_exchange(&server.spare, NULL));
     xp_node_destroy(server.node);

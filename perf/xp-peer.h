@@ -23,6 +23,7 @@ enum ucx_op {
     UCX_OP_GIVE,        /* the same: it sends */
     UCX_OP_LINGER, /* a call: the peer forks a child, which lives until the control socket closes;
                       result: its process id */
+    UCX_OP_QUIT,   /* a post: the peer condemns the session, parts and ends at once by _exit */
 };
 
 struct ucx_bulk_args {

@@ -41,6 +41,7 @@ enum {
     XP_ADDRESS_MAX_BYTES = 8192,    /* all rails of a node, as xp_node_address() gives them */
     XP_MESSAGE_MAX_BYTES = 1 << 20, /* arguments of one command, reply or signal */
     XP_OP_MAX = 0xffff,             /* highest op number that a caller may use */
+    XP_PART_NS = 100000000,         /* time for a last word on sound wires */
 };
 
 /* ---------------------------------------------------------------- node */
@@ -73,9 +74,13 @@ FAB_NODISCARD enum fab_status xp_node_create(const struct xp_node_config *config
                                              struct xp_node **node_out, struct fab_err *err);
 
 /* Takes NULL. Ends what connections are left without a word to their peers, stops the threads. The
- * peers of those that were closed or condemned just before have up to 100 ms to hear it.
+ * peers of those that were closed or condemned just before have up to XP_PART_NS to hear it.
  * Blocks until the backends are closed. No other thread may use the node or its connections. */
 void xp_node_destroy(struct xp_node *node);
+
+/* Waits until the peers of sessions that were closed or condemned just before have the reason, at
+ * most so long: before an end by _exit. Takes NULL. Blocks. Not from a handler. Thread: any. */
+void xp_node_part(struct xp_node *node, uint64_t limit_ns);
 
 /* For the end of the process, while other threads may be anywhere in this library: what was posted
  * goes out, then no wire is used any more and no handler runs; who waits waits on. Only memory is

@@ -155,10 +155,10 @@ void xp_conn_lose_locked(struct xp_conn *conn, enum fab_status status, const cha
     atomic_store(&conn->muted, true);
     (void)fab_err_set(&conn->reason, status, "session %" PRIx64 ": %s", conn->session_id, why);
     xp_conn_event_locked(conn, XP_EVENT_LOST, 0, status, conn->reason.text);
-    /* The peer is told, unless it lies or is gone. */
+    /* The peer is told, unless this wire cannot trust it any more, or it is gone. */
     conn->bulk_ends_ns = fab_deadline_ns(now_ns, conn->peer_ended ? 0 : conn->limits.stall_ns);
     conn->linger_ns = fab_deadline_ns(now_ns, linger_locked(conn, status));
-    if (status == FAB_ERR_PROTOCOL ||
+    if ((status == FAB_ERR_PROTOCOL && !conn->condemned && !conn->peer_ended) ||
         xp_urgent_add_locked(conn, XP_WIRE_BYE, /* op */ 0, status, NULL, 0) != FAB_OK)
         conn->linger_ns = 0;
     xp_bulk_fail_all_locked(conn, status);
@@ -174,6 +174,7 @@ void xp_conn_condemn(struct xp_conn *conn, enum fab_status status, const char *w
         return;
     fab_mutex_lock(&conn->lock);
     push = xp_conn_push_begin_locked(conn);
+    conn->condemned = true;
     xp_conn_lose_locked(conn, status, why);
     fab_mutex_unlock(&conn->lock);
     xp_conn_push_end(conn, push);

@@ -229,6 +229,7 @@ struct xp_conn {
     enum xp_conn_state state;
     struct fab_err reason; /* of LOST */
     bool closing;          /* xp_conn_close was called */
+    bool condemned;        /* xp_conn_condemn was called */
     bool peer_ended;       /* its BYE came, */
     bool was_told;         /* and before it we knew of no end */
     bool parted;           /* the peer knows; linger_ns is short from then on */

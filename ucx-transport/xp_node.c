@@ -242,6 +242,7 @@ static bool owes_word(struct xp_node *node)
 {
     bool owes = false;
 
+    fab_mutex_lock(&node->lock);
     FAB_LIST_EACH(at, after, &node->conns)
     {
         struct xp_conn *conn = fab_list_object(at, struct xp_conn, link);
@@ -252,15 +253,17 @@ static bool owes_word(struct xp_node *node)
                 (conn->closing || conn->state == XP_CONN_LOST) && xp_conn_owes_word_locked(conn));
         fab_mutex_unlock(&conn->lock);
     }
+    fab_mutex_unlock(&node->lock);
     return owes;
 }
 
-/* Sessions that were closed or condemned just before: their peers take the reason, and hang up. */
-static void end_with_a_word(struct xp_node *node)
+void xp_node_part(struct xp_node *node, uint64_t limit_ns)
 {
-    enum { LIMIT_NS = 100000000, PAUSE_NS = 50000 };
-    uint64_t until_ns = fab_deadline_ns(fab_clock_now_ns(fab_clock_real()), LIMIT_NS);
+    enum { PAUSE_NS = 50000 };
+    uint64_t until_ns = fab_deadline_ns(fab_clock_now_ns(fab_clock_real()), limit_ns);
 
+    if (!node || xp_node_is_foreign(node))
+        return;
     while (!node->polled && owes_word(node) && fab_clock_now_ns(fab_clock_real()) < until_ns) {
         bool did = false;
 
@@ -299,7 +302,7 @@ void xp_node_destroy(struct xp_node *node)
         return;
     for (uint32_t i = 0; i < node->engine_count; i++)
         xp_engine_stop(&node->engines[i]);
-    end_with_a_word(node);
+    xp_node_part(node, XP_PART_NS);
     end_connections(node);
     for (uint32_t i = 0; i < 2 * node->rail_count; i++) {
         struct xp_slot *slot = &node->slots[i];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Two processes over UCX on the loopback interface: commands, bulk both ways, a killed peer.
+ * Two processes over UCX on the loopback interface: commands, bulk both ways, a peer's last
+ * word.
  */
 #include <stdlib.h>
 
@@ -84,11 +85,34 @@ static void test_bulk(void)
     CHECK_EQ(ucx_peer_stop(&peer), 0);
 }
 
+/* A worker that ends by _exit has told why before: the rails take it no sooner. */
+static void test_last_word(void)
+{
+    enum { ROUNDS = 20 };
+
+    for (int i = 0; i < ROUNDS; i++) {
+        struct ucx_peer peer;
+        struct ucx_link link;
+        struct xp_reply reply;
+
+        CHECK_CASE("round %d", i);
+        if (!open_pair(&peer, &link))
+            return;
+        CHECK_EQ(xp_post(link.conn, UCX_OP_QUIT, NULL, 0, NULL), FAB_OK);
+        CHECK_EQ(xp_call(link.conn, UCX_OP_COUNT, NULL, 0, NULL, 0, &reply), FAB_ERR_PROTOCOL);
+        CHECK_EQ(link.losts, 1);
+        CHECK_EQ(link.lost_status, FAB_ERR_PROTOCOL);
+        CHECK_EQ(ucx_peer_stop(&peer), 0);
+        ucx_link_close(&link);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         CHECK_TEST(test_commands),
         CHECK_TEST(test_bulk),
+        CHECK_TEST(test_last_word),
     };
     const char *reason = ucx_why_not();
 
