@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * fabricd/link.h - one connection between two daemons: whole messages and worker packets, in order.
  *
- * Over TCP it is TLS 1.3 with certificates of one CA on both ends (tls.h); inside one process it is
- * a plain socket pair. Frames: 4 bytes of length (big endian, of all that follows), 4 bytes of
- * channel, then the content: channel 0 is one JSON message (message.h), any other channel one
+ * Over TCP it is TLS 1.3 with certificates of one CA on both ends (link_tls.c); inside one process
+ * it is a plain socket pair. Frames: 4 bytes of length (big endian, of all that follows), 4 bytes
+ * of channel, then the content: channel 0 is one JSON message (message.h), any other channel one
  * packet of a worker's socket (session/, at most LINK_PACKET_BYTES). A frame that breaks a bound
  * ends the link. Each end sends a ping when it has sent nothing for LINK_PING_NS, so silence means
  * something.
@@ -36,14 +36,15 @@ enum {
 #define LINK_SILENCE_NS UINT64_C(5000000000) /* a peer that says nothing for so long is lost */
 
 struct link_ops {
-    /* The handshake is done; `peer` is the name in the peer's certificate (the link's own name for
-     * a socket pair). Called once, before anything else. */
+    /* Both ends have accepted each other; `peer` is the name in the peer's certificate (the link's
+     * own name for a socket pair). Called once, before anything else but down(). */
     void (*up)(void *user, struct link *link, const char *peer);
     /* Borrowed for the call. */
     void (*message)(void *user, struct link *link, const struct message *message);
     void (*packet)(void *user, struct link *link, uint32_t channel, const void *bytes,
                    size_t count);
-    /* The end, however it came; the last call. link_close() may be called in it, or later. */
+    /* The end, however it came, also of a link that was never up; the last call. The link is still
+     * to be closed, in it or later. */
     void (*down)(void *user, struct link *link, const struct fab_err *why);
 };
 
@@ -76,12 +77,15 @@ uint16_t link_listener_port(const struct link_listener *listener); /* of "ADDRES
 
 /* Hands the link on: later calls go to these. */
 void link_set_ops(struct link *link, const struct link_ops *ops, void *user);
-/* False: the link has ended (down() comes or has come); what was sent is lost then. */
+/* False: the link has ended (down() comes or has come); what was sent is lost then. A message that
+ * message_check() refuses ends it. What is sent before up() waits for it. */
 bool link_send(struct link *link, const struct message *message);
 bool link_send_packet(struct link *link, uint32_t channel, const void *bytes, size_t count);
 /* No more calls of ops. What is queued is still tried to be written, without waiting. Takes NULL.
  */
 void link_close(struct link *link);
+/* Tells the peer why, which its down() says, and closes. */
+void link_refuse(struct link *link, const char *reason);
 
 /* In every turn of the loop, for all links of it: pings and time limits. Returns when to come
  * again. */

@@ -29,6 +29,7 @@ struct loop {
     uint64_t (*turn)(void *user, uint64_t now_ns);
     void *turn_user;
     struct fab_list closed;
+    struct fab_list links;
 };
 
 enum fab_status loop_create(struct loop **loop_out, struct fab_err *err)
@@ -38,6 +39,7 @@ enum fab_status loop_create(struct loop **loop_out, struct fab_err *err)
     if (!loop)
         return fab_err_set(err, FAB_ERR_NOMEM, "an event loop");
     fab_list_init(&loop->closed);
+    fab_list_init(&loop->links);
     loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (loop->epoll_fd < 0) {
         free(loop);
@@ -82,6 +84,13 @@ enum fab_status loop_watch(struct loop *loop, int fd, uint32_t events,
     return FAB_OK;
 }
 
+void loop_rewatch(struct loop_watch *watch, uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.ptr = watch};
+
+    (void)epoll_ctl(watch->loop->epoll_fd, EPOLL_CTL_MOD, watch->fd, &event); /* it is in the set */
+}
+
 void loop_unwatch(struct loop_watch *watch)
 {
     if (!watch)
@@ -89,6 +98,11 @@ void loop_unwatch(struct loop_watch *watch)
     (void)epoll_ctl(watch->loop->epoll_fd, EPOLL_CTL_DEL, watch->fd, NULL); /* it is in the set */
     watch->fd = -1;
     fab_list_append(&watch->loop->closed, &watch->node);
+}
+
+struct fab_list *loop_links(struct loop *loop)
+{
+    return &loop->links;
 }
 
 void loop_set_turn(struct loop *loop, uint64_t (*turn)(void *user, uint64_t now_ns), void *user)

@@ -14,6 +14,7 @@
 #include "base/status.h"
 
 struct fab_err;
+struct fab_list;
 struct loop;
 struct loop_watch;
 
@@ -25,6 +26,8 @@ void loop_destroy(struct loop *loop); /* takes NULL; every watch must have been 
 FAB_NODISCARD enum fab_status loop_watch(struct loop *loop, int fd, uint32_t events,
                                          void (*ready)(void *user, uint32_t events), void *user,
                                          struct loop_watch **watch_out, struct fab_err *err);
+/* Other events from now on. */
+void loop_rewatch(struct loop_watch *watch, uint32_t events);
 /* May be called in a callback, also in its own. Takes NULL. */
 void loop_unwatch(struct loop_watch *watch);
 
@@ -32,6 +35,9 @@ void loop_unwatch(struct loop_watch *watch);
  * nanoseconds; UINT64_MAX: not because of time), `turn` is called: what follows from many causes
  * has one place. */
 void loop_set_turn(struct loop *loop, uint64_t (*turn)(void *user, uint64_t now_ns), void *user);
+
+/* The links of this loop (link.c), which have their own time limits. */
+struct fab_list *loop_links(struct loop *loop);
 
 /* Until loop_stop(). */
 FAB_NODISCARD enum fab_status loop_run(struct loop *loop, struct fab_err *err);

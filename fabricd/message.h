@@ -41,6 +41,7 @@ enum {
 
 enum message_kind {
     MESSAGE_PING,           /* nothing: the sender lives (made and eaten by link.c) */
+    MESSAGE_REFUSE,         /* it ends here, and why (link_refuse(); comes as down()) */
     MESSAGE_HELLO,          /* first, from who dialled */
     MESSAGE_WELCOME,        /* its answer */
     MESSAGE_REPORT,         /* agent: all of this node; again at each change */
@@ -190,6 +191,7 @@ struct message_worker_ended {
 struct message {
     enum message_kind kind;
     union {
+        char refuse_reason[LEDGER_REASON_BYTES];
         struct message_hello hello;
         struct message_hello welcome; /* of who was dialled */
         struct message_report report;
@@ -208,13 +210,18 @@ struct message {
     };
 };
 
-/* One line of JSON, given to the caller (free). FAB_ERR_NOMEM; FAB_ERR_LIMIT: beyond `most` bytes.
- */
+/* Can it be written? For what strangers said: a request with a path or body that is no text
+ * (FAB_ERR_INVALID) or too long (FAB_ERR_LIMIT). Bytes outside printable ASCII are refused in
+ * names, and become '?' in what is said to people (reasons, advice, commands). */
+FAB_NODISCARD enum fab_status message_check(const struct message *message, struct fab_err *err);
+/* One line of JSON, given to the caller (free). FAB_ERR_NOMEM; FAB_ERR_LIMIT: beyond `most` bytes;
+ * what message_check() says. */
 FAB_NODISCARD enum fab_status message_write(const struct message *message, size_t most,
                                             char **text_out, size_t *bytes_out,
                                             struct fab_err *err);
-/* What the message points to belongs to it: message_clear(). FAB_ERR_FORMAT, FAB_ERR_RANGE,
- * FAB_ERR_LIMIT name the member. A failed read leaves an empty message. */
+/* What the message points to belongs to it: message_clear(). FAB_ERR_FORMAT, FAB_ERR_INVALID,
+ * FAB_ERR_RANGE, FAB_ERR_LIMIT name the member; FAB_ERR_VERSION: a hello or welcome of another
+ * version. A failed read leaves an empty message. */
 FAB_NODISCARD enum fab_status message_read(const char *text, size_t bytes,
                                            struct message *message_out, struct fab_err *err);
 void message_clear(struct message *message); /* takes an empty one */
