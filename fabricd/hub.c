@@ -422,6 +422,7 @@ static void take_agent_message(struct peer *peer, const struct message *message)
     case MESSAGE_WORKER_STARTED:
     case MESSAGE_WORKER_ENDED:
     case MESSAGE_WORKER_STOP:
+    case MESSAGE_REFUSE:
     case MESSAGE_KINDS:
         break;
     }

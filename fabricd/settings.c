@@ -58,8 +58,7 @@ static enum fab_status check_address(const struct fab_setting *row, const void *
     .name = (setting), .type = (kind), .offset = offsetof(struct fabricd_rail, field)
 
 static const struct fab_setting rail_rows[] = {
-    {RAIL("device", FAB_SETTING_STRING, device), .fallback = "", .min = 1, .max = 63,
-     .flags = FAB_SETTING_REQUIRED,
+    {RAIL("device", FAB_SETTING_STRING, device), .min = 1, .max = 63, .flags = FAB_SETTING_REQUIRED,
      .help = "What UCX opens: a port of an HCA such as mlx5_0:1, or an IP interface such as ib0 "
              "where TCP is meant."},
     {RAIL("port", FAB_SETTING_STRING, port), .fallback = "", .max = 63,
