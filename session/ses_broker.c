@@ -45,7 +45,8 @@ struct watch {
 
 struct place {
     struct watch channel, process;
-    pid_t pid; /* 0: not started or gone */
+    pid_t pid;         /* 0: not started or gone, or elsewhere */
+    bool is_elsewhere; /* it has no pid here, and has not gone yet */
     struct ses_node node;
     bool has_offer, is_ready;
     struct ses_link to_client; /* kept until all workers are ready, then wiped */
@@ -147,7 +148,7 @@ static void seat_free(struct seat *seat)
 static bool has_workers(const struct seat *seat)
 {
     for (uint32_t i = 0; seat->places && i < seat->grant.worker_count; i++) {
-        if (seat->places[i].pid)
+        if (seat->places[i].pid || seat->places[i].is_elsewhere)
             return true;
     }
     return false;
@@ -177,9 +178,13 @@ static void seat_refuse(struct seat *seat, enum fab_status status, const char *t
 
 static void seat_kill(struct seat *seat)
 {
+    const struct ses_broker_ops *ops = &seat->broker->ops;
+
     for (uint32_t i = 0; seat->places && i < seat->grant.worker_count; i++) {
         if (seat->places[i].pid && seat->places[i].process.fd >= 0)
             (void)pidfd_send_signal(seat->places[i].process.fd, SIGKILL, NULL, 0);
+        if (seat->places[i].is_elsewhere && ops->kill)
+            ops->kill(seat->broker->user, seat->session, i);
     }
     seat->deadline_ns = fab_deadline_ns(fab_clock_now_ns(seat->broker->clock), kill_after_ns);
 }
@@ -235,6 +240,9 @@ static enum fab_status start_worker(struct seat *seat, uint32_t index, struct fa
         place->pid = 0;
         return status;
     }
+    place->is_elsewhere = place->pid == 0;
+    if (place->is_elsewhere)
+        return FAB_OK; /* the rest follows when it has started */
     if (!watch_open(broker, &place->process, WATCH_WORKER_PID, pidfd_open(place->pid, 0), seat,
                     index))
         return fab_err_errno(err, errno, "watching worker %d", place->pid);
@@ -497,18 +505,16 @@ static bool on_worker(struct seat *seat, uint32_t index)
     return true;
 }
 
-static void on_worker_gone(struct seat *seat, uint32_t index)
+static void worker_gone(struct seat *seat, uint32_t index, const char *text)
 {
     struct place *place = &seat->places[index];
     struct ses_broker *broker = seat->broker;
-    char text[SES_TEXT_BYTES];
     pid_t pid = place->pid;
 
     while (place->channel.fd >= 0 && seat->state != SEAT_ENDING && on_worker(seat, index))
         ; /* its last words */
-    (void)snprintf(text, sizeof(text), "the gpu-worker on %.64s (pid %d) ended", place->node.name,
-                   pid);
     place->pid = 0;
+    place->is_elsewhere = false;
     watch_close(broker, &place->process);
     watch_close(broker, &place->channel);
     if (broker->ops.worker_ended)
@@ -517,6 +523,54 @@ static void on_worker_gone(struct seat *seat, uint32_t index)
         tell(seat->channel.fd, SES_EVENT_WORKER_GONE, index, text);
     else if (seat->state != SEAT_ENDING)
         seat_refuse(seat, FAB_ERR_NODE_LOST, text);
+}
+
+static void on_worker_gone(struct seat *seat, uint32_t index)
+{
+    const struct place *place = &seat->places[index];
+    char text[SES_TEXT_BYTES];
+
+    (void)snprintf(text, sizeof(text), "the gpu-worker on %.64s (pid %d) ended", place->node.name,
+                   place->pid);
+    worker_gone(seat, index, text);
+}
+
+static struct seat *find_seat(const struct ses_broker *broker, const void *session)
+{
+    for (struct fab_list *at = broker->seats.next; at != &broker->seats; at = at->next) {
+        struct seat *seat = fab_list_object(at, struct seat, node);
+
+        if (seat->has_session && seat->session == session)
+            return seat;
+    }
+    return NULL;
+}
+
+void ses_broker_worker_started(struct ses_broker *broker, const void *session, uint32_t index,
+                               const struct ses_node *node)
+{
+    struct seat *seat = find_seat(broker, session);
+
+    if (!seat || seat->state == SEAT_ENDING || !seat->places[index].is_elsewhere)
+        return;
+    seat->places[index].node = *node;
+    send_prepare(seat, index);
+}
+
+void ses_broker_worker_gone(struct ses_broker *broker, const void *session, uint32_t index,
+                            const char *why)
+{
+    struct seat *seat = find_seat(broker, session);
+
+    if (seat && seat->places && seat->places[index].is_elsewhere)
+        worker_gone(seat, index, why);
+}
+
+bool ses_broker_is_attached(const struct ses_broker *broker, const void *session)
+{
+    const struct seat *seat = find_seat(broker, session);
+
+    return seat && seat->state == SEAT_ATTACHED;
 }
 
 /* ---- newcomers --------------------------------------------------------------------------------

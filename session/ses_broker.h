@@ -30,12 +30,17 @@ struct ses_broker_ops {
     enum fab_status (*grant)(void *user, const struct ses_peer *peer, struct ses_grant *grant_out,
                              void **session_out, struct fab_err *err);
     /* Starts worker `index`, whose end of the socket pair is `fd` (to be inherited as
-     * FABRIC_WORKER_FD; the broker closes its copy). Fills the node that the worker lives on. */
+     * FABRIC_WORKER_FD; the broker closes its copy). Fills the node that the worker lives on.
+     * *pid_out 0: it is no process of this machine; ses_broker_worker_started() and
+     * ses_broker_worker_gone() follow. */
     enum fab_status (*start)(void *user, void *session, uint32_t index, int fd,
                              struct ses_node *node_out, pid_t *pid_out, struct fab_err *err);
     /* The rails between the client and worker `index`, nearest first; count 0: same host. NULL:
      * rail i with rail i. */
     uint32_t (*pairs)(void *user, void *session, uint32_t index, struct ses_pair *pairs_out);
+    /* A worker without a pid did not end in time: end it, and call ses_broker_worker_gone(). May be
+     * NULL if there is none. */
+    void (*kill)(void *user, void *session, uint32_t index);
     /* A worker's process ended (reap it here); `why` is a sentence. May be NULL. */
     void (*worker_ended)(void *user, void *session, uint32_t index, pid_t pid, const char *why);
     /* The client and all its workers are gone: the session's last call. */
@@ -56,6 +61,15 @@ void ses_broker_destroy(struct ses_broker *broker);
 int ses_broker_fd(const struct ses_broker *broker);
 int ses_broker_wait_ms(const struct ses_broker *broker);
 void ses_broker_turn(struct ses_broker *broker);
+
+/* Of a worker without a pid: where it lives; that it has ended, and why (evidence only: a lost link
+ * to it is none). What is not of this session any more is ignored. Not in an op, but for kill. */
+void ses_broker_worker_started(struct ses_broker *broker, const void *session, uint32_t index,
+                               const struct ses_node *node);
+void ses_broker_worker_gone(struct ses_broker *broker, const void *session, uint32_t index,
+                            const char *why);
+/* Whether all of it is in place, and its workers' sockets are silent from now on. */
+bool ses_broker_is_attached(const struct ses_broker *broker, const void *session);
 
 /* The lease of these sessions is over: clients hear it, workers are ended. NULL: all. */
 void ses_broker_revoke(struct ses_broker *broker, const void *session, const char *why);

@@ -26,7 +26,10 @@ struct rig {
     struct ses_broker *broker;
     char path[64];
     char asked[SES_NAME_BYTES]; /* the system that the client named */
-    int attached[2];            /* a pipe: the client writes into it when it is attached */
+    bool is_elsewhere;          /* the first worker has no pid for the broker: we watch it */
+    pid_t elsewhere;            /* its pid; 0: it has ended, or did not start */
+    bool is_told, is_killed;
+    int attached[2]; /* a pipe: the client writes into it when it is attached */
 };
 
 /* ---- a worker ---------------------------------------------------------------------------------
@@ -122,7 +125,7 @@ static enum fab_status start(void *user, void *session, uint32_t index, int fd,
 
     (void)err;
     CHECK(session == rig);
-    (void)snprintf(node_out->name, sizeof(node_out->name), "node");
+    *node_out = (struct ses_node){.name = "node"};
     *pid_out = fork();
     if (*pid_out == 0) {
         (void)snprintf(text, sizeof(text), "%d", fd);
@@ -130,7 +133,41 @@ static enum fab_status start(void *user, void *session, uint32_t index, int fd,
         be_worker(rig, index == 0 ? rig->script : SERVES);
     }
     rig->started++;
+    if (index == 0 && rig->is_elsewhere) {
+        rig->elsewhere = *pid_out;
+        *pid_out = 0;
+        *node_out = (struct ses_node){0}; /* not known yet */
+    }
     return FAB_OK;
+}
+
+static void kill_elsewhere(void *user, void *session, uint32_t index)
+{
+    struct rig *rig = user;
+
+    CHECK(session == rig);
+    CHECK_EQ(index, 0);
+    CHECK(rig->is_elsewhere);
+    rig->is_killed = true;
+    if (rig->elsewhere)
+        (void)kill(rig->elsewhere, SIGKILL);
+}
+
+/* What another node's agent would say of the worker there. */
+static void tell_elsewhere(struct rig *rig)
+{
+    const struct ses_node node = {.name = "node"};
+
+    if (!rig->elsewhere)
+        return;
+    if (!rig->is_told)
+        ses_broker_worker_started(rig->broker, rig, 0, &node);
+    rig->is_told = true;
+    if (waitpid(rig->elsewhere, NULL, WNOHANG) != rig->elsewhere)
+        return;
+    rig->elsewhere = 0;
+    ses_broker_worker_gone(rig->broker, rig, 0, "the gpu-worker on node ended");
+    ses_broker_worker_gone(rig->broker, rig, 0, "said twice, heard once");
 }
 
 static uint32_t pairs(void *user, void *session, uint32_t index, struct ses_pair *out)
@@ -149,7 +186,8 @@ static void worker_ended(void *user, void *session, uint32_t index, pid_t pid, c
     (void)session;
     (void)index;
     CHECK_HAS(why, "gpu-worker on node");
-    CHECK_EQ(waitpid(pid, NULL, 0), pid);
+    if (pid)
+        CHECK_EQ(waitpid(pid, NULL, 0), pid);
     rig->ended_workers++;
 }
 
@@ -161,8 +199,12 @@ static void ended(void *user, void *session)
     rig->ended_sessions++;
 }
 
-static const struct ses_broker_ops ops = {
-    .grant = grant, .start = start, .pairs = pairs, .worker_ended = worker_ended, .ended = ended};
+static const struct ses_broker_ops ops = {.grant = grant,
+                                          .start = start,
+                                          .pairs = pairs,
+                                          .kill = kill_elsewhere,
+                                          .worker_ended = worker_ended,
+                                          .ended = ended};
 
 /* ---- clients: the exit status says what happened ----------------------------------------------
  */
@@ -271,6 +313,7 @@ static void turn(struct rig *rig)
 
     (void)poll(&poll_fd, 1, 20);
     ses_broker_turn(rig->broker);
+    tell_elsewhere(rig);
 }
 
 static void turn_until(struct rig *rig, pid_t client, int *status_out)
@@ -306,21 +349,30 @@ static const struct {
     {"talks nonsense", TALKS_NONSENSE, SERVES, FAB_OK, -FAB_ERR_PROTOCOL, 0},
 };
 
+static void run_row(size_t i, bool is_elsewhere)
+{
+    struct rig rig = {
+        .script = rows[i].script, .answer = rows[i].answer, .is_elsewhere = is_elsewhere};
+    int status = 0;
+
+    CHECK_CASE("%s%s", rows[i].label, is_elsewhere ? " (a worker elsewhere)" : "");
+    if (!rig_open(&rig))
+        return;
+    turn_until(&rig, start_client(&rig, rows[i].client), &status);
+    CHECK_EQ(exit_of(status), rows[i].wanted);
+    CHECK_EQ(rig.started, rows[i].workers);
+    CHECK_EQ(rig.ended_workers, rig.started);
+    CHECK_EQ(rig.ended_sessions, rows[i].workers ? 1 : 0);
+    CHECK_EQ(rig.is_killed, is_elsewhere && rows[i].script == IGNORES_THE_END);
+    CHECK(!ses_broker_is_attached(rig.broker, &rig));
+    rig_close(&rig);
+}
+
 static void test_attach(void)
 {
     for (size_t i = 0; i < FAB_ARRAY_LEN(rows); i++) {
-        struct rig rig = {.script = rows[i].script, .answer = rows[i].answer};
-        int status = 0;
-
-        CHECK_CASE("%s", rows[i].label);
-        if (!rig_open(&rig))
-            return;
-        turn_until(&rig, start_client(&rig, rows[i].client), &status);
-        CHECK_EQ(exit_of(status), rows[i].wanted);
-        CHECK_EQ(rig.started, rows[i].workers);
-        CHECK_EQ(rig.ended_workers, rig.started);
-        CHECK_EQ(rig.ended_sessions, rows[i].workers ? 1 : 0);
-        rig_close(&rig);
+        run_row(i, /* is_elsewhere */ false);
+        run_row(i, /* is_elsewhere */ true);
     }
 }
 
@@ -355,6 +407,7 @@ static void test_revoke(void)
         client = start_client(&rig, WAITS_FOR_EVENT);
         while (rig.started < 2 || (moments[i].when_attached && !is_attached(&rig)))
             turn(&rig);
+        CHECK_EQ(ses_broker_is_attached(rig.broker, &rig), moments[i].when_attached);
         ses_broker_revoke(rig.broker, &rig, "the lease is over");
         turn_until(&rig, client, &status);
         CHECK_EQ(exit_of(status), moments[i].wanted);
