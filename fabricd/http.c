@@ -21,7 +21,13 @@
 #include "base/list.h"
 #include "fabricd/loop.h"
 
-enum { BACKLOG = 128, IDLE_S = 120, NS_PER_MS = 1000000, MEMORY_BYTES = 32 * 1024 };
+enum {
+    BACKLOG = 128,
+    IDLE_S = 120,
+    NS_PER_MS = 1000000,
+    MEMORY_BYTES = 32 * 1024,
+    BLOCK_BYTES = 4096
+};
 
 /* One request; libmicrohttpd's connection context. */
 struct exchange {
@@ -32,11 +38,17 @@ struct exchange {
     uint64_t id;
     int fd; /* the connection's */
     uid_t uid;
+    pid_t pid;
+    char *path; /* with its query */
     char *body;
     size_t body_bytes;
     bool is_too_long, is_handed_over, is_suspended, is_answered, is_gone;
     unsigned status;
     struct MHD_Response *response;
+    /* An answer in parts: what is not sent yet. */
+    bool is_stream, is_complete;
+    char *parts;
+    size_t parts_bytes, parts_sent;
 };
 
 struct http {
@@ -56,26 +68,41 @@ struct http {
 /* ---- one request ------------------------------------------------------------------------------
  */
 
-static struct exchange *begin(struct http *http, struct MHD_Connection *connection)
+/* libmicrohttpd's first call of a request: the only one that sees the query as it was sent. */
+static void *on_uri(void *user, const char *uri, struct MHD_Connection *connection)
 {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     struct exchange *exchange = fab_alloc_zeroed(1, sizeof(*exchange));
-    struct ucred peer;
-    socklen_t peer_bytes = sizeof(peer);
 
-    if (!exchange || !info ||
-        getsockopt(info->connect_fd, SOL_SOCKET, SO_PEERCRED, &peer, &peer_bytes) != 0) {
+    (void)user;
+    (void)connection;
+    if (!exchange)
+        return NULL;
+    fab_list_init(&exchange->node);
+    exchange->path = fab_alloc_text(uri);
+    if (!exchange->path) {
         free(exchange);
         return NULL;
     }
-    *exchange = (struct exchange){.http = http,
-                                  .connection = connection,
-                                  .id = ++http->last_id,
-                                  .fd = info->connect_fd,
-                                  .uid = peer.uid};
-    fab_list_append(&http->exchanges, &exchange->node);
     return exchange;
+}
+
+static bool begin(struct http *http, struct exchange *exchange, struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct ucred peer;
+    socklen_t peer_bytes = sizeof(peer);
+
+    if (!info || getsockopt(info->connect_fd, SOL_SOCKET, SO_PEERCRED, &peer, &peer_bytes) != 0)
+        return false;
+    exchange->http = http;
+    exchange->connection = connection;
+    exchange->id = ++http->last_id;
+    exchange->fd = info->connect_fd;
+    exchange->uid = peer.uid;
+    exchange->pid = peer.pid;
+    fab_list_append(&http->exchanges, &exchange->node);
+    return true;
 }
 
 static bool add_body(struct exchange *exchange, const char *data, size_t bytes)
@@ -150,10 +177,11 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *connection,
     struct exchange *exchange = *context;
 
     (void)version;
-    if (!exchange) {
-        *context = begin(http, connection);
-        return *context ? MHD_YES : MHD_NO;
-    }
+    (void)url; /* without the query */
+    if (!exchange)
+        return MHD_NO; /* no memory */
+    if (exchange->id == 0)
+        return begin(http, exchange, connection) ? MHD_YES : MHD_NO;
     if (*data_bytes > 0) {
         const bool is_kept = add_body(exchange, data, *data_bytes);
 
@@ -165,10 +193,11 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *connection,
     if (!exchange->is_handed_over) {
         const struct http_request request = {.id = exchange->id,
                                              .method = method,
-                                             .path = url,
+                                             .path = exchange->path,
                                              .body = exchange->body ? exchange->body : "",
                                              .body_bytes = exchange->body_bytes,
-                                             .uid = exchange->uid};
+                                             .uid = exchange->uid,
+                                             .pid = exchange->pid};
 
         exchange->is_handed_over = true;
         http->handler(http->user, &request);
@@ -191,42 +220,124 @@ static void on_end(void *user, struct MHD_Connection *connection, void **context
     if (!exchange)
         return;
     fab_list_remove(&exchange->node);
-    if (exchange->is_handed_over && !exchange->is_answered)
+    if (exchange->is_handed_over && !(exchange->is_answered && !exchange->is_stream) &&
+        !exchange->is_complete)
         http->gone(http->user, exchange->id);
     if (exchange->response)
         MHD_destroy_response(exchange->response);
+    free(exchange->path);
+    free(exchange->parts);
     free(exchange->body);
     free(exchange);
     *context = NULL;
 }
 
-void http_answer(struct http *http, uint64_t id, unsigned status, const char *type,
-                 const char *location, const char *body, size_t body_bytes)
+static struct exchange *find(struct http *http, uint64_t id)
 {
     FAB_LIST_EACH(at, after, &http->exchanges)
     {
         struct exchange *exchange = fab_list_object(at, struct exchange, node);
-        union {
-            const char *from;
-            void *to; /* copied, though the type does not say so */
-        } text = {.from = body};
 
-        if (exchange->id != id || exchange->is_answered)
-            continue;
-        exchange->response =
-            MHD_create_response_from_buffer(body_bytes, text.to, MHD_RESPMEM_MUST_COPY);
+        if (exchange->id == id)
+            return exchange;
+    }
+    return NULL;
+}
+
+static void set_answer(struct exchange *exchange, unsigned status, const char *type)
+{
+    exchange->is_answered = true;
+    exchange->status = status;
+    (void)MHD_add_response_header(exchange->response, "Content-Type", type);
+    (void)MHD_add_response_header(exchange->response, "Cache-Control", "no-cache");
+}
+
+void http_answer(struct http *http, uint64_t id, unsigned status, const char *type,
+                 const char *location, const char *body, size_t body_bytes)
+{
+    struct exchange *exchange = find(http, id);
+    union {
+        const char *from;
+        void *to; /* copied, though the type does not say so */
+    } text = {.from = body};
+
+    if (!exchange || exchange->is_answered)
+        return;
+    exchange->response =
+        MHD_create_response_from_buffer(body_bytes, text.to, MHD_RESPMEM_MUST_COPY);
+    if (!exchange->response)
+        return; /* no memory: the connection's time limit ends it */
+    set_answer(exchange, status, type);
+    if (location)
+        (void)MHD_add_response_header(exchange->response, "Location", location);
+    if (exchange->is_suspended)
+        resume(exchange);
+}
+
+/* ---- answers in parts -------------------------------------------------------------------------
+ */
+
+/* libmicrohttpd wants bytes; without any the connection sleeps until http_stream(). */
+static ssize_t on_parts(void *user, uint64_t position, char *bytes, size_t most)
+{
+    struct exchange *exchange = user;
+    size_t count = exchange->parts_bytes - exchange->parts_sent;
+
+    (void)position;
+    if (exchange->is_gone)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    if (count == 0 && exchange->is_complete)
+        return MHD_CONTENT_READER_END_OF_STREAM;
+    if (count == 0)
+        return suspend(exchange) == MHD_YES ? 0 : MHD_CONTENT_READER_END_WITH_ERROR;
+    if (count > most)
+        count = most;
+    memcpy(bytes, exchange->parts + exchange->parts_sent, count);
+    exchange->parts_sent += count;
+    return (ssize_t)count;
+}
+
+/* False: too much waits, or there is no memory. */
+static bool add_part(struct exchange *exchange, const char *part, size_t part_bytes)
+{
+    const size_t left = exchange->parts_bytes - exchange->parts_sent;
+    char *parts;
+
+    if (left + part_bytes > HTTP_STREAM_BYTES)
+        return false;
+    if (left > 0)
+        memmove(exchange->parts, exchange->parts + exchange->parts_sent, left);
+    parts = fab_alloc_resize(exchange->parts, left + part_bytes + 1, 1);
+    if (!parts)
+        return false;
+    memcpy(parts + left, part, part_bytes);
+    exchange->parts = parts;
+    exchange->parts_bytes = left + part_bytes;
+    exchange->parts_sent = 0;
+    return true;
+}
+
+void http_stream(struct http *http, uint64_t id, unsigned status, const char *type,
+                 const char *part, size_t part_bytes, bool is_last)
+{
+    struct exchange *exchange = find(http, id);
+
+    if (!exchange || exchange->is_gone || exchange->is_complete ||
+        (exchange->is_answered && !exchange->is_stream))
+        return;
+    if (!exchange->is_answered) {
+        exchange->response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES,
+                                                               on_parts, exchange, NULL);
         if (!exchange->response)
             return; /* no memory: the connection's time limit ends it */
-        exchange->is_answered = true;
-        exchange->status = status;
-        (void)MHD_add_response_header(exchange->response, "Content-Type", type);
-        (void)MHD_add_response_header(exchange->response, "Cache-Control", "no-cache");
-        if (location)
-            (void)MHD_add_response_header(exchange->response, "Location", location);
-        if (exchange->is_suspended)
-            resume(exchange);
-        return;
+        exchange->is_stream = true;
+        set_answer(exchange, status, type);
     }
+    if (!add_part(exchange, part, part_bytes))
+        exchange->is_gone = true;
+    exchange->is_complete = is_last && !exchange->is_gone;
+    if (exchange->is_suspended)
+        resume(exchange);
 }
 
 /* ---- the socket -------------------------------------------------------------------------------
@@ -271,12 +382,12 @@ static enum fab_status start_daemon(struct http *http, struct fab_err *err)
 {
     const union MHD_DaemonInfo *info;
 
-    http->daemon =
-        MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, http,
-                         MHD_OPTION_LISTEN_SOCKET, http->fd, MHD_OPTION_NOTIFY_COMPLETED, on_end,
-                         http, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
-                         MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS_MAX,
-                         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_BYTES, MHD_OPTION_END);
+    http->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, http,
+        MHD_OPTION_LISTEN_SOCKET, http->fd, MHD_OPTION_URI_LOG_CALLBACK, on_uri, http,
+        MHD_OPTION_NOTIFY_COMPLETED, on_end, http, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS_MAX,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_BYTES, MHD_OPTION_END);
     if (!http->daemon)
         return fab_err_set(err, FAB_ERR_IO, "libmicrohttpd did not start at %s", http->path);
     http->fd = -1; /* the daemon's now */

@@ -7,6 +7,7 @@
 #ifndef FABRICD_HTTP_H
 #define FABRICD_HTTP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -17,19 +18,21 @@ struct fab_err;
 struct http;
 struct loop;
 
-enum { HTTP_BODY_BYTES = 64 * 1024, HTTP_CONNECTIONS_MAX = 512 };
+enum { HTTP_BODY_BYTES = 64 * 1024, HTTP_CONNECTIONS_MAX = 512, HTTP_STREAM_BYTES = 4 << 20 };
 
 struct http_request {
     uint64_t id; /* to answer it by; never 0, never used again */
-    const char *method, *path;
+    const char *method;
+    const char *path; /* as it was sent: with its query, percent signs and all */
     const char *body; /* ends with a NUL that is not counted */
     size_t body_bytes;
     uid_t uid;
+    pid_t pid; /* who connected; it may have gone since */
 };
 
 /* All of a request has come. Borrowed for the call. */
 typedef void (*http_handler)(void *user, const struct http_request *request);
-/* Who asked has gone before the answer. */
+/* Who asked has gone before the (whole) answer. */
 typedef void (*http_gone)(void *user, uint64_t id);
 
 /* Listens at the unix socket `path` (one that nobody listens at is replaced), made with `mode`.
@@ -43,6 +46,11 @@ void http_destroy(struct http *http);
 /* `type` is the content's; `location` may be NULL. Copied. An id that is gone is ignored. */
 void http_answer(struct http *http, uint64_t id, unsigned status, const char *type,
                  const char *location, const char *body, size_t body_bytes);
+
+/* A part of an answer that comes in parts; the first one decides status and type. Copied. Who reads
+ * too slowly (HTTP_STREAM_BYTES wait) is cut off, and is gone. */
+void http_stream(struct http *http, uint64_t id, unsigned status, const char *type,
+                 const char *part, size_t part_bytes, bool is_last);
 
 /* In every turn of the loop: libmicrohttpd's own time limits. Returns when to come again. */
 uint64_t http_turn(struct http *http, uint64_t now_ns);

@@ -28,6 +28,9 @@ static struct {
     struct http *http;
     uint64_t later[LATER_MAX]; /* ids to be answered in the next turn */
     unsigned later_count, gone_count;
+    uint64_t streamed; /* the id of an answer in parts */
+    unsigned parts;    /* of it that are still to come */
+    size_t part_bytes;
     bool waits_for_gone;
     int end_fd;
     int taken_fd; /* a request that is never answered has come */
@@ -46,13 +49,20 @@ static void handle(void *user, const struct http_request *request)
         served.later[served.later_count++] = request->id;
         return;
     }
+    if (strncmp(request->path, "/parts", 6) == 0) {
+        served.streamed = request->id;
+        served.parts = 3;
+        served.part_bytes = strcmp(request->path, "/parts/flood") == 0 ? HTTP_STREAM_BYTES : 5;
+        return;
+    }
     if (strcmp(request->path, "/never") == 0) {
         (void)eventfd_write(served.taken_fd, 1);
         return;
     }
     bytes =
-        snprintf(text, sizeof(text), "%s %s %zu %.20s uid %s", request->method, request->path,
-                 request->body_bytes, request->body, request->uid == getuid() ? "ours" : "another");
+        snprintf(text, sizeof(text), "%s %s %zu %.20s uid %s by %s", request->method, request->path,
+                 request->body_bytes, request->body, request->uid == getuid() ? "ours" : "another",
+                 request->pid == getpid() ? "us" : "another");
     http_answer(served.http, request->id, 200, "text/plain", "/there", text, (size_t)bytes);
     http_answer(served.http, request->id, 500, "text/plain", NULL, "twice", 5); /* ignored */
 }
@@ -62,17 +72,38 @@ static void gone(void *user, uint64_t id)
     (void)user;
     http_answer(served.http, id, 200, "text/plain", NULL, "x", 1); /* too late, harmless */
     served.gone_count++;
+    if (id == served.streamed)
+        (void)eventfd_write(served.taken_fd, 1); /* the caller may end */
     if (served.waits_for_gone)
         loop_stop(served.loop);
 }
 
+/* One part a turn, the last of them empty. */
+static void send_part(void)
+{
+    static char flood[HTTP_STREAM_BYTES];
+    const char *const texts[] = {"", "two, ", "one, "};
+
+    if (served.parts == 0)
+        return;
+    served.parts--;
+    http_stream(served.http, served.streamed, 202, "text/event-stream",
+                served.part_bytes > 5 ? flood : texts[served.parts],
+                served.part_bytes > 5 ? served.part_bytes : strlen(texts[served.parts]),
+                served.parts == 0);
+}
+
 static uint64_t turn(void *user, uint64_t now_ns)
 {
+    uint64_t next_ns;
+
     (void)user;
+    send_part();
     while (served.later_count > 0)
         http_answer(served.http, served.later[--served.later_count], 201, "text/plain", NULL,
                     "late", 4);
-    return http_turn(served.http, now_ns);
+    next_ns = http_turn(served.http, now_ns);
+    return served.parts > 0 ? now_ns : next_ns;
 }
 
 static void client_ended(void *user, uint32_t events)
@@ -185,6 +216,21 @@ static void test_requests(void)
          "GET /c HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
          0,
          {"HTTP/1.1 201 ", "late", "GET /c 0  uid ours"}},
+        {"a query, as it was sent",
+         "GET /a?after=1&x=%20y HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+         NULL,
+         0,
+         {"200 OK", "GET /a?after=1&x=%20y 0  uid ours", "by us"}},
+        {"an answer in parts",
+         "GET /parts HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+         NULL,
+         0,
+         {"HTTP/1.1 202 ", "Content-Type: text/event-stream", "one, "}},
+        {"its second part",
+         "GET /parts HTTP/1.0\r\nHost: x\r\n\r\n",
+         NULL,
+         0,
+         {"202 ", "one, two, ", ""}},
         {"the longest body",
          "POST /d HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 65536\r\n\r\n",
          NULL,
@@ -217,6 +263,9 @@ static void test_gone(void)
     CHECK_CASE("a caller that goes");
     run(&leaves);
     CHECK_EQ(served.gone_count, 1);
+    CHECK_CASE("a caller that does not read as fast as parts come is cut off");
+    run(&(struct ask){.first = "GET /parts/flood HTTP/1.1\r\nHost: x\r\n\r\n", .leaves = true});
+    CHECK_EQ(served.gone_count, 2);
 }
 
 static void test_socket(void)
