@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/alloc.h"
 #include "softcuda/driver/context_int.h"
@@ -14,6 +15,7 @@
 
 enum {
     PIECE_BYTES = 1 << 20,    /* what one worker takes at a time */
+    PAGE_BYTES = 4096,        /* the smallest there is: larger ones make mincore() fail, at worst */
     INLINE_BYTES = 16 << 10,  /* up to this a transfer is not worth another thread */
     STAGING_BYTES = 64 << 10, /* pageable sources up to this are copied aside, as CUDA documents */
     HELPERS_MAX = 15,
@@ -41,8 +43,26 @@ static uint8_t *at_address(uint64_t address)
 
 /* ---- doing it ------------------------------------------------------------------------------- */
 
+/* True: the pages were never written, or are swapped out, and are holes of their file now, which
+ * read as zero. So setting a whole device costs no memory of the machine; pages that are there are
+ * as quickly set as given back. Source: madvise(2), MADV_REMOVE; mincore(2). */
+static bool set_hole(uint64_t dst, size_t width)
+{
+    unsigned char there[PIECE_BYTES / PAGE_BYTES];
+
+    if (dst % PAGE_BYTES != 0 || width != PIECE_BYTES ||
+        mincore(at_address(dst), width, there) != 0)
+        return false;
+    for (size_t i = 0; i < sizeof(there); i++)
+        if (there[i] & 1)
+            return false;
+    return madvise(at_address(dst), width, MADV_REMOVE) == 0;
+}
+
 static void do_row(const struct soft_transfer *what, uint64_t dst, uint64_t src, size_t width)
 {
+    if (what->is_sparse && what->value == 0 && set_hole(dst, width))
+        return;
     if (what->value_bytes)
         cuc_set_row(at_address(dst), width, what->value, what->value_bytes);
     else

@@ -27,6 +27,7 @@ struct soft_transfer {
     size_t src_pitch, src_layer;
     uint32_t value;      /* for sets: the pattern, */
     uint8_t value_bytes; /* of 1, 2 or 4 bytes; 0 for copies */
+    bool is_sparse;      /* a set of memory that lies in a file: cuMemCreate's */
 };
 
 enum soft_wait {

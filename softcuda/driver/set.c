@@ -9,12 +9,23 @@
 #include "softcuda/driver/mem.h"
 #include "softcuda/driver/stream_int.h"
 
+enum { SPARSE_BYTES = 1 << 20 };
+
 static bool is_host_memory(CUdeviceptr address)
 {
     struct mem_info info;
 
     return soft_mem_find(address, &info) &&
            (info.kind == MEM_HOST || info.kind == MEM_REGISTERED || info.kind == MEM_MANAGED);
+}
+
+/* Large sets to zero only: others gain nothing by it. */
+static bool is_sparse_memory(const struct cuc_set *set, uint64_t span_bytes)
+{
+    struct mem_info info;
+
+    return set->value == 0 && span_bytes >= SPARSE_BYTES && soft_mem_find(set->dst, &info) &&
+           info.kind == MEM_VIRTUAL;
 }
 
 static CUresult set_checked(struct soft_stream *stream, const struct cuc_set *set, bool is_async)
@@ -34,6 +45,7 @@ static CUresult set_checked(struct soft_stream *stream, const struct cuc_set *se
     result = soft_mem_check(/* context */ NULL, set->dst, span_bytes, /* write */ true);
     if (result != CUDA_SUCCESS)
         return result;
+    what.is_sparse = is_sparse_memory(set, span_bytes);
     return soft_transfer_submit(
         stream, &what, !is_async && is_host_memory(set->dst) ? SOFT_WAIT_DONE : SOFT_WAIT_NEVER);
 }

@@ -4,6 +4,8 @@
  */
 #include "tests/unit/driver/driver.h"
 
+#include <sys/mman.h>
+
 #include "base/fault.h"
 #include "softcuda/driver/context.h"
 #include "softcuda/driver/device.h"
@@ -13,7 +15,7 @@
 
 #define MIB DRIVER_MIB
 
-enum { MEMORY_MIB = 256, RESERVE_MIB = 64 };
+enum { MEMORY_MIB = 256, RESERVE_MIB = 64, PAGE_BYTES = 4096 };
 
 static const char config[] = "devices = ( { count = 2; memory = \"256MiB\"; } );";
 static CUcontext contexts[2];
@@ -87,6 +89,66 @@ static void test_out_of_memory(void)
     CHECK_EQ(driver_free_bytes(), 2 * MIB);
     CHECK_EQ(soft_cuMemFree_v2(address), CUDA_SUCCESS);
     CHECK_EQ(driver_free_bytes(), before);
+}
+
+/* Bytes of the range that are in the machine's memory. */
+static size_t resident_bytes(CUdeviceptr address, size_t bytes)
+{
+    unsigned char there[64 * MIB / PAGE_BYTES];
+    size_t count = 0;
+
+    CHECK(bytes <= 64 * MIB);
+    CHECK_EQ(mincore(driver_pointer(address), bytes, there), 0);
+    for (size_t i = 0; i < bytes / PAGE_BYTES; i++)
+        count += there[i] & 1;
+    return count * PAGE_BYTES;
+}
+
+static CUdeviceptr map_virtual(size_t bytes, CUmemGenericAllocationHandle *memory_out)
+{
+    const CUmemAllocationProp properties = {.type = CU_MEM_ALLOCATION_TYPE_PINNED,
+                                            .location = {.type = CU_MEM_LOCATION_TYPE_DEVICE}};
+    const CUmemAccessDesc access = {.location = properties.location,
+                                    .flags = CU_MEM_ACCESS_FLAGS_PROT_READWRITE};
+    CUdeviceptr address = 0;
+
+    CHECK_EQ(soft_cuMemCreate(memory_out, bytes, &properties, 0), CUDA_SUCCESS);
+    CHECK_EQ(soft_cuMemAddressReserve(&address, bytes, 0, 0, 0), CUDA_SUCCESS);
+    CHECK_EQ(soft_cuMemMap(address, bytes, 0, *memory_out, 0), CUDA_SUCCESS);
+    CHECK_EQ(soft_cuMemSetAccess(address, bytes, &access, 1), CUDA_SUCCESS);
+    return address;
+}
+
+static void check_set(CUdeviceptr address, uint8_t value, size_t bytes)
+{
+    const uint8_t *memory = driver_pointer(address);
+    size_t others = 0;
+
+    CHECK_EQ(soft_cuMemsetD8_v2(address, value, bytes), CUDA_SUCCESS);
+    CHECK_EQ(soft_cuCtxSynchronize(), CUDA_SUCCESS);
+    if (value == 0)
+        CHECK(resident_bytes(address, bytes) < bytes / 2);
+    for (size_t i = 0; i < bytes; i++)
+        others += memory[i] != value;
+    CHECK_EQ(others, 0);
+}
+
+/* Setting what was never written to zero takes no memory of the machine, and whatever was written
+ * is zero afterwards: a daemon clears whole devices so. */
+static void test_set_sparse(void)
+{
+    static const size_t bytes = 64 * MIB,
+                        written_at[] = {5, 3 * MIB, 17 * MIB + 4096, 64 * MIB - 1};
+    CUmemGenericAllocationHandle memory = 0;
+    const CUdeviceptr address = map_virtual(bytes, &memory);
+
+    for (size_t i = 0; i < FAB_ARRAY_LEN(written_at); i++)
+        memset(driver_pointer(address + written_at[i]), 0xab, 1);
+    check_set(address, 0, bytes);
+    check_set(address, 1, bytes); /* others are written */
+    CHECK_EQ(soft_cuMemUnmap(address, bytes), CUDA_SUCCESS);
+    CHECK_EQ(soft_cuMemAddressFree(address, bytes), CUDA_SUCCESS);
+    CHECK_EQ(soft_cuMemRelease(memory), CUDA_SUCCESS);
 }
 
 /* A history of random calls: the same seed gives the same addresses, nothing overlaps, and nothing
@@ -357,7 +419,7 @@ int main(void)
         CHECK_TEST(test_sizes),   CHECK_TEST(test_out_of_memory), CHECK_TEST(test_deterministic),
         CHECK_TEST(test_cleared), CHECK_TEST(test_pitch),         CHECK_TEST(test_ranges),
         CHECK_TEST(test_peers),   CHECK_TEST(test_fixed),         CHECK_TEST(test_context_life),
-        CHECK_TEST(test_faults),
+        CHECK_TEST(test_faults),  CHECK_TEST(test_set_sparse),
     };
 
     contexts[0] = driver_start(config, NULL);
