@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "cuda-server/check.h"
+#include "cuda-server/clear.h"
 #include "cuda-server/driver.h"
 #include "cuda-server/pinned.h"
 #include "cuda-server/worker.h"
@@ -28,12 +29,21 @@
 enum { SPIN_US = 30, CORES_FEW = 4 }; /* design D7 */
 enum { PART_NS = 500000000 };         /* for the last word to the client */
 
-enum { OPTION_NVML = 256, OPTION_CHECK };
+enum { OPTION_NVML = 256, OPTION_CHECK, OPTION_CLEAR };
 
 static struct {
     const char *driver, *nvml;
-    int64_t check; /* device to check instead of serving; -1: serve */
-} arguments = {.check = -1};
+    int64_t check, clear; /* device to check or clear instead of serving; -1: serve */
+} arguments = {.check = -1, .clear = -1};
+
+static void parse_device(const char *name, const char *text, int64_t *device_out,
+                         const struct argp_state *state)
+{
+    if (fab_parse_int(text, device_out) != FAB_OK || *device_out < 0 ||
+        *device_out >= SES_VGPUS_MAX)
+        argp_error(state, "%s takes a device number from 0 to %d, not '%s'", name,
+                   SES_VGPUS_MAX - 1, text);
+}
 
 static error_t parse(int key, char *text, struct argp_state *state)
 {
@@ -45,10 +55,10 @@ static error_t parse(int key, char *text, struct argp_state *state)
         arguments.nvml = text;
         return 0;
     case OPTION_CHECK:
-        if (fab_parse_int(text, &arguments.check) != FAB_OK || arguments.check < 0 ||
-            arguments.check >= SES_VGPUS_MAX)
-            argp_error(state, "--check takes a device number from 0 to %d, not '%s'",
-                       SES_VGPUS_MAX - 1, text);
+        parse_device("--check", text, &arguments.check, state);
+        return 0;
+    case OPTION_CLEAR:
+        parse_device("--clear", text, &arguments.clear, state);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -62,6 +72,8 @@ static const struct argp_option options[] = {
      "NVML library to load (libnvidia-ml.so.1 beside that driver, or as the loader finds it)", 0},
     {"check", OPTION_CHECK, "DEVICE", 0,
      "Serve nobody: check that the device computes, say what is wrong, and exit", 0},
+    {"clear", OPTION_CLEAR, "DEVICE", 0,
+     "Serve nobody: set all memory of the device, which nobody may use, to zero, and exit", 0},
     {0}};
 static const struct argp parser = {
     .options = options,
@@ -221,14 +233,16 @@ static enum fab_status run(struct ses_worker *session, const struct fab_log *log
 }
 
 /* The answer is the exit status, and one line on standard output if it is no. */
-static int check(void)
+static int check_or_clear(void)
 {
     struct cudas_driver driver;
     struct fab_err err = {.status = FAB_OK};
     enum fab_status status = cudas_driver_load(arguments.driver, &driver, &err);
 
-    if (status == FAB_OK)
+    if (status == FAB_OK && arguments.check >= 0)
         status = cudas_check_device(&driver, (int)arguments.check, &err);
+    if (status == FAB_OK && arguments.clear >= 0)
+        status = cudas_clear_device(&driver, (int)arguments.clear, &err);
     if (status != FAB_OK)
         printf("%s\n", err.text);
     fflush(NULL);
@@ -249,8 +263,8 @@ int main(int argc, char **argv)
         fab_log_warn(&log, "setting ignored", "%s", err.text);
     if (argp_parse(&parser, argc, argv, 0, NULL, NULL) != 0)
         return EXIT_FAILURE;
-    if (arguments.check >= 0)
-        _exit(check()); /* a device that hangs must not keep the process */
+    if (arguments.check >= 0 || arguments.clear >= 0)
+        _exit(check_or_clear()); /* a device that hangs must not keep the process */
     status = ses_worker_open(&session, &err);
     if (status == FAB_OK) {
         status = run(session, &log, &err);
