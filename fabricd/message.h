@@ -65,6 +65,8 @@ struct message_hello {
     uint32_t version;
     char node[LEDGER_NAME_BYTES];
     char boot_id[40];
+    uint64_t instance; /* random below 2^53, of this run of the daemon: a restart by itself is told
+                        * from a lost link by it */
     char address[MESSAGE_ADDRESS_BYTES]; /* where others dial this daemon; "": nowhere */
     bool is_agent, is_fabric;            /* what the sender is */
     bool to_agent; /* it wants workers of the dialled daemon's agent, not its manager */
