@@ -35,6 +35,9 @@ FAB_NODISCARD enum fab_status agent_create(struct loop *loop,
 /* Ends every worker and child. Takes NULL. */
 void agent_destroy(struct agent *agent);
 
+/* SIGHUP: this node is discovered again. */
+void agent_reload(struct agent *agent);
+
 /* The manager in this process: its end of a socket pair, which the agent owns. Instead of dialling.
  */
 FAB_NODISCARD enum fab_status agent_join(struct agent *agent, int fd, struct fab_err *err);
