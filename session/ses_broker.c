@@ -16,7 +16,6 @@
 #include <sys/pidfd.h>
 #include <sys/random.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -28,7 +27,6 @@
 
 enum {
     SES_TURN_EVENTS = 32,
-    SES_BACKLOG = 128,
     SES_OVERFLOW_UID = 65534,
 };
 static const uint64_t answer_ns = UINT64_C(10000000000); /* for each step of an attach */
@@ -719,55 +717,17 @@ void ses_broker_revoke(struct ses_broker *broker, const void *session, const cha
 /* ---- life -------------------------------------------------------------------------------------
  */
 
-/* A socket file that nobody listens at is left over from a broker that died. */
-static enum fab_status bind_at(int fd, const struct sockaddr_un *address, struct fab_err *err)
-{
-    const struct sockaddr *any = (const struct sockaddr *)address;
-    int probe;
-
-    if (bind(fd, any, sizeof(*address)) == 0)
-        return FAB_OK;
-    if (errno != EADDRINUSE)
-        return fab_err_errno(err, errno, "binding %s", address->sun_path);
-    probe = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-    if (probe >= 0 && connect(probe, any, sizeof(*address)) != 0 && errno == ECONNREFUSED) {
-        (void)close(probe);
-        (void)unlink(address->sun_path);
-        if (bind(fd, any, sizeof(*address)) == 0)
-            return FAB_OK;
-        return fab_err_errno(err, errno, "binding %s", address->sun_path);
-    }
-    if (probe >= 0)
-        (void)close(probe);
-    return fab_err_set(err, FAB_ERR_BUSY, "another broker listens at %s", address->sun_path);
-}
-
 static enum fab_status listen_at(struct ses_broker *broker, const char *path, mode_t mode,
                                  struct fab_err *err)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    size_t length = strlen(path);
-    enum fab_status status;
     int fd;
+    enum fab_status status = ses_listen(path, mode, &fd, err);
 
-    if (length >= sizeof(address.sun_path))
-        return fab_err_set(err, FAB_ERR_RANGE, "socket path of %zu bytes: at most %zu fit", length,
-                           sizeof(address.sun_path) - 1);
-    memcpy(address.sun_path, path, length + 1);
-    fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return fab_err_errno(err, errno, "opening a socket");
-    status = bind_at(fd, &address, err);
-    if (status != FAB_OK) {
-        (void)close(fd);
+    if (status != FAB_OK)
         return status;
-    }
-    memcpy(broker->path, path, length + 1);
-    if (chmod(path, mode) != 0 || listen(fd, SES_BACKLOG) != 0 ||
-        !watch_open(broker, &broker->listener, WATCH_LISTENER, fd, NULL, 0)) {
-        broker->listener.fd = fd;
-        return fab_err_errno(err, errno, "listening at %s", path);
-    }
+    (void)snprintf(broker->path, sizeof(broker->path), "%s", path); /* it was bound: it fits */
+    if (!watch_open(broker, &broker->listener, WATCH_LISTENER, fd, NULL, 0))
+        return fab_err_errno(err, errno, "watching %s", path); /* destroy() closes it */
     return FAB_OK;
 }
 

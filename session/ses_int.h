@@ -4,6 +4,8 @@
 #ifndef SESSION_SES_INT_H
 #define SESSION_SES_INT_H
 
+#include <sys/types.h>
+
 #include "generated/cuda-api/sesm.h"
 #include "session/ses.h"
 
@@ -42,6 +44,11 @@ FAB_NODISCARD enum fab_status ses_last_words(int fd, enum fab_status status, str
 void ses_refuse(int fd, enum fab_status status, const char *text);
 /* What a refusal says. */
 enum fab_status ses_refused(const struct ses_packet *packet, struct fab_err *err);
+
+/* A socket that listens at `path`, made with `mode`; replaces one that nobody listens at.
+ * FAB_ERR_BUSY: somebody does. */
+FAB_NODISCARD enum fab_status ses_listen(const char *path, mode_t mode, int *fd_out,
+                                         struct fab_err *err);
 
 /* ---- messages to structs and back (ses_convert.c) -------------------------------------------- */
 
