@@ -143,10 +143,10 @@ static const char *const wires[] = {"ucx", "shm", NULL};
     }
 
 static const struct fab_json_member hello_rows[] = {
-    ROW(message_hello, version, UINT),  NAME(message_hello, node),
-    ROW(message_hello, boot_id, TEXT),  ROW(message_hello, address, TEXT),
-    ROW(message_hello, is_agent, BOOL), ROW(message_hello, is_fabric, BOOL),
-    ROW(message_hello, to_agent, BOOL),
+    ROW(message_hello, version, UINT),   NAME(message_hello, node),
+    ROW(message_hello, boot_id, TEXT),   ROW(message_hello, instance, U64),
+    ROW(message_hello, address, TEXT),   ROW(message_hello, is_agent, BOOL),
+    ROW(message_hello, is_fabric, BOOL), ROW(message_hello, to_agent, BOOL),
 };
 static const struct fab_json_struct hello_table = FAB_JSON_TABLE(hello_rows, message_hello);
 

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * An agent with a scripted manager, on two softcuda GPUs: its report, leases and fence numbers,
+ * programs that attach, and what is left after each end.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tests/support/check.h"
+#include "tests/unit/fabricd/agent_rig.h"
+
+enum { NO_DEVICE = 2 };
+
+static struct rig rig;
+
+static bool begin(void)
+{
+    struct fab_err err = {0};
+
+    if (!CHECK(rig_begin(&rig)) || !CHECK(rig_start(&rig, &err))) {
+        CHECK_STR(err.text, "");
+        return false;
+    }
+    rig_report(&rig);
+    return CHECK_EQ(rig.gpu_count, 2);
+}
+
+/* A system on both GPUs, for programs of this node. */
+static void compose(const char *system, uint64_t fence)
+{
+    rig_command(&rig, MANAGER_PREPARE, system, fence);
+    CHECK_STR(rig_done(&rig, MANAGER_PREPARE, system, fence), "");
+    rig_command(&rig, MANAGER_PRESENT, system, fence);
+    CHECK_STR(rig_done(&rig, MANAGER_PRESENT, system, fence), "");
+}
+
+static void check_released(uint64_t fence)
+{
+    for (int i = 0; i < 2; i++) {
+        const struct rig_heard heard = rig_take(&rig, MESSAGE_RELEASED);
+
+        CHECK_EQ(heard.released.fence, fence);
+        CHECK_STR(heard.released.uuid, rig.gpus[i].uuid);
+    }
+}
+
+static void dissolve(const char *system, uint64_t fence)
+{
+    rig_command(&rig, MANAGER_RELEASE, system, fence);
+    rig_command(&rig, MANAGER_WITHDRAW, system, fence);
+    check_released(fence);
+    CHECK_STR(rig_done(&rig, MANAGER_WITHDRAW, system, fence), "");
+}
+
+/* ---- what it reports --------------------------------------------------------------------------
+ */
+
+static void test_report(void)
+{
+    uint32_t checks = 0;
+
+    if (!begin())
+        return;
+    for (uint32_t i = 0; i < 2; i++) {
+        CHECK_EQ(rig.gpus[i].index, i);
+        CHECK_EQ(rig.gpus[i].fence, 0);
+        CHECK_HAS(rig.gpus[i].uuid, "GPU-");
+        CHECK_STR(rig_take(&rig, MESSAGE_CHECKED).checked.reason, "");
+    }
+    for (uint32_t i = 0; i < rig.health_count; i++)
+        checks += strstr(rig.health[i].name, "GPU ") != NULL &&
+                  strstr(rig.health[i].name, " check") != NULL && rig.health[i].grade == 0;
+    CHECK_EQ(checks, 2);
+    rig_end(&rig);
+}
+
+/* ---- leases -----------------------------------------------------------------------------------
+ */
+
+static void test_fences(void)
+{
+    static const struct {
+        const char *label;
+        enum manager_verb verb;
+        const char *system;
+        uint64_t fence;
+        const char *reason; /* of PREPARE's done; NULL: both GPUs are released instead */
+    } rows[] = {
+        {"the first", MANAGER_PREPARE, "a", 5, ""},
+        {"the same again", MANAGER_PREPARE, "a", 5, ""},
+        {"a lower number", MANAGER_PREPARE, "old", 4, "was given away since"},
+        {"released", MANAGER_RELEASE, "a", 5, NULL},
+        {"released again", MANAGER_RELEASE, "a", 5, NULL},
+        {"prepared by a command that came late", MANAGER_PREPARE, "a", 5, "was given away since"},
+        {"the next", MANAGER_PREPARE, "b", 7, ""},
+        {"a higher one ends it", MANAGER_PREPARE, "c", 9, ""},
+        {"released by a number above it", MANAGER_RELEASE, "d", 12, NULL},
+        {"never known", MANAGER_RELEASE, "e", 20, NULL},
+        {"below that", MANAGER_PREPARE, "f", 20, "was given away since"},
+        {"above that", MANAGER_PREPARE, "g", 21, ""},
+    };
+
+    if (!begin())
+        return;
+    for (size_t i = 0; i < FAB_ARRAY_LEN(rows); i++) {
+        CHECK_CASE("%s", rows[i].label);
+        rig.heard_count = 0;
+        rig_command(&rig, rows[i].verb, rows[i].system, rows[i].fence);
+        if (rows[i].reason) {
+            const char *reason = rig_done(&rig, MANAGER_PREPARE, rows[i].system, rows[i].fence);
+
+            CHECK_HAS(reason, rows[i].reason);
+            CHECK_EQ(reason[0] == '\0', rows[i].reason[0] == '\0');
+        } else {
+            check_released(rows[i].fence == 12 ? 9 : rows[i].fence);
+        }
+    }
+    rig_end(&rig);
+}
+
+/* An agent that is started again still refuses what an earlier one did, and gives nobody memory
+ * that was not cleared. */
+static void test_restart(void)
+{
+    struct fab_err err = {0};
+    struct stat info;
+    char path[160];
+
+    if (!begin())
+        return;
+    compose("a", 5);
+    rig_stop(&rig);
+    (void)snprintf(path, sizeof(path), "%s/fences", rig.state);
+    CHECK_EQ(stat(path, &info), 0);
+    if (!CHECK(rig_start(&rig, &err)))
+        return;
+    rig_report(&rig);
+    CHECK_EQ(rig.gpu_count, 2);
+    CHECK_EQ(rig.gpus[0].fence, 0); /* it was cleared before it was reported */
+    rig_command(&rig, MANAGER_PREPARE, "old", 4);
+    CHECK_HAS(rig_done(&rig, MANAGER_PREPARE, "old", 4), "was given away since");
+    rig_command(&rig, MANAGER_PREPARE, "a", 5);
+    CHECK_STR(rig_done(&rig, MANAGER_PREPARE, "a", 5), "");
+    rig_end(&rig);
+}
+
+/* ---- programs ---------------------------------------------------------------------------------
+ */
+
+static void test_programs(void)
+{
+    const uid_t other = 12345;
+    const struct {
+        const char *label, *system;
+        uid_t uid;
+        int status;
+        const char *says;
+    } rows[] = {
+        {"the only system", NULL, getuid(), 0, "2 devices"},
+        {"by its name", "train", getuid(), 0, "2 devices"},
+        {"another name", "other", getuid(), NO_DEVICE, "there is no system other on n1"},
+        {"another user", NULL, other, NO_DEVICE, "no system on n1 is yours"},
+        {"another user, by name", "train", other, NO_DEVICE, "belongs to user"},
+    };
+
+    if (!begin())
+        return;
+    compose("train", 5);
+    for (size_t i = 0; i < FAB_ARRAY_LEN(rows); i++) {
+        struct rig_program program;
+
+        CHECK_CASE("%s", rows[i].label);
+        if (rows[i].uid != getuid() && getuid() != 0)
+            continue; /* only root can be another user */
+        if (!rig_run(&rig, &program, "once", rows[i].system, rows[i].uid))
+            return;
+        CHECK_EQ(rig_wait(&program), rows[i].status);
+        CHECK_HAS(program.text, rows[i].says);
+    }
+    CHECK_CASE("when it is gone");
+    dissolve("train", 5);
+    {
+        struct rig_program program;
+
+        if (!rig_run(&rig, &program, "once", NULL, getuid()))
+            return;
+        CHECK_EQ(rig_wait(&program), NO_DEVICE);
+        CHECK_HAS(program.text, "no system on n1 is yours");
+    }
+    rig_end(&rig);
+}
+
+static bool has_program(struct rig *at)
+{
+    return at->program_count == 1;
+}
+
+static bool has_none(struct rig *at)
+{
+    return at->program_count == 0;
+}
+
+/* The end of a lease ends its programs' workers before it is confirmed. */
+static void test_revoked(void)
+{
+    struct rig_program program;
+
+    if (!begin())
+        return;
+    compose("train", 5);
+    if (!rig_run(&rig, &program, "hold", NULL, getuid()))
+        return;
+    rig_say(&program, "2 devices");
+    rig_until(&rig, has_program);
+    CHECK_STR(rig.programs[0].system, "train");
+    CHECK_EQ(rig.programs[0].pid, program.pid);
+    CHECK_HAS(rig.programs[0].command, "agent_program hold");
+    CHECK_EQ(rig.agent->worker_count, 1);
+    rig_command(&rig, MANAGER_RELEASE, "train", 5);
+    check_released(5);
+    CHECK_EQ(rig.agent->worker_count, 0);
+    rig_until(&rig, has_none);
+    rig_command(&rig, MANAGER_WITHDRAW, "train", 5);
+    CHECK_STR(rig_done(&rig, MANAGER_WITHDRAW, "train", 5), "");
+    CHECK_EQ(rig_wait(&program), 0);
+    CHECK_HAS(program.text, "then ");
+    CHECK(strstr(program.text, "then 0") == NULL); /* it heard of it */
+    rig_end(&rig);
+}
+
+static void test_killed_program(void)
+{
+    struct rig_program program;
+
+    if (!begin())
+        return;
+    compose("train", 5);
+    if (!rig_run(&rig, &program, "hold", NULL, getuid()))
+        return;
+    rig_say(&program, "2 devices");
+    (void)kill(program.pid, SIGKILL);
+    CHECK_EQ(rig_wait(&program), -SIGKILL);
+    rig_until(&rig, has_none);
+    CHECK_EQ(rig.agent->worker_count, 0);
+    rig_end(&rig);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {CHECK_TEST(test_report),  CHECK_TEST(test_fences),
+                                       CHECK_TEST(test_restart), CHECK_TEST(test_programs),
+                                       CHECK_TEST(test_revoked), CHECK_TEST(test_killed_program)};
+
+    return check_run(tests);
+}
