@@ -412,7 +412,6 @@ static void take_agent_message(struct peer *peer, const struct message *message)
     case MESSAGE_REQUEST_GONE:
         end_asked(peer->hub, peer, message->gone_id);
         return;
-    case MESSAGE_REFUSE:
     case MESSAGE_PING:
     case MESSAGE_HELLO:
     case MESSAGE_WELCOME:
