@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/settings.h"
 #include "fabricd/api.h"
 #include "fabricd/rack.h"
@@ -255,4 +256,38 @@ void small_rack_programs(const char *node, const char *system, uint32_t uid, con
     for (unsigned i = 0; i < NODES; i++)
         if (strcmp(names[i], node) == 0)
             (void)report(i, &program, 1);
+}
+
+/* ---- rows -------------------------------------------------------------------------------------
+ */
+
+static bool is_json(const struct small_answer *answer)
+{
+    json_t *json = NULL;
+    const bool is =
+        fab_json_load(answer->body, strlen(answer->body), "answer",
+                      &(struct fab_json_limits){.size_bytes = 1 << 24}, &json, NULL) == FAB_OK;
+
+    json_decref(json);
+    return is;
+}
+
+void small_rack_run(const struct small_row *rows, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct small_row *row = &rows[i];
+        const unsigned place = small_rack_ask(row->method, row->path, row->uid, row->body);
+        const struct small_answer *answer = &small_rack.answers[place];
+
+        CHECK_CASE("%s", row->label);
+        CHECK_EQ(answer->count, 1);
+        CHECK_EQ(answer->status, row->status);
+        for (size_t k = 0; k < SMALL_ROW_PARTS_MAX && row->has[k]; k++)
+            CHECK_HAS(answer->body, row->has[k]);
+        if (row->hasnt)
+            CHECK(strstr(answer->body, row->hasnt) == NULL);
+        if (strstr(answer->type, "json"))
+            CHECK(answer->status == 204 || is_json(answer));
+        CHECK_EQ(ledger_verify(small_rack.ledger, NULL), FAB_OK);
+    }
 }

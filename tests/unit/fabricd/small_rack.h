@@ -23,7 +23,7 @@ struct small_answer {
     bool is_more;
 };
 
-enum { SMALL_RACK_REQUESTS_MAX = 16 };
+enum { SMALL_RACK_REQUESTS_MAX = 16, SMALL_ROW_PARTS_MAX = 6 };
 
 extern struct small_rack {
     struct api *api;
@@ -49,5 +49,17 @@ void small_rack_leave(unsigned request);
 void small_rack_lose(const char *node);
 /* A node reports programs of a system. */
 void small_rack_programs(const char *node, const char *system, uint32_t uid, const char *command);
+
+/* One request and its answer, which comes in the call. */
+struct small_row {
+    const char *label, *method, *path;
+    uint32_t uid;
+    const char *body;
+    unsigned status;
+    const char *has[SMALL_ROW_PARTS_MAX]; /* parts of the body */
+    const char *hasnt;
+};
+/* Also checks that an answer of JSON is JSON, and what the ledger must be. */
+void small_rack_run(const struct small_row *rows, size_t count);
 
 #endif /* TESTS_UNIT_FABRICD_SMALL_RACK_H */
