@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * compose/place.c - see place.h.
+ */
+#include "compose/place.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cuda-runtime/launcher/launcher.h"
+
+/* ---- libraries and programs -------------------------------------------------------------------
+ */
+
+enum fab_status place_libraries_find(const char *driver, struct place_libraries *libraries_out,
+                                     struct fab_err *err)
+{
+    enum fab_status status = launcher_library_dir(driver, libraries_out->driver_dir, err);
+
+    return status == FAB_OK ? launcher_library_dir("runtime", libraries_out->runtime_dir, err)
+                            : status;
+}
+
+enum fab_status place_program_find(const char *name, struct fab_err *err)
+{
+    char path[PATH_MAX];
+
+    return launcher_find_program(name, path, err);
+}
+
+static struct launcher_request request_of(const struct place_libraries *libraries, char **program,
+                                          const char *const *set)
+{
+    return (struct launcher_request){.driver_dir = libraries->driver_dir,
+                                     .runtime_dir = libraries->runtime_dir,
+                                     .argv = program,
+                                     .set = set};
+}
+
+enum fab_status place_exec(const struct place_libraries *libraries, char **program,
+                           const char *const *set, struct fab_err *err)
+{
+    const struct launcher_request request = request_of(libraries, program, set);
+
+    return launcher_exec(&request, err);
+}
+
+enum fab_status place_environment(const struct place_libraries *libraries, const char *const *set,
+                                  char ***environment_out, struct fab_err *err)
+{
+    const struct launcher_request request = request_of(libraries, NULL, set);
+    static const char *const names[] = {"LD_LIBRARY_PATH", "LD_PRELOAD", "LD_AUDIT"};
+    char *inherited[FAB_ARRAY_LEN(names) + 1] = {NULL};
+    size_t count = 0;
+
+    for (size_t i = 0; i < FAB_ARRAY_LEN(names); i++)
+        if (getenv(names[i]))
+            inherited[count++] = cli_text("%s=%s", names[i], getenv(names[i]));
+    return launcher_environment(&request, "", inherited, environment_out, err);
+}
+
+/* ---- the daemon -------------------------------------------------------------------------------
+ */
+
+const char *place_attach_socket(struct cli *cli)
+{
+    const char *named = getenv("FABRIC_API"), *api = cli->options.api, *slash;
+
+    if (!api)
+        api = named && named[0] ? named : COMPOSE_SOCKET;
+    slash = strrchr(api, '/');
+    if (api[0] != '/' || !slash)
+        cli_misuse(cli, "programs use the daemon of their own host: give its socket, not %s", api);
+    return cli_text("FABRIC_SOCKET=%.*s/client.sock", (int)(slash - api), api);
+}
+
+static bool has_host(const json_t *system, const char *host)
+{
+    const json_t *hosts = compose_array_at(system, "Oem.Fabric.Hosts");
+
+    for (size_t i = 0; i < json_array_size(hosts); i++)
+        if (strcmp(compose_text_at(json_array_get(hosts, i), "Name", ""), host) == 0)
+            return true;
+    return false;
+}
+
+void place_check_system(struct cli *cli, const char *name, const char *host)
+{
+    json_t *system = cli_get_named(cli, "/redfish/v1/Systems", name);
+    const char *state = compose_text_at(system, "Oem.Fabric.State", "");
+
+    if (strcmp(state, "composed") != 0)
+        exit(cli_fail(cli, "%s is %s and cannot be used now%s%s: see 'compose show %s'", name,
+                      state, compose_text_at(system, "Oem.Fabric.Reason", "")[0] ? ": " : "",
+                      compose_text_at(system, "Oem.Fabric.Reason", ""), name));
+    if (!host)
+        host = cli_this_node(cli);
+    if (!has_host(system, host))
+        exit(cli_fail(cli,
+                      "%s is not composed for %s, this host: start the program on one of its "
+                      "hosts (compose show %s)",
+                      name, host, name));
+    json_decref(system);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * compose/place.h - what a program meets on this host: our libraries, the daemon's attach socket.
+ */
+#ifndef COMPOSE_PLACE_H
+#define COMPOSE_PLACE_H
+
+#include <limits.h>
+
+#include "base/err.h"
+#include "compose/cli.h"
+
+struct place_libraries {
+    char driver_dir[PATH_MAX], runtime_dir[PATH_MAX];
+};
+
+/* `driver` is "client" or "softcuda". */
+FAB_NODISCARD enum fab_status place_libraries_find(const char *driver,
+                                                   struct place_libraries *libraries_out,
+                                                   struct fab_err *err);
+FAB_NODISCARD enum fab_status place_program_find(const char *name, struct fab_err *err);
+/* Becomes the program; returns only when that failed. */
+FAB_NODISCARD enum fab_status place_exec(const struct place_libraries *libraries, char **program,
+                                         const char *const *set, struct fab_err *err);
+/* The variables that a started program would have, as "NAME=value"; the list is given. */
+FAB_NODISCARD enum fab_status place_environment(const struct place_libraries *libraries,
+                                                const char *const *set, char ***environment_out,
+                                                struct fab_err *err);
+
+/* "FABRIC_SOCKET=PATH": beside the API's socket. Misuse where the API is not on this host. */
+const char *place_attach_socket(struct cli *cli);
+/* Ends the process with the reason unless the system is composed and this host is one of its. */
+void place_check_system(struct cli *cli, const char *name, const char *host);
+
+#endif /* COMPOSE_PLACE_H */
