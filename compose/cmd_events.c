@@ -12,7 +12,14 @@
 
 static int run(struct cli *cli, int argc, char **argv);
 
-enum { KEY_FOLLOW = 'f', KEY_AFTER = CLI_KEY_OWN, EVENT_BYTES = 64 * 1024 };
+enum {
+    KEY_FOLLOW = 'f',
+    KEY_AFTER = CLI_KEY_OWN,
+    EVENT_BYTES = 64 * 1024,
+    PAUSE_FIRST_MS = 100,
+    PAUSE_MOST_MS = 5000,
+    NS_PER_MS = 1000000
+};
 
 static const struct argp_option options[] = {
     {"follow", KEY_FOLLOW, NULL, 0, "Go on with new ones as they happen", 0},
@@ -99,22 +106,27 @@ static int take_event(void *user, uint64_t number, const char *json)
  * never worked. */
 static int follow(struct cli *cli, struct arguments *arguments)
 {
-    const struct timespec pause = {.tv_sec = 1};
+    unsigned pause_ms = PAUSE_FIRST_MS;
     struct compose_error error;
     bool has_worked = false;
 
     for (;;) {
-        enum compose_status status =
-            compose_follow(cli_open(cli), arguments->after, take_event, arguments, &error);
+        const struct timespec pause = {.tv_sec = pause_ms / 1000,
+                                       .tv_nsec = (long)(pause_ms % 1000) * NS_PER_MS};
 
-        if (status == COMPOSE_OK)
+        arguments->has_seen = false;
+        if (compose_follow(cli_open(cli), arguments->after, take_event, arguments, &error) ==
+            COMPOSE_OK)
             return CLI_DONE;
         has_worked = has_worked || arguments->has_seen;
-        if (status != COMPOSE_AWAY || !has_worked)
+        if (error.status != COMPOSE_AWAY || !has_worked)
             cli_end(cli, &error);
-        if (arguments->has_seen)
+        if (arguments->has_seen) {
             (void)cli_fail(cli, "%s; trying again", error.message);
-        arguments->has_seen = false;
+            pause_ms = PAUSE_FIRST_MS;
+        } else if (pause_ms < PAUSE_MOST_MS) {
+            pause_ms *= 2;
+        }
         (void)nanosleep(&pause, NULL);
     }
 }

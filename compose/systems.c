@@ -265,17 +265,21 @@ enum compose_status compose_delete(struct compose *compose, const char *name,
     return status;
 }
 
-/* COMPOSE_TIMEOUT: neither made nor failed yet. */
+/* COMPOSE_TIMEOUT: neither made nor failed yet; the record says nothing then. */
 static enum compose_status look(struct compose *compose, const char *name,
                                 struct compose_error *error)
 {
     struct compose_system *system = NULL;
-    enum compose_status status = compose_show(compose, name, &system, error);
+    struct compose_error why;
+    enum compose_status status = compose_show(compose, name, &system, &why);
 
     if (status == COMPOSE_NOT_FOUND)
         return COMPOSE_TIMEOUT;
-    if (status != COMPOSE_OK)
+    if (status != COMPOSE_OK) {
+        if (error)
+            *error = why;
         return status;
+    }
     if (strcmp(system->state, "failed") == 0)
         status = compose_error_set(error, COMPOSE_CONFLICT, "%s failed: %s", name, system->reason);
     else if (strcmp(system->state, "composed") != 0)

@@ -97,8 +97,9 @@ class Misuse(unittest.TestCase):
     ]
 
     def test_rows(self):
+        api = self.enterContext(Api())
         for words, says in self.ROWS:
-            with self.subTest(" ".join(words)), Api() as api:
+            with self.subTest(" ".join(words)):
                 done = run(*words, api=api)
                 self.assertEqual((done.returncode, done.stdout), (2, ""), done.stderr)
                 self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
@@ -116,8 +117,9 @@ class NotYet(unittest.TestCase):
             ["run", "--gpus", "1", "--dmr", "true"], ["run", "-l", "a,b", "true"]]
 
     def test_rows(self):
+        api = self.enterContext(Api())
         for words in self.ROWS:
-            with self.subTest(" ".join(words)), Api() as api:
+            with self.subTest(" ".join(words)):
                 done = run(*words, api=api)
                 self.assertEqual((done.returncode, done.stdout), (1, ""), done.stderr)
                 self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
@@ -346,7 +348,7 @@ class Output(unittest.TestCase):
             self.assertIn("1MiB / 12288MiB |", done.stdout)
             self.assertIn("./train [2J\n", done.stdout)
             self.assertEqual(len({len(line) for line in done.stdout.splitlines()
-                                  if line[:1] in "|+"}), 1, done.stdout)
+                                  if line.startswith(("|", "+"))}), 1, done.stdout)
 
     # (words, method, path, body)
     SENT = [
