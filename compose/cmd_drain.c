@@ -33,7 +33,6 @@ const struct cli_command cmd_undrain = {
     .name = "undrain",
     .arguments = "NODE|NODE:GPU|UUID...",
     .help = "Take them into use again",
-    .options = options,
     .words = CLI_WORDS_GPU,
     .run = run_undrain,
 };
@@ -55,7 +54,7 @@ static const struct cli_column columns[] = {
 struct arguments {
     char **things;
     int count;
-    const char *reason;
+    const char *reason; /* NULL: not given */
 };
 
 static bool take(struct cli *cli, void *input, int key, char *text)
@@ -81,7 +80,7 @@ static bool take(struct cli *cli, void *input, int key, char *text)
 
 static struct arguments read_arguments(struct cli *cli, int argc, char **argv)
 {
-    struct arguments arguments = {.things = calloc((size_t)argc, sizeof(char *)), .reason = ""};
+    struct arguments arguments = {.things = calloc((size_t)argc, sizeof(char *))};
 
     (void)cli_parse(cli, argc, argv, take, &arguments);
     if (arguments.count == 0)
@@ -137,11 +136,17 @@ static char *path_of(struct cli *cli, const char *thing)
 /* ---- changing ---------------------------------------------------------------------------------
  */
 
+static json_t *make_body(const char *member, bool value, const char *reason)
+{
+    return reason ? cli_pack("{s{s{sb ss}}}", "Oem", "Fabric", member, value, "Reason", reason)
+                  : cli_pack("{s{s{sb}}}", "Oem", "Fabric", member, value);
+}
+
 static int change(struct cli *cli, const struct arguments *arguments, const char *member,
                   bool value, const char *is)
 {
-    json_t *body =
-        cli_pack("{s{s{sb ss}}}", "Oem", "Fabric", member, value, "Reason", arguments->reason);
+    const char *reason = arguments->reason ? arguments->reason : "";
+    json_t *body = make_body(member, value, arguments->reason);
     char *text = json_dumps(body, JSON_COMPACT);
     json_t *rows = cli_pack("[]");
     int status = CLI_DONE;
@@ -155,7 +160,7 @@ static int change(struct cli *cli, const struct arguments *arguments, const char
             status = cli_fail(cli, "%s", path ? error.message : "out of memory");
         else
             cli_append(rows, cli_pack("{ss ss ss}", "name", arguments->things[i], "is", is,
-                                      "reason", arguments->reason));
+                                      "reason", reason));
         compose_answer_clear(&answer);
         free(path);
     }
@@ -167,8 +172,10 @@ static int change(struct cli *cli, const struct arguments *arguments, const char
 
 static int run_drain(struct cli *cli, int argc, char **argv)
 {
-    const struct arguments arguments = read_arguments(cli, argc, argv);
+    struct arguments arguments = read_arguments(cli, argc, argv);
 
+    if (!arguments.reason)
+        arguments.reason = "drained by hand";
     return change(cli, &arguments, "Drained", true, "drained");
 }
 
@@ -183,7 +190,7 @@ static int run_fence(struct cli *cli, int argc, char **argv)
 {
     const struct arguments arguments = read_arguments(cli, argc, argv);
 
-    if (!arguments.reason[0])
+    if (!arguments.reason)
         cli_misuse(cli, "how do you know that it is off? --reason takes a text");
     for (int i = 0; i < arguments.count; i++)
         if (strchr(arguments.things[i], ':') || strncmp(arguments.things[i], "GPU-", 4) == 0)

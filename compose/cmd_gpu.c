@@ -68,12 +68,8 @@ static json_t *row_of(const json_t *block)
     const json_t *rails = compose_array_at(block, "Oem.Fabric.Rails");
     json_t *names = cli_pack("[]");
 
-    for (size_t i = 0; i < json_array_size(rails); i++) {
-        const json_t *rail = json_array_get(rails, i);
-
-        cli_append(names, json_is_string(rail) ? json_string(json_string_value(rail))
-                                               : json_string(compose_text_at(rail, "Local", "?")));
-    }
+    for (size_t i = 0; i < json_array_size(rails); i++)
+        cli_append(names, json_string(compose_text_at(json_array_get(rails, i), "Port", "?")));
     return cli_pack("{ss sI ss sI sI sI ss ss sI so ss sI ss}", "node",
                     compose_text_at(block, "Oem.Fabric.Node", ""), "index",
                     (json_int_t)compose_number_at(block, "Oem.Fabric.Index", 0), "model",

@@ -107,7 +107,7 @@ def system(name="train", gpus=2, host="r730-1", state="composed", reason="", pro
                                "Programs": list(programs)}}}
 
 
-def machine(name, state="free", gpus=0, reason="", health=()):
+def machine(name, state="up", gpus=0, reason="", health=()):
     return {"Id": name, "Name": name, "SystemType": "Physical",
             "Oem": {"Fabric": {"State": state, "Reason": reason, "SinceMs": 1764115200000,
                                "Address": "10.0.0.1:7000", "Gpus": gpus, "Drained": False,
@@ -120,7 +120,7 @@ def block(number, node="c4130-1", state="free", owner=""):
                                "Index": number % 4, "Fence": 7, "System": owner, "Load": 10 * number,
                                "UsedBytes": number << 20, "MemoryBytes": 12 << 30,
                                "Model": "Tesla K80", "Numa": 0,
-                               "Rails": [{"Local": "mlx5_0:1"}]}}}
+                               "Rails": [{"Port": "mlx5_0:1", "Class": "PIX", "Mbps": 6800, "Direct": True}]}}}
 
 
 def members(*items):

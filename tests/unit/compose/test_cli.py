@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """bin/compose as a user meets it: exit status, the two streams, and what was sent.
 
-usage: test_cli.py COMPOSE
+usage: test_cli.py COMPOSE COMPOSE_EXAMPLE
 """
 import json
 import os
@@ -14,7 +14,7 @@ import unittest
 import api_server
 from api_server import Api, block, error, machine, members, system
 
-COMPOSE = None
+COMPOSE = EXAMPLE = None
 EXPAND = "/redfish/v1/Systems?$expand=."
 BLOCKS = "/redfish/v1/CompositionService/ResourceBlocks?$expand=."
 ROOT = {("GET", "/redfish/v1"): (200, {"Oem": {"Fabric": {"Node": "r730-1"}}})}
@@ -89,6 +89,8 @@ class Misuse(unittest.TestCase):
         (["drain", "a", "a"], "a is named twice"),
         (["drain", "a:x"], "neither a node, NODE:GPU nor a uuid"),
         (["fence", "a"], "--reason takes a text"),
+        (["drain", "a", "--reason", ""], "--reason takes a text"),
+        (["undrain", "a", "--reason", "x"], "'--reason' is not an option"),
         (["fence", "GPU-1", "--reason", "off"], "only nodes are fenced"),
         (["list", "--url", "http://x"], "--url takes https://HOST:PORT"),
         (["list", "--socket", "/a", "--url", "https://x"], "exclude each other"),
@@ -258,7 +260,7 @@ class Output(unittest.TestCase):
     TEXTS = [
         (["node", "list"], 0,
          "NODE    STATE   GPUS ADDRESS       SINCE               REASON\n"
-         "c4130-1 free       4 10.0.0.1:7000 2025-11-26 00:00:00 -\n"
+         "c4130-1 up         4 10.0.0.1:7000 2025-11-26 00:00:00 -\n"
          "r730-1  drained    0 10.0.0.1:7000 2025-11-26 00:00:00 disk\n"),
         (["list_gpus", "--node", "c4130-2"], 0,
          "NODE    GPU MODEL       MEMORY GPU% STATE SYSTEM SINCE               RAILS    UUID     REASON\n"
@@ -277,7 +279,7 @@ class Output(unittest.TestCase):
          "r730-1  42 root 2025-11-26 00:00:00 ./train\\x1b[2J\n"),
         (["health"], 1,
          "NODE    CHECK             GRADE    VALUE   ADVICE\n"
-         "c4130-1 agent             pass     free    -\n"
+         "c4130-1 agent             pass     up      -\n"
          "c4130-1 memory-lock limit fail     64 KiB  raise it\n"
          "r730-1  agent             marginal drained disk\n"
          "sw1/3   link.width        marginal warning 1x of 4x\n"),
@@ -364,7 +366,9 @@ class Output(unittest.TestCase):
          {"Oem": {"Fabric": {"Drained": True, "Reason": "fan"}}}),
         (["undrain", "GPU-0005"], "PATCH",
          "/redfish/v1/CompositionService/ResourceBlocks/GPU-0005",
-         {"Oem": {"Fabric": {"Drained": False, "Reason": ""}}}),
+         {"Oem": {"Fabric": {"Drained": False}}}),
+        (["drain", "c4130-1"], "PATCH", "/redfish/v1/Systems/c4130-1",
+         {"Oem": {"Fabric": {"Drained": True, "Reason": "drained by hand"}}}),
         (["fence", "c4130-1", "--reason", "off"], "PATCH", "/redfish/v1/Systems/c4130-1",
          {"Oem": {"Fabric": {"Fenced": True, "Reason": "off"}}}),
         (["run", "--gpus", "2", "--wait", "5s", "--", "true"], "POST", "/redfish/v1/Systems",
@@ -535,6 +539,24 @@ class Completion(unittest.TestCase):
                 self.assertIn("Usage: compose " + word, done.stdout)
 
 
+class Library(unittest.TestCase):
+    """The example links the shared library and knows nothing but its header."""
+
+    def test_example(self):
+        with Api(Output.ANSWERS) as api:
+            done = run("r730-1", "2", api=api, program=EXAMPLE)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertIn("train: GPU 1 of r730-1 is Tesla K80, GPU 1 of c4130-1\n", done.stdout)
+            self.assertEqual([request[0] for request in api.requests], ["POST", "DELETE"])
+
+    def test_refusals(self):
+        done = run("r730-1", "0", program=EXAMPLE)
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertIn("by number or by name", done.stderr)
+        done = run("r730-1", "1", program=EXAMPLE)
+        self.assertIn("no fabricd answers at /nonexistent/api.sock", done.stderr)
+
+
 if __name__ == "__main__":
-    COMPOSE = os.path.abspath(sys.argv.pop(1))
+    COMPOSE, EXAMPLE = os.path.abspath(sys.argv.pop(1)), os.path.abspath(sys.argv.pop(1))
     unittest.main()
