@@ -539,6 +539,20 @@ class Completion(unittest.TestCase):
                 self.assertIn("Usage: compose " + word, done.stdout)
 
 
+class ManPage(unittest.TestCase):
+    """Every command and every option of the tables stands in compose(1)."""
+
+    def test_all(self):
+        with open(os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                               "../../../man/compose.1"), encoding="utf-8") as file:
+            page = file.read()
+        for command in run("__complete", "").stdout.split():
+            self.assertIn(f"\n.Ss {command}", page)
+            for option in run("__complete", command, "--").stdout.split():
+                with self.subTest(f"{command} {option}"):
+                    self.assertRegex(page, rf"Fl {option[1:]}\b")
+
+
 class Library(unittest.TestCase):
     """The example links the shared library and knows nothing but its header."""
 
