@@ -3,7 +3,6 @@
  */
 #include "fabricd/ledger.h"
 
-#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,22 +34,6 @@ const char *ledger_state_name(enum ledger_state state)
         return "drained";
     }
     return "?";
-}
-
-enum fab_status ledger_check_name(const char *what, const char *name, struct fab_err *err)
-{
-    const size_t length = strnlen(name, LEDGER_NAME_BYTES);
-    bool is_good = length > 0 && length < LEDGER_NAME_BYTES && isalnum((unsigned char)name[0]);
-
-    for (size_t i = 0; is_good && i < length; i++)
-        is_good = isalnum((unsigned char)name[i]) || strchr("._-", name[i]);
-    if (is_good)
-        return FAB_OK;
-    return fab_err_set(
-        err, FAB_ERR_INVALID,
-        "'%.*s' is no name for a %s: 1 to %d letters, digits, '.', '_' or '-', with a "
-        "letter or digit first",
-        (int)length, name, what, LEDGER_NAME_BYTES - 1);
 }
 
 /* ---- opening and closing ----------------------------------------------------------------------

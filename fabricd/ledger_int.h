@@ -41,8 +41,6 @@ FAB_NODISCARD enum fab_status ledger_load(struct ledger *ledger, struct fab_err 
 /* ---- objects (ledger.c) -----------------------------------------------------------------------
  */
 
-FAB_NODISCARD enum fab_status ledger_check_name(const char *what, const char *name,
-                                                struct fab_err *err);
 struct ledger_node *ledger_get_node(const struct ledger *ledger, const char *name);
 struct ledger_system *ledger_get_system(const struct ledger *ledger, const char *name);
 /* Adding to the tables; they take the object only on FAB_OK. */

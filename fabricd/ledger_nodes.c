@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "base/err.h"
 #include "fabricd/ledger_int.h"
+#include "fabricd/name.h"
 
 static void set_reason(char reason_out[LEDGER_REASON_BYTES], const char *reason)
 {
@@ -27,7 +28,7 @@ static enum fab_status check_report(const struct ledger *ledger, const char *nam
                                     const char *boot_id, const struct ledger_gpu_report *gpus,
                                     uint32_t gpu_count, struct fab_err *err)
 {
-    enum fab_status status = ledger_check_name("node", name, err);
+    enum fab_status status = name_check("node", name, err);
 
     if (status != FAB_OK)
         return status;

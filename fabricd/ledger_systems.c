@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/err.h"
 #include "fabricd/ledger_int.h"
+#include "fabricd/name.h"
 
 void ledger_set_state(struct ledger_change *change, struct ledger_system *system,
                       enum ledger_state state, uint64_t limit_ms, const char *reason)
@@ -102,7 +103,7 @@ static enum fab_status check_host(const struct ledger *ledger, const struct ledg
 static enum fab_status check_request(const struct ledger *ledger,
                                      const struct ledger_request *request, struct fab_err *err)
 {
-    enum fab_status status = ledger_check_name("system", request->name, err);
+    enum fab_status status = name_check("system", request->name, err);
     uint32_t placed = 0;
 
     if (status != FAB_OK)

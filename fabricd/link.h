@@ -54,6 +54,8 @@ FAB_NODISCARD enum fab_status link_tls_create(const char *ca, const char *certif
                                               const char *key, struct link_tls **tls_out,
                                               struct fab_err *err);
 void link_tls_destroy(struct link_tls *tls); /* takes NULL */
+/* The node's name in our certificate. */
+const char *link_tls_name(const struct link_tls *tls);
 
 /* Dials "ADDRESS:PORT" (numeric; IPv6 in brackets). Returns at once; up() or down() follows. The
  * peer's certificate must carry the name `peer` (NULL: any of the CA). */

@@ -36,7 +36,8 @@ FAB_NODISCARD enum fab_status link_start(const struct link_start *start, struct 
 /* Accepted here, and not up yet: strangers. */
 size_t link_count_strangers(struct loop *loop);
 
-/* Over the connected, non-blocking `fd`, which stays the caller's. `peer` (may be NULL) is kept. */
+/* Over the connected, non-blocking `fd`, which stays the caller's. `peer` is what it must be
+ * named; NULL: any node. */
 FAB_NODISCARD enum fab_status link_secure_open(struct link_tls *tls, int fd, bool is_listener,
                                                const char *peer, struct link_secure **secure_out,
                                                struct fab_err *err);

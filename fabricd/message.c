@@ -14,7 +14,7 @@
 #include "base/err.h"
 #include "base/json_struct.h"
 #include "fabricd/http.h"
-#include "fabricd/ledger_int.h"
+#include "fabricd/name.h"
 #include "topology/codec.h"
 
 enum { HTTP_STATUS_FIRST = 100, HTTP_STATUS_LAST = 599, HEALTH_GRADE_LAST = 2 };
@@ -24,7 +24,7 @@ enum { HTTP_STATUS_FIRST = 100, HTTP_STATUS_LAST = 599, HEALTH_GRADE_LAST = 2 };
 
 static bool is_name(const char *text)
 {
-    return ledger_check_name("", text, NULL) == FAB_OK;
+    return name_check("", text, NULL) == FAB_OK;
 }
 
 static bool is_name_or_empty(const char *text)

@@ -8,7 +8,7 @@ JOBS=${JOBS:-$(nproc)}
 PACKAGES_BUILD=(gcc g++ make cmake ninja-build pkg-config python3 libconfig-dev libjansson-dev
     libzstd-dev liblz4-dev libcmocka-dev nettle-dev libucx-dev libhwloc-dev libibnetdisc-dev
     libibmad-dev libibumad-dev libsqlite3-dev
-    libmicrohttpd-dev libcurl4-openssl-dev libsmartcols-dev)
+    libmicrohttpd-dev libcurl4-openssl-dev libsmartcols-dev libgnutls28-dev)
 PACKAGES_TEST=(clang clang-format clang-tidy libclang-rt-dev mandoc git binutils ucx-utils iperf3
     iproute2 openmpi-bin libopenmpi-dev ibsim-utils opensm infiniband-diags)
 # What the virtual machines of tests/vm need beyond that; their kernel: setup_guest_kernel.
