@@ -52,6 +52,7 @@ struct asked {
     uint64_t id;         /* the API's */
     uint64_t foreign_id; /* of who asked */
     struct peer *peer;   /* NULL: our own socket */
+    bool is_stream;      /* a part of the answer has gone */
 };
 
 struct hub {
@@ -128,7 +129,8 @@ static void on_answered(void *user, uint64_t id, const struct api_answer *answer
     if (asked->peer && !asked->peer->is_down)
         send_answer(hub, asked, answer);
     else if (!asked->peer)
-        hub_http_answer(hub->http, asked->foreign_id, answer);
+        hub_http_answer(hub->http, asked->foreign_id, answer, asked->is_stream);
+    asked->is_stream = true;
     if (!answer->is_more)
         drop_asked(hub, id);
 }

@@ -4,6 +4,7 @@
 #ifndef FABRICD_HUB_INT_H
 #define FABRICD_HUB_INT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,6 +17,8 @@ uint64_t hub_wall_ms(void);
 void hub_boot_id(char *text, size_t text_bytes);
 
 void hub_join_rack(struct hub *hub);
-void hub_http_answer(struct http *http, uint64_t id, const struct api_answer *answer);
+/* `is_stream`: parts of it have gone before. */
+void hub_http_answer(struct http *http, uint64_t id, const struct api_answer *answer,
+                     bool is_stream);
 
 #endif /* FABRICD_HUB_INT_H */

@@ -34,8 +34,14 @@ void hub_boot_id(char *text, size_t text_bytes)
     free(read);
 }
 
-void hub_http_answer(struct http *http, uint64_t id, const struct api_answer *answer)
+void hub_http_answer(struct http *http, uint64_t id, const struct api_answer *answer,
+                     bool is_stream)
 {
-    http_answer(http, id, answer->status, answer->type,
-                answer->location[0] ? answer->location : NULL, answer->body, answer->body_bytes);
+    if (is_stream || answer->is_more)
+        http_stream(http, id, answer->status, answer->type, answer->body, answer->body_bytes,
+                    !answer->is_more);
+    else
+        http_answer(http, id, answer->status, answer->type,
+                    answer->location[0] ? answer->location : NULL, answer->body,
+                    answer->body_bytes);
 }

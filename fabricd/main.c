@@ -190,6 +190,8 @@ static void reload(struct daemon *daemon)
     }
     if (status == FAB_OK && daemon->hub)
         hub_reload(daemon->hub);
+    if (status == FAB_OK && daemon->agent)
+        agent_reload(daemon->agent);
     if (status == FAB_OK)
         fab_log_info(&daemon->log, "the settings were read again", "%s", "");
     else
@@ -250,8 +252,10 @@ static uint64_t turn(void *user, uint64_t now_ns)
         next_ns = earlier(next_ns, agent_turn(daemon->agent, now_ns));
     if (daemon->fabric)
         next_ns = earlier(next_ns, fabric_role_turn(daemon->fabric, now_ns));
+#ifdef FABRICD_HAS_DOOR
     if (daemon->door)
         next_ns = earlier(next_ns, door_turn(daemon->door, now_ns));
+#endif
     return earlier(next_ns, link_turn(daemon->loop, now_ns));
 }
 
@@ -319,6 +323,17 @@ static enum fab_status start_fabric(struct daemon *daemon, struct fab_err *err)
     return status;
 }
 
+static enum fab_status open_door(struct daemon *daemon, struct fab_err *err)
+{
+#ifdef FABRICD_HAS_DOOR
+    return door_open(daemon->loop, daemon->tls, daemon->settings.listen, daemon->hub, daemon->agent,
+                     &daemon->door, err);
+#else
+    (void)daemon;
+    return fab_err_set(err, FAB_ERR_UNSUPPORTED, "listen is not in this version");
+#endif
+}
+
 static enum fab_status start(struct daemon *daemon, struct fab_err *err)
 {
     const struct fabricd_settings *settings = &daemon->settings;
@@ -340,14 +355,15 @@ static enum fab_status start(struct daemon *daemon, struct fab_err *err)
     if (status == FAB_OK && settings->is_fabric)
         status = start_fabric(daemon, err);
     if (status == FAB_OK && settings->listen[0])
-        status = door_open(daemon->loop, daemon->tls, settings->listen, daemon->hub, daemon->agent,
-                           &daemon->door, err);
+        status = open_door(daemon, err);
     return status;
 }
 
 static void stop(struct daemon *daemon)
 {
+#ifdef FABRICD_HAS_DOOR
     door_close(daemon->door);
+#endif
     fabric_role_destroy(daemon->fabric);
     agent_destroy(daemon->agent);
     hub_destroy(daemon->hub);
