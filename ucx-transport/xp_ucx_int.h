@@ -24,9 +24,11 @@ enum {
                                  the receiver's, or in a first frame the dial's number */
     XP_UCX_SOCKET_BYTES = 8,  /* an address of tcp: IPv4 address and port in network order, zeros;
                                  a longer one is that of a UCX worker */
-    XP_UCX_STRANGERS_MAX = 64, /* connections without a session; then the oldest goes */
-    XP_UCX_SKIPS_MAX = 4096,   /* dials that never arrived */
-    XP_UCX_FIRSTS_MAX = 256,   /* first frames between two turns; more are dropped */
+    XP_UCX_STRANGERS_KEPT = 64, /* connections without a session; of more, the oldest goes */
+    XP_UCX_STRANGERS_MAX = 256, /* when it is a second old, or with so many at once */
+    XP_UCX_STRANGER_NS = 1000000000,
+    XP_UCX_SKIPS_MAX = 4096, /* dials that never arrived */
+    XP_UCX_FIRSTS_MAX = 256, /* first frames between two turns; more are dropped */
 };
 
 /* Of an endpoint's id: its wire stages, so chunks go to it eagerly (xp_ucx_lock.c). */
@@ -94,6 +96,7 @@ struct xp_ep {
     struct xp_wire *wire;
     void *owner;
     bool is_stranger;
+    uint64_t accepted_ns;
     ucp_ep_h ucp;                         /* NULL: closed */
     uint64_t id, peer_id;                 /* peer_id 0: not known yet */
     uint64_t dial;                        /* this is the n-th endpoint to that address */

@@ -7,7 +7,7 @@
  * connections by number and was seen to use freed ones after a link was lost.
  *
  * Who connects is a stranger until its first frame is adopted by the core; of those only the last
- * few are kept.
+ * few are kept, and each for a second.
  */
 #include <dirent.h>
 #include <ifaddrs.h>
@@ -18,6 +18,7 @@
 #include <time.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "ucx-transport/xp_ucx_int.h"
 
 /* A connection that waits to be accepted outside UCX's callback. */
@@ -220,19 +221,27 @@ enum fab_status xp_ucx_connect(struct xp_ep *ep, const uint8_t *address, struct 
                         "a UCX endpoint");
 }
 
-/* The stranger that waits longest goes. */
+/* The stranger that waits longest goes, but not at once. UCX 1.13.1's helper thread notes "may
+ * write" for the descriptor of a connection that it is answering, and the note outlives the
+ * descriptor: if the next connection gets the same number, UCX takes the note for that one's and
+ * ends the process. After a second the answer is long written. */
 static void make_room(struct xp_wire *wire)
 {
-    if (wire->stranger_count <= XP_UCX_STRANGERS_MAX)
+    uint64_t now_ns;
+
+    if (wire->stranger_count <= XP_UCX_STRANGERS_KEPT)
         return;
+    now_ns = fab_clock_now_ns(fab_clock_real());
     FAB_LIST_EACH(node, after, &wire->eps)
     {
         struct xp_ep *ep = fab_list_object(node, struct xp_ep, link);
 
-        if (ep->is_stranger && !ep->closing) {
+        if (!ep->is_stranger || ep->closing)
+            continue;
+        if (wire->stranger_count > XP_UCX_STRANGERS_MAX ||
+            now_ns - ep->accepted_ns >= XP_UCX_STRANGER_NS)
             xp_ucx_ep_close(ep);
-            return;
-        }
+        return;
     }
 }
 
@@ -256,14 +265,15 @@ static void accept_one(struct xp_wire *wire, ucp_conn_request_h handle)
         return;
     }
     ep->is_stranger = true;
+    ep->accepted_ns = fab_clock_now_ns(fab_clock_real());
     wire->stranger_count++;
-    make_room(wire);
 }
 
 bool xp_ucx_listen_progress(struct xp_wire *wire)
 {
     struct fab_list *node = fab_list_take(&wire->requests);
 
+    make_room(wire);
     if (!node)
         return false;
     accept_one(wire, fab_list_object(node, struct request, link)->handle);
