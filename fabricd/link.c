@@ -50,7 +50,7 @@ struct link {
     int fd;
     struct link_secure *secure; /* NULL: plain */
     enum link_state state;
-    bool is_listener, is_closed;
+    bool is_listener, is_closed, was_up;
     bool is_mute; /* the peer takes nothing any more; what it said is still read */
     bool wants_write;
     unsigned calls; /* of ours that are on the stack */
@@ -315,6 +315,7 @@ static void go_up(struct link *link)
     if (link->secure)
         (void)snprintf(link->name, sizeof(link->name), "%.80s (%.80s)", peer, from);
     link->state = LINK_UP;
+    link->was_up = true;
     link->ops->up(link->user, link, peer);
 }
 
@@ -618,21 +619,33 @@ enum fab_status link_adopt(struct loop *loop, int fd, const char *name, const st
     return link_start(&start, link_out, err);
 }
 
+/* Accepted here and never up; NULL: something else. */
+static struct link *stranger(struct fab_list *node)
+{
+    struct link_timed *timed = fab_list_object(node, struct link_timed, node);
+    struct link *link = fab_list_object(node, struct link, timed.node);
+
+    return timed->turn == turn && link->is_listener && !link->was_up ? link : NULL;
+}
+
 size_t link_count_strangers(struct loop *loop)
 {
     size_t count = 0;
 
     FAB_LIST_EACH(at, after, loop_links(loop))
-    {
-        const struct link_timed *timed = fab_list_object(at, struct link_timed, node);
-
-        if (timed->turn == turn) {
-            const struct link *link = fab_list_object(at, const struct link, timed.node);
-
-            count += link->is_listener && link->state < LINK_UP;
-        }
-    }
+    count += stranger(at) != NULL;
     return count;
+}
+
+void link_close_strangers(struct loop *loop, const void *user)
+{
+    FAB_LIST_EACH(at, after, loop_links(loop))
+    {
+        struct link *link = stranger(at);
+
+        if (link && link->user == user)
+            link_close(link);
+    }
 }
 
 void link_set_ops(struct link *link, const struct link_ops *ops, void *user)

@@ -74,7 +74,8 @@ FAB_NODISCARD enum fab_status link_listen(struct loop *loop, struct link_tls *tl
                                           const char *address, const struct link_ops *ops,
                                           void *user, struct link_listener **listener_out,
                                           struct fab_err *err);
-void link_listener_close(struct link_listener *listener);          /* takes NULL; links stay */
+/* Takes NULL. Links that were up stay, others are closed. */
+void link_listener_close(struct link_listener *listener);
 uint16_t link_listener_port(const struct link_listener *listener); /* of "ADDRESS:0" */
 
 /* Hands the link on: later calls go to these. */

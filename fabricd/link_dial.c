@@ -262,6 +262,7 @@ void link_listener_close(struct link_listener *listener)
     loop_unwatch(listener->watch);
     if (listener->fd >= 0)
         (void)close(listener->fd);
+    link_close_strangers(listener->loop, listener->user);
     free(listener);
 }
 

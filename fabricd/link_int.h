@@ -33,8 +33,9 @@ struct link_start {
 };
 FAB_NODISCARD enum fab_status link_start(const struct link_start *start, struct link **link_out,
                                          struct fab_err *err);
-/* Accepted here, and not up yet: strangers. */
+/* Strangers were accepted here, and have never been up. */
 size_t link_count_strangers(struct loop *loop);
+void link_close_strangers(struct loop *loop, const void *user); /* with this user of their ops */
 
 /* Over the connected, non-blocking `fd`, which stays the caller's. `peer` is what it must be
  * named; NULL: any node. */
