@@ -252,10 +252,8 @@ static uint64_t turn(void *user, uint64_t now_ns)
         next_ns = earlier(next_ns, agent_turn(daemon->agent, now_ns));
     if (daemon->fabric)
         next_ns = earlier(next_ns, fabric_role_turn(daemon->fabric, now_ns));
-#ifdef FABRICD_HAS_DOOR
     if (daemon->door)
         next_ns = earlier(next_ns, door_turn(daemon->door, now_ns));
-#endif
     return earlier(next_ns, link_turn(daemon->loop, now_ns));
 }
 
@@ -323,15 +321,23 @@ static enum fab_status start_fabric(struct daemon *daemon, struct fab_err *err)
     return status;
 }
 
+/* Others take a daemon for whom its certificate names, so the settings must agree. */
+static enum fab_status load_certificates(struct daemon *daemon, struct fab_err *err)
+{
+    const struct fabricd_settings *settings = &daemon->settings;
+    enum fab_status status = link_tls_create(settings->tls_ca, settings->tls_certificate,
+                                             settings->tls_key, &daemon->tls, err);
+
+    if (status == FAB_OK && strcmp(link_tls_name(daemon->tls), settings->node) != 0)
+        return fab_err_set(err, FAB_ERR_INVALID, "%s is of node %s, but the settings say %s",
+                           settings->tls_certificate, link_tls_name(daemon->tls), settings->node);
+    return status;
+}
+
 static enum fab_status open_door(struct daemon *daemon, struct fab_err *err)
 {
-#ifdef FABRICD_HAS_DOOR
     return door_open(daemon->loop, daemon->tls, daemon->settings.listen, daemon->hub, daemon->agent,
                      &daemon->door, err);
-#else
-    (void)daemon;
-    return fab_err_set(err, FAB_ERR_UNSUPPORTED, "listen is not in this version");
-#endif
 }
 
 static enum fab_status start(struct daemon *daemon, struct fab_err *err)
@@ -346,8 +352,7 @@ static enum fab_status start(struct daemon *daemon, struct fab_err *err)
     if (status == FAB_OK)
         status = watch_signals(daemon, err);
     if (status == FAB_OK && settings->tls_ca[0])
-        status = link_tls_create(settings->tls_ca, settings->tls_certificate, settings->tls_key,
-                                 &daemon->tls, err);
+        status = load_certificates(daemon, err);
     if (status == FAB_OK && settings->is_manager)
         status = hub_create(daemon->loop, settings, daemon->tls, &daemon->hub, err);
     if (status == FAB_OK && settings->is_agent)
@@ -361,9 +366,7 @@ static enum fab_status start(struct daemon *daemon, struct fab_err *err)
 
 static void stop(struct daemon *daemon)
 {
-#ifdef FABRICD_HAS_DOOR
     door_close(daemon->door);
-#endif
     fabric_role_destroy(daemon->fabric);
     agent_destroy(daemon->agent);
     hub_destroy(daemon->hub);
