@@ -205,6 +205,11 @@ static struct peer *find_agent(const struct hub *hub, const char *name)
     return NULL;
 }
 
+bool hub_has(const struct hub *hub, const char *node)
+{
+    return find_agent(hub, node) != NULL; /* is_agent: it has said hello */
+}
+
 static const char *host_of(const struct ledger_gpu *gpu)
 {
     const struct ledger_system *system = gpu->system;

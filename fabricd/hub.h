@@ -8,6 +8,7 @@
 #ifndef FABRICD_HUB_H
 #define FABRICD_HUB_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/status.h"
@@ -33,6 +34,9 @@ FAB_NODISCARD enum fab_status hub_join(struct hub *hub, int fd, const char *node
 /* An agent has dialled and said hello (door.h). The link is the hub's now. */
 void hub_take_link(struct hub *hub, struct link *link, const char *peer,
                    const struct message_hello *hello);
+
+/* Is this node's agent connected? */
+bool hub_has(const struct hub *hub, const char *node);
 
 /* Settings marked as such have changed (SIGHUP). */
 void hub_reload(struct hub *hub);

@@ -169,6 +169,7 @@ struct daemon {
     struct agent *agent;
     struct fabric_role *fabric;
     struct door *door;
+    enum { STARTING, JOINED, READY } state;
 };
 
 static void reload(struct daemon *daemon)
@@ -240,11 +241,29 @@ static uint64_t earlier(uint64_t a_ns, uint64_t b_ns)
     return a_ns < b_ns ? a_ns : b_ns;
 }
 
+/* Ready is who can be asked: our own agent must have heard the welcome, which it does in the round
+ * after its hello came. */
+static uint64_t become_ready(struct daemon *daemon, uint64_t now_ns)
+{
+    if (daemon->state == READY)
+        return UINT64_MAX;
+    if (daemon->hub && daemon->agent && !hub_has(daemon->hub, daemon->settings.node))
+        return UINT64_MAX; /* its hello ends the wait */
+    if (daemon->state == STARTING) {
+        daemon->state = JOINED;
+        return now_ns;
+    }
+    daemon->state = READY;
+    fab_log_info(&daemon->log, "ready", "node %s", daemon->settings.node);
+    notify_send("READY=1");
+    return UINT64_MAX;
+}
+
 /* Links last: what the others have queued is written in the same turn. */
 static uint64_t turn(void *user, uint64_t now_ns)
 {
-    const struct daemon *daemon = user;
-    uint64_t next_ns = UINT64_MAX;
+    struct daemon *daemon = user;
+    uint64_t next_ns = become_ready(daemon, now_ns);
 
     if (daemon->hub)
         next_ns = earlier(next_ns, hub_turn(daemon->hub, now_ns));
@@ -385,8 +404,6 @@ static enum fab_status run(struct daemon *daemon, struct fab_err *err)
     if (status != FAB_OK)
         return status;
     loop_set_turn(daemon->loop, turn, daemon);
-    fab_log_info(&daemon->log, "started", "node %s", daemon->settings.node);
-    notify_send("READY=1");
     return loop_run(daemon->loop, err);
 }
 
