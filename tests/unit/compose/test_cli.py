@@ -89,6 +89,15 @@ class Misuse(unittest.TestCase):
         (["drain", "a", "a"], "a is named twice"),
         (["drain", "a:x"], "neither a node, NODE:GPU nor a uuid"),
         (["fence", "a"], "--reason takes a text"),
+        (["cert"], "of what?"),
+        (["cert", "rack", "--dir", "/tmp"], "not of 'rack'"),
+        (["cert", "node", "--dir", "/tmp"], "which node?"),
+        (["cert", "ca"], "where?"),
+        (["cert", "ca", "a", "--dir", "/tmp"], "what is 'a'?"),
+        (["cert", "node", "a", "b", "--dir", "/tmp"], "what is 'b'?"),
+        (["cert", "user", "a", "--dir", "/tmp", "--address", "x"], "--address belongs to node"),
+        (["cert", "node", "a", "--dir", "/tmp", "--name", "x"], "--name belongs to ca"),
+        (["cert", "ca", "--dir", "/tmp", "--days", "0"], "a number from 1 to 36500"),
         (["drain", "a", "--reason", ""], "--reason takes a text"),
         (["undrain", "a", "--reason", "x"], "'--reason' is not an option"),
         (["fence", "GPU-1", "--reason", "off"], "only nodes are fenced"),
@@ -537,6 +546,36 @@ class Completion(unittest.TestCase):
                 done = run(word, "--help")
                 self.assertEqual((done.returncode, done.stderr), (0, ""))
                 self.assertIn("Usage: compose " + word, done.stdout)
+
+
+class Certificates(unittest.TestCase):
+    def test_a_site(self):
+        with tempfile.TemporaryDirectory() as folder:
+            rows = [
+                (["ca", "--name", "site"], 0, f"{folder}/ca.pem\n{folder}/ca.key\n"),
+                (["ca"], 1, "ca.pem is there already"),
+                (["node", "r730-1", "--address", "10.0.0.1", "--address", "r730-1.rack"], 0,
+                 f"{folder}/r730-1.pem\n{folder}/r730-1.key\n"),
+                (["node", "r730-1"], 1, "is there already"),
+                (["user", "ann", "--days", "30", "--json"], 0,
+                 json.dumps({"certificate": f"{folder}/ann.pem", "key": f"{folder}/ann.key"},
+                            indent=2) + "\n"),
+                (["node", "../x"], 1, "no certificate was made"),
+                (["node", "ca"], 1, "no certificate was made"),
+            ]
+            for words, status, text in rows:
+                with self.subTest(" ".join(words)):
+                    done = run("cert", *words, "--dir", folder)
+                    self.assertEqual(done.returncode, status, done.stderr)
+                    if status == 0:
+                        self.assertEqual((done.stdout, done.stderr), (text, ""))
+                    else:
+                        self.assertEqual((done.stdout, done.stderr.count("\n")), ("", 1))
+                        self.assertIn(text, done.stderr)
+            self.assertEqual(sorted(os.listdir(folder)),
+                             ["ann.key", "ann.pem", "ca.key", "ca.pem", "r730-1.key", "r730-1.pem"])
+            for name in ("ca.key", "ann.key", "r730-1.key"):
+                self.assertEqual(os.stat(os.path.join(folder, name)).st_mode & 0o777, 0o600)
 
 
 class ManPage(unittest.TestCase):
