@@ -3,6 +3,8 @@
  */
 #include "tests/rack/rack_link.h"
 
+#include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
 #include <sched.h>
@@ -76,4 +78,22 @@ bool rack_set_link(unsigned rail, unsigned host, bool up)
     if (pid == 0)
         _exit(wait_until_running(rail, host) ? 0 : 1);
     return has_ended_well(pid);
+}
+
+bool rack_reach(unsigned rail, unsigned host)
+{
+    enum { TRIES = 10, CLOSED_PORT = 1, NET = 10 << 24 | 77 << 16 };
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(CLOSED_PORT)};
+    bool is_there = false;
+
+    address.sin_addr.s_addr = htonl(NET | rail << 8 | host);
+    for (unsigned i = 0; i < TRIES && !is_there; i++) {
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        is_there = fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0 &&
+                   errno == ECONNREFUSED;
+        if (fd >= 0)
+            (void)close(fd);
+    }
+    return is_there;
 }

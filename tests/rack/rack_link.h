@@ -10,4 +10,8 @@
  * changes but for the carrier on the host's own side. Forks. */
 bool rack_set_link(unsigned rail, unsigned host, bool up);
 
+/* Waits until this host has an answer from the other one. After a long cut that takes a second and
+ * more: the kernel looks for neighbours once a second. */
+bool rack_reach(unsigned rail, unsigned host);
+
 #endif /* TESTS_RACK_RACK_LINK_H */

@@ -229,6 +229,9 @@ void fault_join(const struct fault_plan *plan)
 
 void fault_end(const struct fault_plan *plan)
 {
-    if (plan->kind == FAULT_LOST)
-        set_links(plan, true);
+    if (plan->kind != FAULT_LOST)
+        return;
+    set_links(plan, true);
+    for (unsigned rail = 0; rail < RAILS; rail++)
+        (void)rack_reach(rail, FIRST_HOST + plan->worker); /* the next program will tell */
 }
