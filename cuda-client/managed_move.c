@@ -144,32 +144,41 @@ void cudac_memory_call_end(void)
     cudac_thread.has_given = false;
 }
 
-/* Held while regions are gathered for one launch or copy, over the waits for other workers too: two
- * that want the same regions at two workers would take them from each other for ever. Before
- * memory_lock; nobody who waits for the host wants it, nor who has given and not posted yet, but
- * for the one who has it. */
+/* Held over the waits for other workers while regions are gathered for one launch or copy: two that
+ * want the same regions at two workers would take them from each other for ever. What it waits for
+ * is *gathered*: others keep away until it has its turn behind it. Who need not wait for another
+ * worker goes ahead without the turn, for the one who has it may wait for what they let go on.
+ * Before memory_lock; nobody who waits for the host wants it, nor who has given and not posted yet,
+ * but for the one who has it. */
 static pthread_mutex_t turn = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+static bool has_gathered; /* memory_lock */
+
+static bool has_turn(void)
+{
+    return cudac_thread.turns > 0;
+}
 
 void cudac_memory_turn_begin(void)
 {
     (void)pthread_mutex_lock(&turn);
+    cudac_thread.turns++;
+}
+
+static void let_go(void)
+{
+    (void)pthread_mutex_lock(&cudac_memory_lock);
+    for (struct cudac_region *region = cudac_region_first(); region && has_gathered;
+         region = region->next)
+        region->is_gathered = false;
+    has_gathered = false;
+    (void)pthread_mutex_unlock(&cudac_memory_lock);
 }
 
 void cudac_memory_turn_end(void)
 {
+    if (--cudac_thread.turns == 0)
+        let_go();
     (void)pthread_mutex_unlock(&turn);
-}
-
-static void turn_begin(void)
-{
-    cudac_memory_turn_begin();
-    (void)pthread_mutex_lock(&cudac_memory_lock);
-}
-
-static void turn_end(void)
-{
-    (void)pthread_mutex_unlock(&cudac_memory_lock);
-    cudac_memory_turn_end();
 }
 
 /* Whether what is known of streams says all: nobody is about to post; or nobody but this call. */
@@ -390,17 +399,28 @@ static void wait_for_stream(uint64_t context_id, uint64_t stream_id)
     cuc_object_put(&context->object);
 }
 
-/* memory_lock is held, but not while the other worker's streams are waited for: then the list may
- * change, and true says that the caller must look again. Who has the turn. */
-static bool bring_home(struct cudac_region *region, const struct cudac_worker *wanted_by)
+enum home {
+    HOME_IS,    /* or at the one who wants it */
+    HOME_AGAIN, /* it was waited for: the list may have changed */
+    HOME_TURN,  /* there is something to wait for, and whoever does that has the turn */
+};
+
+/* memory_lock is held, but not while the other worker's streams are waited for. */
+static enum home bring_home(struct cudac_region *region, const struct cudac_worker *wanted_by)
 {
     struct cudac_worker *other = region->away;
+
+    if (region->is_gathered && !has_turn())
+        return HOME_TURN;
     if (!other || other == wanted_by)
-        return false;
+        return HOME_IS;
     if (cudac_worker_state(other) != CUDA_SUCCESS || region->used_at <= region->waited_at) {
         at_home(region); /* lost: the home copy stands; or waited for */
-        return false;
+        return HOME_IS;
     }
+    if (!has_turn())
+        return HOME_TURN;
+    region->is_gathered = has_gathered = true;
     /* What is given and not posted yet is not waited for: then the wait does not count. */
     const bool counts = is_settled_but_here();
 
@@ -416,6 +436,15 @@ static bool bring_home(struct cudac_region *region, const struct cudac_worker *w
     for (uint32_t i = 0; i < was.use_count && !was.is_used_widely; i++)
         wait_for_stream(was.uses[i].context_id, was.uses[i].stream_id);
     (void)cudac_memory_after_wait(other);
+    (void)pthread_mutex_lock(&cudac_memory_lock);
+    return HOME_AGAIN;
+}
+
+/* After HOME_TURN: memory_lock is given up for it. True: it is the caller's to end. */
+static bool take_turn(void)
+{
+    (void)pthread_mutex_unlock(&cudac_memory_lock);
+    cudac_memory_turn_begin();
     (void)pthread_mutex_lock(&cudac_memory_lock);
     return true;
 }
@@ -445,6 +474,7 @@ struct launch {
     uint32_t params_bytes;
     bool is_mixed;
     bool has_waited;   /* for the host */
+    bool has_turn;     /* taken here */
     bool moves, picks; /* found */
 };
 
@@ -476,13 +506,14 @@ static bool host_is_behind(const struct cudac_region *region, struct launch *lau
     return true;
 }
 
-/* One region before a launch. `again`: the list may have changed. */
-static CUresult prepare(struct cudac_region *region, struct launch *launch, bool *again)
+/* Whether the launch is to be given the region, which then has a place at its worker. */
+static CUresult choose(struct cudac_region *region, struct launch *launch, bool *chosen_out)
 {
     uint64_t bit = region_bit(launch->worker);
     bool must = must_have(region, launch);
     CUresult result;
 
+    *chosen_out = false;
     if (region->away == launch->worker)
         launch->moves = true; /* an earlier launch or copy uses it */
     if (!must &&
@@ -496,37 +527,55 @@ static CUresult prepare(struct cudac_region *region, struct launch *launch, bool
         launch->picks = true;
         return must ? result : CUDA_SUCCESS;
     }
-    bool is_shared = region->shared & bit;
-
-    if (is_shared && !launch->is_mixed)
+    if (region->shared & bit && !launch->is_mixed)
         return CUDA_SUCCESS;
     launch->moves = true;
-    if (!must && !is_shared)
-        return CUDA_SUCCESS; /* has a place, but nothing of this launch points at it */
-    *again = bring_home(region, launch->worker) || (!is_shared && host_is_behind(region, launch));
-    if (*again)
-        return CUDA_SUCCESS;
-    if (!is_shared) {
-        result = cudac_mover_open(launch->stream->context);
-        if (result == CUDA_SUCCESS)
-            result = cudac_move_send(region, &launch->sending);
-    }
-    if (result == CUDA_SUCCESS)
-        give_to(region, launch->worker, launch->stream);
+    *chosen_out = must || region->shared & bit; /* else nothing of this launch points at it */
+    return CUDA_SUCCESS;
+}
+
+/* Until all chosen ones are at home, and the lock was not given up since that was seen. Nothing is
+ * given yet: others may be waiting for that to be posted. */
+static CUresult gather(struct launch *launch)
+{
+    const uint64_t bit = region_bit(launch->worker);
+    CUresult result = CUDA_SUCCESS;
+    enum home home;
+
+    do {
+        home = HOME_IS;
+        for (struct cudac_region *region = cudac_region_first();
+             region && result == CUDA_SUCCESS && home == HOME_IS; region = region->next) {
+            result = choose(region, launch, &region->is_chosen);
+            if (result != CUDA_SUCCESS || !region->is_chosen)
+                continue;
+            home = bring_home(region, launch->worker);
+            if (home == HOME_IS && !(region->shared & bit) && host_is_behind(region, launch))
+                home = HOME_AGAIN;
+        }
+        if (home == HOME_TURN)
+            launch->has_turn = take_turn();
+    } while (home != HOME_IS);
     return result;
 }
 
 static CUresult prepare_all(struct launch *launch)
 {
-    CUresult result = CUDA_SUCCESS;
-    bool again;
+    const uint64_t bit = region_bit(launch->worker);
+    CUresult result = gather(launch);
 
-    do {
-        again = false;
-        for (struct cudac_region *region = cudac_region_first();
-             region && result == CUDA_SUCCESS && !again; region = region->next)
-            result = prepare(region, launch, &again);
-    } while (again);
+    for (struct cudac_region *region = cudac_region_first(); region && result == CUDA_SUCCESS;
+         region = region->next) {
+        if (!region->is_chosen)
+            continue;
+        if (!(region->shared & bit)) {
+            result = cudac_mover_open(launch->stream->context);
+            if (result == CUDA_SUCCESS)
+                result = cudac_move_send(region, &launch->sending);
+        }
+        if (result == CUDA_SUCCESS)
+            give_to(region, launch->worker, launch->stream);
+    }
     if (result == CUDA_SUCCESS && launch->moves)
         result = cudac_mover_gate(launch->stream);
     return result;
@@ -552,14 +601,16 @@ CUresult cudac_memory_before_launch(struct cudac_stream *stream, const void *par
                             .params_bytes = params_bytes,
                             .is_mixed = is_mixed()};
 
-    turn_begin();
+    (void)pthread_mutex_lock(&cudac_memory_lock);
     now = atomic_load(&generation);
     CUresult result = prepare_all(&launch);
 
     atomic_store_explicit(&of_worker[index].moves, launch.moves, memory_order_relaxed);
     atomic_store_explicit(&of_worker[index].picks, launch.picks, memory_order_relaxed);
     atomic_store_explicit(&of_worker[index].seen, now, memory_order_release);
-    turn_end();
+    (void)pthread_mutex_unlock(&cudac_memory_lock);
+    if (launch.has_turn)
+        cudac_memory_turn_end();
     return result;
 }
 
@@ -591,19 +642,24 @@ static bool takes_copies(struct cudac_region *region, struct cudac_worker *worke
 struct cudac_memory_place cudac_memory_place(struct cudac_worker *worker, uint64_t address)
 {
     struct cudac_memory_place place = {.has_waited = false};
-    bool again = true;
+    bool has_own_turn = false;
+    enum home home = HOME_AGAIN;
 
-    turn_begin();
-    while (again) {
+    (void)pthread_mutex_lock(&cudac_memory_lock);
+    while (home != HOME_IS) {
         const struct cudac_alloc *alloc = cudac_alloc_at(address);
         struct cudac_region *region = alloc ? alloc->region : NULL;
         bool stays = region && is_behind(region);
 
-        again = region && bring_home(region, stays ? NULL : worker);
-        place.has_waited = place.has_waited || again;
-        place.is_away = region && !again && !stays && takes_copies(region, worker);
+        home = region ? bring_home(region, stays ? NULL : worker) : HOME_IS;
+        if (home == HOME_TURN)
+            has_own_turn = take_turn();
+        place.has_waited = place.has_waited || home != HOME_IS;
+        place.is_away = region && home == HOME_IS && !stays && takes_copies(region, worker);
         place.is_live = place.is_away && is_live(region);
     }
-    turn_end();
+    (void)pthread_mutex_unlock(&cudac_memory_lock);
+    if (has_own_turn)
+        cudac_memory_turn_end();
     return place;
 }

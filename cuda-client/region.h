@@ -38,6 +38,8 @@ struct cudac_region {
         uint64_t context_id, stream_id; /* on the wire */
     } uses[4];                          /* streams it was given to since it was at home */
     uint32_t use_count;
+    bool is_gathered;               /* who has the turn waits for it */
+    bool is_chosen;                 /* for the launch that is being prepared */
     bool is_used_widely;            /* by more, or by ones that are not known */
     struct cudac_worker *copied_to; /* whose place held `copy`'s bytes; NULL: no one's */
     unsigned char *copy;            /* what was there when both sides were last equal */

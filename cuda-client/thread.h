@@ -37,6 +37,7 @@ struct cudac_thread {
     bool per_thread;       /* stream handle 0 means the per-thread default stream */
     bool in_host_function; /* a host function runs here: CUDA calls are refused */
     bool has_exit_hook;
+    uint32_t turns; /* cudac_memory_turn_begin() */
     bool has_given; /* this call gives memory to work that it may not have posted yet */
 };
 

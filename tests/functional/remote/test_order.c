@@ -5,6 +5,8 @@
  * if nothing keeps them apart. Run as `remote-run --workers 2 test_remote_order`, by shared memory
  * and by rails.
  */
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -279,6 +281,65 @@ static int event_again(void *arg)
     return waits ? 0 : 1;
 }
 
+/* A launch may have to wait until another worker gives memory back; what lets that worker go on may
+ * come behind launches of another thread. */
+struct beside {
+    _Atomic unsigned begun, may_go;
+    CUdeviceptr shared;
+};
+
+static void wait_to_go(void *arg)
+{
+    struct beside *beside = arg;
+
+    while (atomic_load(&beside->may_go) == 0)
+        ;
+}
+
+static void *launch_and_wait(void *arg)
+{
+    struct beside *beside = arg;
+
+    go_to(&here);
+    atomic_store(&beside->begun, 1);
+    remote_need(remote_gpu_store(&here, beside->shared, 2), "launch that waits");
+    remote_need(cuStreamSynchronize(here.stream), "synchronise");
+    return NULL;
+}
+
+static int beside_a_launch_that_waits(void *arg)
+{
+    static struct beside beside;
+    struct remote_gpu other;
+    uint32_t *mapped[2];
+    CUdeviceptr own;
+    pthread_t thread;
+
+    (void)arg;
+    open_both();
+    go_to(&here);
+    for (int i = 0; i < 2; i++)
+        remote_need(cuMemHostAlloc((void **)&mapped[i], SMALL, CU_MEMHOSTALLOC_PORTABLE), "pinned");
+    beside.shared = (CUdeviceptr)(uintptr_t)mapped[0];
+    own = (CUdeviceptr)(uintptr_t)mapped[1];
+    other = here;
+    remote_need(cuStreamCreate(&other.stream, CU_STREAM_NON_BLOCKING), "stream");
+    go_to(&there);
+    remote_need(cuLaunchHostFunc(there.stream, wait_to_go, &beside), "host function");
+    remote_need(remote_gpu_store(&there, beside.shared, 1), "launch behind it");
+    if (pthread_create(&thread, NULL, launch_and_wait, &beside) != 0)
+        return 1;
+    while (atomic_load(&beside.begun) == 0)
+        ;
+    go_to(&here);
+    for (uint32_t i = 0; i < MANY_ROUNDS; i++)
+        remote_need(remote_gpu_store(&other, own, i), "launch beside it");
+    atomic_store(&beside.may_go, 1);
+    (void)pthread_join(thread, NULL);
+    remote_need(cuStreamSynchronize(other.stream), "synchronise");
+    return *mapped[0] == 2 && *mapped[1] == MANY_ROUNDS - 1 ? 0 : 1;
+}
+
 static void test_order(void)
 {
     static const struct {
@@ -290,6 +351,7 @@ static void test_order(void)
                  {"mapped memory in two streams", mapped_by_two_streams},
                  {"mapped memory before a value", mapped_before_a_value},
                  {"an event that is recorded again", event_again},
+                 {"beside a launch that waits", beside_a_launch_that_waits},
                  {"the same memory", same_memory},
                  {"one behind the other", one_behind_the_other}};
 
