@@ -12,6 +12,7 @@
 #include "cuda-client/init.h"
 #include "cuda-client/layout_int.h"
 #include "cuda-client/remote_int.h"
+#include "cuda-client/timeline.h"
 #include "cuda-client/trace.h"
 #include "cuda-common/log.h"
 #include "ucx-transport/xp.h"
@@ -143,7 +144,7 @@ static enum fab_status worker_open(struct cudac_worker *worker, const struct ses
         .pairs = pairs,
         .pair_count = link->pair_count,
         .limits = {.grace_ns = grace_ns},
-        .handlers = &cudac_handlers,
+        .handlers = cudac_timeline_is_on() ? &cudac_traced_handlers : &cudac_handlers,
         .user = worker,
     };
 
@@ -204,6 +205,7 @@ static CUresult hello_finish(struct cudac_worker *worker, CUresult started,
     } else {
         worker->driver_version = (int)hello.driver_version;
         worker->flags = hello.flags;
+        worker->queue_depth = hello.queue_depth;
     }
     cudac_reply_free(&reply);
     return result;
@@ -324,6 +326,8 @@ CUresult cudac_attach(void)
         return result;
     }
     atomic_store_explicit(&attached.is_done, true, memory_order_release);
+    for (uint32_t i = 0; i < attached.worker_count; i++)
+        cudac_timeline_begin(&attached.workers[i]);
     cudac_watch_wake(); /* silence counts from now on */
     return CUDA_SUCCESS;
 }

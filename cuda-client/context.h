@@ -39,6 +39,8 @@ struct cudac_context {
      * the wire; what an event or another stream says of a position depends on that. */
     pthread_mutex_t order;
     _Atomic uint64_t sequence;
+    _Atomic uint64_t
+        launching; /* the id, and one, of the stream that had the last command, a launch */
 
     pthread_mutex_t lock; /* guards what follows */
     struct cudac_stream *streams;

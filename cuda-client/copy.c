@@ -330,6 +330,7 @@ CUresult cudac_copy_submit(struct cudac_stream *stream, const struct cudac_copy 
 
     if (copy->width == 0 || copy->height == 0 || copy->depth == 0)
         return wait == CUDAC_WAIT_NEVER ? CUDA_SUCCESS : cudac_stream_wait(stream);
+    cudac_stream_make_room(stream);
     shape_sides(copy, &dst_rows, &src_rows);
     cudac_ends_find(worker, copy, &dst, &src);
     dst_rows.address = dst.address;

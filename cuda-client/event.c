@@ -230,6 +230,8 @@ static CUresult event_record(struct cudac_event *event, struct cudac_context *co
 
     if (context != event->context)
         return CUDA_ERROR_INVALID_HANDLE;
+    if (stream)
+        cudac_stream_make_room(stream);
     pthread_mutex_lock(&event->lock);
     result = record_locked(event, stream);
     pthread_mutex_unlock(&event->lock);
@@ -469,6 +471,8 @@ static CUresult wait_for(struct cudac_event *event, struct cudac_context *contex
         cudac_memory_waits_for(cudac_context_worker(context), worker_of(event));
     if (is_done(event))
         return CUDA_SUCCESS; /* reached already, or never recorded */
+    if (stream)
+        cudac_stream_make_room(stream);
     if (worker_of(event) == cudac_context_worker(context))
         return wait_here(event, context, stream, flags);
     return wait_there(event, context, stream);

@@ -73,6 +73,7 @@ static CUresult host_submit(CUstream handle, const struct host_function *from)
 
     if (result != CUDA_SUCCESS)
         return result;
+    cudac_stream_make_room(stream);
     function = fab_alloc(sizeof(*function));
     if (function) {
         *function = *from;

@@ -20,6 +20,7 @@
 #include "cuda-client/remote_int.h"
 #include "cuda-client/stats.h"
 #include "cuda-client/text.h"
+#include "cuda-client/timeline.h"
 #include "cuda-client/trace.h"
 #include "generated/cuda-api/client_impl.h"
 
@@ -58,6 +59,7 @@ bool cudac_launch_is_blocking(void)
 /* Also while another thread is in cuInit: what that thread began does not exist here. */
 static void after_fork_in_child(void)
 {
+    cudac_timeline_forget();
     if (atomic_load(&client.is_begun) || atomic_load(&client.is_attaching) ||
         !cudac_attach_forget())
         atomic_store_explicit(&client.is_forked, true, memory_order_relaxed);
@@ -71,7 +73,7 @@ __attribute__((destructor)) static void say_goodbye(void)
     cudac_text_flush();
     cudac_tell_losses();
     cudac_stats_write();
-    cudac_trace_write();
+    cudac_timeline_close();
     atomic_store_explicit(&client.is_ending, true, memory_order_relaxed);
     cudac_detach();
 }

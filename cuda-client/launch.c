@@ -107,6 +107,7 @@ static CUresult launch_submit(const struct launch *launch, struct cudac_stream *
     if (result == CUDA_SUCCESS)
         result = cuc_params_pack(&function->params, launch->shape.kernel_params,
                                  launch->shape.extra, packed);
+    cudac_stream_make_room(stream);
     if (result == CUDA_SUCCESS)
         result = cudac_memory_before_launch(stream, packed, function->params.bytes);
     return result == CUDA_SUCCESS ? launch_send(launch, stream, function, packed) : result;

@@ -78,6 +78,7 @@ static CUresult memops_call(CUstream handle, const struct cuc_memop *ops, uint32
         return result;
     for (uint32_t i = 0; i < count && result == CUDA_SUCCESS; i++)
         result = memop_check(stream->context, &ops[i]);
+    cudac_stream_make_room(stream);
     if (result == CUDA_SUCCESS)
         result = memops_post(stream, ops, count);
     cudac_stream_put(stream);

@@ -12,6 +12,7 @@
 #include "cuda-client/flags.h"
 #include "cuda-client/init.h"
 #include "cuda-client/thread.h"
+#include "cuda-client/timeline.h"
 #include "cuda-client/trace.h"
 #include "cuda-client/waiter.h"
 #include "ucx-transport/xp.h"
@@ -410,6 +411,8 @@ static void on_event(void *user, struct xp_conn *conn, const struct xp_event *ev
 }
 
 const struct xp_handlers cudac_handlers = {.message = on_message, .event = on_event};
+const struct xp_handlers cudac_traced_handlers = {
+    .message = on_message, .event = on_event, .batch = cudac_timeline_batch};
 
 /* Nothing here asks a worker to hold. */
 void cudac_on_held(struct cudac_worker *worker, const void *bytes, size_t size_bytes)

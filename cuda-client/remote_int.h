@@ -25,6 +25,7 @@ struct cudac_worker {
     bool is_same_host;
     int driver_version;
     uint32_t flags;                /* WIRE_WORKER_* */
+    uint32_t queue_depth;          /* of its driver's streams */
     _Atomic int state;             /* CUresult */
     _Atomic uint64_t news;         /* grows whenever it tells that something is done */
     _Atomic uint64_t silent_since; /* 0: it answers */
@@ -68,10 +69,12 @@ CUresult cudac_vgpus_finish(void);
 
 /* ---- remote.c */
 
-extern const struct xp_handlers cudac_handlers;
+extern const struct xp_handlers cudac_handlers, cudac_traced_handlers;
 void cudac_remote_set_sync(bool wanted);
 void cudac_tell_losses(void);           /* of workers that are lost and nobody has told of it yet */
 bool cudac_env_is_on(const char *name); /* set, and not "0" */
+/* A file that the variable names; %p is the process's number. False: it is not set. */
+bool cudac_env_path(const char *name, char *path, size_t path_bytes);
 
 /* ---- watch.c: the thread that hears the broker and tells of silence */
 

@@ -78,6 +78,7 @@ static CUresult set_checked(struct cudac_stream *stream, const struct cuc_set *s
     result = cudac_memory_check(/* context */ NULL, set->dst, span_bytes, /* write */ true);
     if (result != CUDA_SUCCESS)
         return result;
+    cudac_stream_make_room(stream);
     return set_rows(stream, set, width_bytes, !is_async && is_host_memory(set->dst));
 }
 

@@ -4,8 +4,8 @@
 #include "cuda-client/stats.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "cuda-client/remote_int.h"
 #include "ucx-transport/xp.h"
@@ -56,10 +56,10 @@ static void conn_write(struct cudac_worker *worker, FILE *file)
 
 void cudac_stats_write(void)
 {
-    const char *path = getenv("FABRIC_STATS");
+    char path[PATH_MAX];
     FILE *file;
 
-    if (!path || !path[0])
+    if (!cudac_env_path("FABRIC_STATS", path, sizeof(path)))
         return;
     file = fopen(path, "we");
     if (!file) {

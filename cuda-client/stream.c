@@ -14,6 +14,8 @@
 #include "cuda-client/landed_int.h"
 #include "cuda-client/memory.h"
 #include "cuda-client/text.h"
+#include "cuda-client/timeline.h"
+#include "cuda-client/trace.h"
 #include "cuda-client/transfer.h"
 
 /* ---- life ----------------------------------------------------------------------------------- */
@@ -305,6 +307,7 @@ uint64_t cudac_stream_count(struct cudac_stream *stream, uint32_t op)
     uint64_t position =
         atomic_fetch_add_explicit(&stream->context->sequence, 1, memory_order_acq_rel) + 1;
 
+    cudac_room_count(stream, op);
     if (op == WIRE_LAUNCH)
         raise_to(&stream->launched, position);
     raise_to(&stream->posted, position);
@@ -444,6 +447,8 @@ CUresult cudac_sync_call(struct cudac_context *context, uint32_t op, const struc
     cudac_reply_free(&reply);
     (void)cudac_context_result(context, result);
     local = cudac_sync_locally(context); /* a sticky error may have come by itself, too */
+    if (cudac_trace_on())
+        cudac_timeline_after_wait(cudac_context_worker(context));
     return result == CUDA_SUCCESS ? local : result;
 }
 

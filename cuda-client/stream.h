@@ -20,6 +20,13 @@ struct cudac_asked {
     _Atomic uint64_t news; /* of the worker, at the last question */
 };
 
+/* Commands of the stream, as its driver counts them: posted; at the last question; known to be done
+ * (room.c). */
+struct cudac_room {
+    _Atomic uint64_t posted, asked_at, done;
+    struct cudac_asked asked;
+};
+
 struct cudac_stream {
     struct cuc_object object;
     struct cudac_context *context; /* holds a reference */
@@ -34,6 +41,7 @@ struct cudac_stream {
      * that is idle can still have text to come. */
     _Atomic uint64_t launched, synced;
     struct cudac_asked asked;
+    struct cudac_room room;
     _Atomic bool is_retired; /* destroyed by the program, or its context was closed */
     struct cudac_stream_attributes *attributes; /* stream_attr.c; NULL: as created */
 };
@@ -45,6 +53,10 @@ CUresult cudac_stream_get(CUstream handle, struct cudac_stream **stream_out);
 /* The default stream that handle 0 means in this call, of a given context. */
 CUresult cudac_stream_default(struct cudac_context *context, struct cudac_stream **stream_out);
 void cudac_stream_put(struct cudac_stream *stream); /* takes NULL */
+
+/* Before work is posted, without locks: waits until the worker's driver takes it at once, so that
+ * nothing of this client waits behind a full queue there, as the program would. */
+void cudac_stream_make_room(struct cudac_stream *stream);
 
 /* Posts a command that is work of the stream (launch, copy, set, host call, record, wait): counts
  * it and sends it as one step, so that positions follow the order on the wire. */

@@ -43,6 +43,9 @@ void cudac_streams_reached(struct cudac_context *context, uint64_t position);
 void cudac_stream_synced(struct cudac_stream *stream, uint64_t position);
 void cudac_streams_synced(struct cudac_context *context, uint64_t position);
 
+/* room.c: one more command. */
+void cudac_room_count(struct cudac_stream *stream, uint32_t op);
+
 /* As cuStreamQuery. */
 CUresult cudac_stream_query(struct cudac_stream *stream);
 

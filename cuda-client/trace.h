@@ -3,7 +3,7 @@
  *
  * FABRIC_LOG=trace names every call with its result on stderr; warn and above names refused calls
  * once each; debug and above also shows the transport's lines. FABRIC_TRACE=file writes a timeline
- * of calls and waits (Chrome's trace format, which Perfetto opens). Nothing is printed unasked.
+ * (timeline.h). Nothing is printed unasked.
  */
 #ifndef CUDA_CLIENT_TRACE_H
 #define CUDA_CLIENT_TRACE_H
@@ -31,7 +31,6 @@ void cudac_trace_refused(uint32_t number);
 
 /* Something of ours that took from start_ns until now: `name` is static, `worker` the index. */
 void cudac_trace_span(const char *name, uint32_t worker, uint64_t start_ns);
-void cudac_trace_write(void); /* the file, at the end */
 
 const struct fab_log *cudac_log(void); /* debug and trace; NULL: silent */
 uint64_t cudac_now_ns(void);           /* CLOCK_MONOTONIC */

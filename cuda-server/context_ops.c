@@ -189,6 +189,8 @@ void cudas_on_ctx_destroy(struct cudas_worker *worker, const struct cudas_comman
         cudas_reply(worker, command, CUDA_ERROR_INVALID_CONTEXT, NULL);
         return;
     }
+    if (cudas_enter(context) == CUDA_SUCCESS)
+        cudas_meter_read(context);
     driver_destroy(context, m.reset != 0);
     (void)!cudas_limit_settle(worker, context->vgpu); /* it is less now */
     cudas_windows_forget(worker, context);

@@ -32,6 +32,7 @@ struct op_row {
 static const struct op_row rows[OPS_MAX] = {
     [WIRE_HELLO] = CALL(cudas_on_hello),
     [WIRE_STATS] = QUICK_CALL(cudas_on_stats),
+    [WIRE_TRACE] = CALL(cudas_on_trace),
     [WIRE_CTX_CREATE] = CALL(cudas_on_ctx_create),
     [WIRE_CTX_DESTROY] = CALL(cudas_on_ctx_destroy),
     [WIRE_CTX_SET] = CALL(cudas_on_ctx_set),

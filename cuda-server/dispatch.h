@@ -46,6 +46,7 @@ void cudas_finish(struct cudas_worker *worker, const struct cudas_command *comma
 
 /* One function an op, in the file that it belongs to. */
 cudas_execute_fn cudas_on_hello, cudas_on_stats; /* session.c */
+cudas_execute_fn cudas_on_trace;                 /* trace.c */
 cudas_execute_fn cudas_on_ctx_create, cudas_on_ctx_destroy, cudas_on_ctx_set, cudas_on_ctx_sync,
     cudas_on_ctx_peer; /* context_ops.c */
 cudas_execute_fn cudas_on_stream_create, cudas_on_stream_destroy, cudas_on_stream_set,

@@ -105,8 +105,7 @@ void cudas_on_launch(struct cudas_worker *worker, const struct cudas_command *co
     if (result == CUDA_SUCCESS) {
         cudas_gate(worker, place.context->vgpu);
         function = cudas_function_get(worker, m.function);
-        if (!command->is_call) /* those are not the leader's, and few */
-            cudas_meter_launch(worker, &place);
+        cudas_meter_launch(worker, &place);
         result = function ? launch(worker, &m, place.stream->handle, function)
                           : CUDA_ERROR_INVALID_HANDLE;
         if (function)

@@ -92,10 +92,24 @@ static void guard_process(void)
     (void)signal(SIGPIPE, SIG_IGN); /* a lost peer is a status, not an end */
 }
 
+static bool read_queue_depth(int64_t *depth_out)
+{
+    const char *text = getenv("FABRIC_QUEUE_DEPTH");
+
+    *depth_out = CUDAS_QUEUE_DEPTH;
+    return !text || (fab_parse_int(text, depth_out) == FAB_OK &&
+                     *depth_out >= CUDAS_QUEUE_DEPTH_MIN && *depth_out <= CUDAS_QUEUE_DEPTH_MAX);
+}
+
 static enum fab_status create_worker(const struct ses_prepare *prepare, const struct fab_log *log,
                                      struct cudas_worker **worker_out, struct fab_err *err)
 {
     struct cudas_vgpu vgpus[SES_VGPUS_MAX];
+    int64_t queue_depth;
+
+    if (!read_queue_depth(&queue_depth))
+        return fab_err_set(err, FAB_ERR_RANGE, "FABRIC_QUEUE_DEPTH is a number from %d to %d",
+                           CUDAS_QUEUE_DEPTH_MIN, CUDAS_QUEUE_DEPTH_MAX);
     const struct cudas_config config = {
         .driver = arguments.driver,
         .nvml = arguments.nvml,
@@ -105,6 +119,7 @@ static enum fab_status create_worker(const struct ses_prepare *prepare, const st
         .vgpu_count = prepare->vgpu_count,
         .numa_node = prepare->node.rail_count > 0 ? prepare->node.rails[0].numa_node : -1,
         .image_folder = getenv("FABRIC_IMAGE_FOLDER"),
+        .queue_depth = (uint32_t)queue_depth,
         .capture_text = true};
 
     for (uint32_t i = 0; i < prepare->vgpu_count; i++)

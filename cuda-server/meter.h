@@ -16,6 +16,7 @@ void cudas_meter_launch(struct cudas_worker *worker, const struct cudas_place *p
 void cudas_meter_close(struct cudas_worker *worker);
 /* Adds what is finished in the context, which is current, to the statistics. Thread: any. */
 void cudas_meter_read(struct cudas_context *context);
+void cudas_meter_read_all(struct cudas_worker *worker); /* of all contexts, made current in turn */
 
 /* With the context's last reference. */
 void cudas_meter_context_fini(struct cudas_context *context);

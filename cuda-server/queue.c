@@ -304,7 +304,7 @@ static void lead(struct cudas_queue *queue, struct fab_vec *buffer)
         const struct record *record = take(queue, &next);
 
         atomic_fetch_add_explicit(&queue->worker->stats.commands, 1, memory_order_relaxed);
-        if (record->op != WIRE_LAUNCH)
+        if (record->op != WIRE_LAUNCH && record->op != WIRE_LAUNCH_CALL)
             cudas_meter_close(queue->worker);
         if (record->is_call && cudas_is_parked(record->op)) {
             park(queue, record, next, buffer);

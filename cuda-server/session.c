@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "cuda-server/dispatch.h"
 #include "cuda-server/limit.h"
+#include "cuda-server/meter.h"
 
 /* ---- devices --------------------------------------------------------------------------------- */
 
@@ -123,6 +124,7 @@ static void reply_hello(struct cudas_worker *worker, const struct cudas_command 
 {
     struct wire_hello_reply reply = {.protocol = WIRE_PROTOCOL,
                                      .worker_pid = (uint32_t)getpid(),
+                                     .queue_depth = worker->queue_depth,
                                      .devices = devices,
                                      .devices_count = worker->vgpu_count,
                                      .peers = peers};
@@ -208,6 +210,7 @@ void cudas_on_stats(struct cudas_worker *worker, const struct cudas_command *com
         cudas_malformed(worker, command);
         return;
     }
+    cudas_meter_read_all(worker);
     reply = (struct wire_stats_reply){
         .commands = read_counter(&stats->commands),
         .launches = read_counter(&stats->launches),

@@ -19,6 +19,7 @@
 #include "cuda-server/peer.h"
 #include "cuda-server/queue.h"
 #include "cuda-server/text.h"
+#include "cuda-server/trace.h"
 #include "cuda-server/transfer.h"
 #include "cuda-server/watch.h"
 #include "cuda-server/window.h"
@@ -114,6 +115,7 @@ enum fab_status cudas_worker_create(const struct cudas_config *config,
     worker->log = config->log;
     worker->wants_text = config->capture_text;
     worker->numa_node = config->numa_node;
+    worker->queue_depth = config->queue_depth;
     if (config->vgpu_count == 0 || config->vgpu_count > CUDAS_VGPUS_MAX) {
         free(worker);
         return fab_err_set(err, FAB_ERR_RANGE, "%u virtual GPUs", config->vgpu_count);
@@ -232,6 +234,7 @@ void cudas_worker_destroy(struct cudas_worker *worker)
         cudas_memory_release(worker, worker->layout);
     cudas_objects_destroy(worker->objects);
     cudas_images_destroy(worker->images);
+    cudas_trace_destroy(worker);
     cudas_peers_destroy(worker->peers);
     cudas_nvml_destroy(worker->nvml);
     ses_account_close(worker->account);

@@ -33,12 +33,18 @@ struct cudas_outbox;
 struct cudas_peers;
 struct cudas_queue;
 struct cudas_text;
+struct cudas_trace;
 struct cudas_watches;
 struct cudas_windows;
 struct fab_log;
 struct ses_account;
 
-enum { CUDAS_VGPUS_MAX = 64 };
+enum {
+    CUDAS_VGPUS_MAX = 64,
+    CUDAS_QUEUE_DEPTH = 1024, /* NVIDIA's drivers, as measured by many: not documented */
+    CUDAS_QUEUE_DEPTH_MIN = 16,
+    CUDAS_QUEUE_DEPTH_MAX = 1 << 20,
+};
 
 /* What is counted (design F18). */
 struct cudas_stats {
@@ -81,7 +87,8 @@ struct cudas_worker {
     _Atomic bool is_over; /* the session has ended: nothing is sent any more */
 
     bool wants_text;
-    int numa_node; /* where its threads run and its staging memory lies; -1: anywhere */
+    uint32_t queue_depth; /* commands that a stream of the driver takes; it is never that full */
+    int numa_node;        /* where its threads run and its staging memory lies; -1: anywhere */
     void (*end_fn)(void *user); /* see cudas_worker_on_end() */
     void *end_user;
 
@@ -102,6 +109,7 @@ struct cudas_worker {
     struct cudas_text *text;     /* NULL: text goes where the process's does */
     struct cudas_stats stats;
     struct cudas_meter meter;
+    _Atomic(struct cudas_trace *) trace; /* NULL: nobody has asked for a timeline */
 };
 
 struct cudas_config {
@@ -113,6 +121,7 @@ struct cudas_config {
     uint32_t vgpu_count;
     int numa_node;            /* of the nearest rail; -1: anywhere */
     const char *image_folder; /* code of earlier sessions of this tenant; NULL: none */
+    uint32_t queue_depth;     /* of the driver's streams: see CUDAS_QUEUE_DEPTH */
     bool capture_text;        /* take over descriptors 1 and 2 for what kernels print */
 };
 

@@ -137,11 +137,22 @@ struct xp_event {
     const char *text; /* one sentence, borrowed */
 };
 
+/* A batch of commands that leaves; again: it left before, by a wire that was lost. */
+struct xp_batch_info {
+    uint64_t opened_ns, sent_ns; /* the first command was put into it; now */
+    uint64_t first;              /* number of that command */
+    uint32_t commands, bytes;
+    bool again;
+};
+
 struct xp_handlers {
     /* A post or call in the order of numbers, or a signal. Exactly once each. A call is answered
      * by xp_reply, now or later, from any thread. */
     void (*message)(void *user, struct xp_conn *conn, const struct xp_message *message);
     void (*event)(void *user, struct xp_conn *conn, const struct xp_event *event); /* may be NULL */
+    /* For a timeline; may be NULL. On any thread, under the connection's lock: it is quick and
+     * calls nothing of this library. */
+    void (*batch)(void *user, const struct xp_batch_info *info);
 };
 
 /* Zero means the default in brackets. */

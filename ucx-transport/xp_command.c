@@ -63,6 +63,8 @@ static enum fab_status add_locked(struct xp_conn *conn, enum xp_wire_message kin
     if (status != FAB_OK)
         return status;
     copy_parts(args, parts, part_count);
+    if (FAB_UNLIKELY(conn->handlers->batch != NULL) && tx->open->count == 1)
+        tx->open->opened_ns = fab_clock_now_ns(conn->node->clock);
     if (tx->open->count >= conn->limits.batch_calls) {
         xp_lane_tx_close_batch(tx);
         conn->batch_due_ns = UINT64_MAX;

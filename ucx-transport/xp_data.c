@@ -103,6 +103,19 @@ static struct xp_batch *next_batch_locked(struct xp_conn *conn, enum xp_lane_id 
     return xp_lane_tx_take(ordered);
 }
 
+static void tell_batch_locked(const struct xp_conn *conn, struct xp_batch *batch)
+{
+    const struct xp_batch_info info = {.opened_ns = batch->opened_ns,
+                                       .sent_ns = fab_clock_now_ns(conn->node->clock),
+                                       .first = batch->first,
+                                       .commands = batch->count,
+                                       .bytes = batch->used_bytes,
+                                       .again = batch->was_sent};
+
+    conn->handlers->batch(conn->user, &info);
+    batch->was_sent = true;
+}
+
 bool xp_data_fill_locked(struct xp_life *life, struct xp_op *op, uint64_t now_ns)
 {
     struct xp_conn *conn = life->leg->conn;
@@ -118,6 +131,8 @@ bool xp_data_fill_locked(struct xp_life *life, struct xp_op *op, uint64_t now_ns
         header.first = batch->first;
         header.body_bytes = batch->used_bytes;
         conn->stats.batches++;
+        if (FAB_UNLIKELY(conn->handlers->batch != NULL) && header.lane == XP_LANE_ORDERED)
+            tell_batch_locked(conn, batch);
         if (conn->resend_ns == UINT64_MAX) {
             conn->resend_ns = fab_deadline_ns(now_ns, conn->resend_delay_ns);
             xp_engine_timer(life->leg->slot->engine, conn->resend_ns);

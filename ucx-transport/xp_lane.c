@@ -59,7 +59,7 @@ static struct xp_batch *batch_obtain(struct xp_lane_tx *tx, size_t message_bytes
     tx->spare_count--;
     batch = batch_of(spare);
     batch->count = batch->used_bytes = 0;
-    batch->dropped = false;
+    batch->dropped = batch->was_sent = false;
     return batch;
 }
 

@@ -18,6 +18,8 @@ struct xp_batch {
     uint32_t used_bytes, capacity_bytes;
     uint32_t sends; /* in flight: the memory stays */
     bool dropped;   /* off the log: freed with the last send */
+    bool was_sent;
+    uint64_t opened_ns; /* if somebody wants to know */
     uint8_t *data;
 };
 

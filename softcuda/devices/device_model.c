@@ -289,6 +289,7 @@ static enum fab_status build(const struct device_file *file, struct device_model
     memset(models, 0, sizeof(*models));
     models->check_allocations = file->check_allocations;
     models->pageable_access = file->pageable_access;
+    models->queue_depth = (uint32_t)file->queue_depth;
     models->first_place = (uint32_t)file->first_place;
     if (is_set(file->state))
         (void)snprintf(models->state_dir, sizeof(models->state_dir), "%s", file->state);

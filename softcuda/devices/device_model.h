@@ -58,6 +58,7 @@ struct device_models {
     uint32_t count;
     char state_dir[DEVICE_STATE_DIR_BYTES]; /* SOFTCUDA_STATE or the default */
     uint32_t first_place;   /* of driver-made memory: device i has place first_place + i */
+    uint32_t queue_depth;   /* commands of a stream; then the program waits */
     bool pageable_access;   /* kernels may touch all memory of the process */
     bool check_allocations; /* kernels may touch live allocations only, not whole blocks */
 };

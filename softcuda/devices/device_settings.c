@@ -123,6 +123,10 @@ static const struct fab_setting file_rows[] = {
      .env = "SOFTCUDA_STATE",
      .help = "Directory of the accounts of device memory, shared by all processes that use these "
              "devices. By default /dev/shm/softcuda-UID."},
+    {FILE_ROW("queue_depth", FAB_SETTING_INT, queue_depth), .fallback = "16384", .min = 16,
+     .max = 1 << 20, .env = "SOFTCUDA_QUEUE_DEPTH",
+     .help = "Commands that a stream takes before it makes the program wait; a GPU's takes about "
+             "1000."},
     {FILE_ROW("check_allocations", FAB_SETTING_BOOL, check_allocations), .fallback = "false",
      .env = "SOFTCUDA_CHECK_ALLOCATIONS",
      .help = "Kernels may access live allocations only, not the whole of the 2MiB blocks that "

@@ -45,7 +45,7 @@ struct device_file {
     struct fab_setting_list devices; /* of struct device_row */
     struct fab_setting_list links;   /* of struct device_link_row */
     char *node, *state;
-    int64_t default_count, first_place;
+    int64_t default_count, first_place, queue_depth;
     int peers;
     bool check_allocations, pageable_access;
 };

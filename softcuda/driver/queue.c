@@ -16,6 +16,7 @@
 
 #include "base/alloc.h"
 #include "softcuda/driver/context_int.h"
+#include "softcuda/driver/device.h"
 #include "softcuda/driver/stream_int.h"
 #include "softcuda/driver/tick.h"
 
@@ -25,7 +26,7 @@ enum {
     SPIN_NS = 30 * 1000,      /* a waiting thread spins this long before it sleeps */
     SPIN_CHECK = 64,          /* pauses between looks at the clock */
     FREE_COMMANDS_MAX = 4096, /* kept for reuse */
-    PENDING_MAX = 16384,      /* commands of a context; then the program waits (GPUs: about 1000) */
+    ROOM_PAUSE_NS = 20000,    /* between looks for room */
 };
 
 struct command_list {
@@ -316,6 +317,7 @@ void soft_command_submit_locked(struct soft_command *command)
 
     atomic_fetch_add_explicit(&command->context->queue.pending, 1, memory_order_relaxed);
     if (stream) {
+        atomic_fetch_add_explicit(&stream->pending, 1, memory_order_relaxed);
         struct soft_command *tail = tail_of(stream);
 
         order_with_gate(command);
@@ -346,6 +348,7 @@ static void wake(struct soft_waiter *waiter)
 
 static void leave_stream_locked(struct soft_command *command, struct soft_stream *stream)
 {
+    atomic_fetch_sub_explicit(&stream->pending, 1, memory_order_relaxed);
     stream->end_ns = command->end_ns;
     if (stream->head == command)
         stream->head = NULL;
@@ -547,24 +550,32 @@ void soft_command_wait_unlock(struct soft_command *command)
     wait_for(&waiter, context, stream);
 }
 
-/* Until there is room: waits for whatever can end. */
-static void wait_for_room(struct soft_context *context)
+static bool is_full(const struct soft_stream *stream)
 {
-    while (atomic_load_explicit(&context->queue.pending, memory_order_relaxed) >= PENDING_MAX) {
-        struct soft_command *head = NULL;
+    return stream && atomic_load_explicit(&stream->pending, memory_order_relaxed) >=
+                         soft_device_models()->queue_depth;
+}
+
+/* Until there is room: waits for what the stream does, or for what lets it begin. */
+static void wait_for_room(struct soft_stream *stream)
+{
+    while (is_full(stream)) {
+        struct soft_command *head;
 
         soft_queue_lock();
-        for (struct soft_stream *at = context->queue.streams; at && !head; at = at->next)
-            head = at->head;
+        head = stream->head;
         soft_command_wait_unlock(head);
+        if (head || soft_queue_help())
+            continue;
+        soft_tick_poll();
+        (void)nanosleep(&(struct timespec){.tv_nsec = ROOM_PAUSE_NS}, NULL);
     }
 }
 
 void soft_command_submit(struct soft_command *command)
 {
-    if (FAB_UNLIKELY(atomic_load_explicit(&command->context->queue.pending, memory_order_relaxed) >=
-                     PENDING_MAX))
-        wait_for_room(command->context);
+    if (FAB_UNLIKELY(is_full(command->stream)))
+        wait_for_room(command->stream);
     soft_queue_lock();
     soft_command_submit_locked(command);
     soft_queue_unlock();

@@ -77,7 +77,7 @@ struct soft_context_queue {
     struct soft_stream *streams; /* all of them, by soft_stream.next */
     struct soft_stream *legacy;  /* the default stream; also in `streams` */
     struct soft_command *gate;   /* cuCtxWaitEvent: later work of all streams is behind it */
-    _Atomic uint64_t pending;    /* commands not finished; read without the lock for its bound */
+    _Atomic uint64_t pending;    /* commands not finished */
 };
 
 /* soft_command_ops.start for commands that only mark a place: done at once. */
@@ -90,7 +90,7 @@ struct soft_command *soft_command_new(struct soft_context *context, struct soft_
 void soft_command_drop(struct soft_command *command);
 
 /* Appends the command to its stream; it may start, and even finish, before this returns. When very
- * many commands of the context are waiting already, some must end first, as on a GPU. */
+ * many commands of the stream are waiting already, some must end first, as on a GPU. */
 void soft_command_submit(struct soft_command *command);
 /* The same, and waits for its end; runs it on this thread when nothing is in its way. Returns the
  * context's error. */

@@ -28,6 +28,7 @@ struct soft_stream {
     struct soft_command *head;           /* the one that is ready or runs, or NULL */
     _Atomic(struct soft_command *) tail; /* NULL: idle; read without the lock by queries */
     uint64_t end_ns;                     /* of the last command that finished */
+    _Atomic uint32_t pending;            /* commands not finished; read without the lock */
     _Atomic bool is_retired;             /* destroyed by the program: goes when idle */
 };
 

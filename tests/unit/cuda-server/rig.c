@@ -177,8 +177,11 @@ static void worker_open(struct rig *rig)
 {
     const struct cudas_vgpu vgpus[VGPUS] = {{.index = 0, .device = 0, .fence = 7},
                                             {.index = 1, .device = 1, .fence = 7}};
-    const struct cudas_config config = {
-        .driver = SOFTCUDA_LIBRARY, .clock = fab_clock_real(), .vgpus = vgpus, .vgpu_count = VGPUS};
+    const struct cudas_config config = {.driver = SOFTCUDA_LIBRARY,
+                                        .clock = fab_clock_real(),
+                                        .vgpus = vgpus,
+                                        .vgpu_count = VGPUS,
+                                        .queue_depth = CUDAS_QUEUE_DEPTH};
     struct fab_err err = {.status = FAB_OK};
     uint32_t rows;
 
