@@ -261,9 +261,11 @@ static uint32_t fill_programs(struct agent *agent, struct message_program *rows)
     return count;
 }
 
-/* A GPU that failed its check is told apart, after the report in which it stands. */
-static void tell_failures(struct agent *agent)
+/* What checks said is told apart, after the report in which the GPUs stand; later ones when they
+ * end. */
+static void tell_checks(struct agent *agent)
 {
+    agent->is_checked_told = true;
     for (uint32_t i = 0; i < agent->gpu_count; i++)
         if (agent->gpus[i]->is_present)
             agent_check_tell(agent->gpus[i]);
@@ -290,7 +292,8 @@ void agent_report(struct agent *agent)
         .health_count = agent_health_fill(agent, rows->health, MESSAGE_HEALTH_MAX)};
     if (agent_tell(agent, &message)) {
         agent->is_changed = false;
-        tell_failures(agent);
+        if (!agent->is_checked_told)
+            tell_checks(agent);
     }
     free(rows);
 }

@@ -125,6 +125,7 @@ struct agent_lease {
     uint32_t owner_uid;
     uint32_t gpu_count;
     struct message_gpu gpus[LEDGER_NODE_GPU_MAX]; /* this node's own */
+    bool is_released[LEDGER_NODE_GPU_MAX];        /* of gpus[] */
     bool was_ready;                               /* before it was released */
     uid_t uid;                                    /* of its workers; 0: the daemon's */
     struct ses_account *account;
@@ -174,7 +175,7 @@ struct agent_view {
     bool is_told;                   /* the manager waits for its end */
     int asker_fd;                   /* pidfd of the program that it was made for; -1: none known */
     struct loop_watch *asker_watch;
-    bool is_deleting;
+    uint64_t delete_ns; /* of an ad hoc one without a program: when to ask for its end */
     struct agent *agent;
 };
 
@@ -183,7 +184,7 @@ void agent_view_withdraw(struct agent *agent, const struct message_command *comm
 struct agent_view *agent_view_find(struct agent *agent, const char *system);
 /* What went on: sessions of a view that goes may have ended; ad hoc systems may have lost their
  * program. */
-void agent_views_settle(struct agent *agent);
+uint64_t agent_views_turn(struct agent *agent, uint64_t now_ns);
 void agent_view_drop(struct agent_view *view, const char *why);
 /* The program that an ad hoc system was made for; the pidfd is given. */
 void agent_view_set_asker(struct agent *agent, const char *system, int pidfd);
@@ -293,8 +294,9 @@ struct agent {
     uint64_t discover_ns; /* when next */
     struct agent_gpu *gpus[LEDGER_NODE_GPU_MAX];
     uint32_t gpu_count;
-    bool is_offered; /* everything was checked once: the manager may hear of it */
-    bool is_changed; /* a report is due */
+    bool is_offered;      /* everything was checked once: the manager may hear of it */
+    bool is_changed;      /* a report is due */
+    bool is_checked_told; /* this manager heard what the checks said */
 
     struct fab_list leases;
     uint64_t uids_used[(UINT16_MAX + 1) / 64]; /* bits, from settings->uid_first on */

@@ -348,7 +348,7 @@ void agent_lease_release(struct agent *agent, const struct message_command *comm
 }
 
 /* True: nothing of the lease is on it any more. */
-static bool clear_gpu(const struct agent_lease *lease, const char *uuid, uint64_t now_ns)
+static bool is_clean(const struct agent_lease *lease, const char *uuid, uint64_t now_ns)
 {
     struct agent_gpu *gpu = agent_gpu_find(lease->agent, uuid);
     const struct agent_fence *fence = agent_fence_of(lease->agent, uuid);
@@ -366,29 +366,44 @@ static bool clear_gpu(const struct agent_lease *lease, const char *uuid, uint64_
     return false;
 }
 
+/* The GPU is anybody's again. */
+static void detach(struct agent_lease *lease, uint32_t i)
+{
+    struct agent_gpu *gpu = agent_gpu_find(lease->agent, lease->gpus[i].uuid);
+
+    if (gpu && gpu->lease == lease)
+        gpu->lease = NULL;
+    lease->is_released[i] = true;
+    tell_released(lease->agent, lease->gpus[i].uuid, lease->fence);
+}
+
+/* Each GPU is given back when it is clean, whatever the others do. */
 static void release_turn(struct agent_lease *lease, uint64_t now_ns)
 {
     struct agent *agent = lease->agent;
-    bool is_clean = fab_list_is_empty(&lease->workers);
+    bool is_ready[LEDGER_NODE_GPU_MAX] = {false}, is_any = false, is_all = true;
     struct fab_err err = {0};
 
-    for (uint32_t i = 0; fab_list_is_empty(&lease->workers) && i < lease->gpu_count; i++)
-        is_clean = clear_gpu(lease, lease->gpus[i].uuid, now_ns) && is_clean;
-    if (!is_clean)
+    if (!fab_list_is_empty(&lease->workers))
         return;
     for (uint32_t i = 0; i < lease->gpu_count; i++) {
         struct agent_fence *fence = agent_fence_of(agent, lease->gpus[i].uuid);
 
-        if (fence && fence->floor <= lease->fence)
+        is_ready[i] = !lease->is_released[i] && is_clean(lease, lease->gpus[i].uuid, now_ns);
+        is_any = is_any || is_ready[i];
+        is_all = is_all && (is_ready[i] || lease->is_released[i]);
+        if (is_ready[i] && fence && fence->floor <= lease->fence)
             fence->floor = lease->fence + 1;
     }
-    if (agent_fences_save(agent, &err) != FAB_OK) {
+    if (is_any && agent_fences_save(agent, &err) != FAB_OK) {
         fab_log_error(&agent->log, "a release is not confirmed", "why %s", err.text);
         return; /* the next turn tries again */
     }
     for (uint32_t i = 0; i < lease->gpu_count; i++)
-        tell_released(agent, lease->gpus[i].uuid, lease->fence);
-    lease_free(lease);
+        if (is_ready[i])
+            detach(lease, i);
+    if (is_all)
+        lease_free(lease);
 }
 
 uint64_t agent_leases_turn(struct agent *agent, uint64_t now_ns)

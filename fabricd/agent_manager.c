@@ -92,6 +92,7 @@ static void on_welcome(struct agent *agent)
     agent->is_manager_up = true;
     agent->backoff_ns = 0;
     agent->is_changed = true;
+    agent->is_checked_told = false;
     fab_log_info(&agent->log, "the manager is there", "node %s", agent->settings->node);
     if (agent->is_offered)
         agent_report(agent);

@@ -14,6 +14,8 @@
 #include "base/alloc.h"
 #include "fabricd/agent_int.h"
 
+#define DELETE_AGAIN_NS UINT64_C(1000000000)
+
 struct agent_view *agent_view_find(struct agent *agent, const char *system)
 {
     FAB_LIST_EACH(at, after, &agent->views)
@@ -118,21 +120,22 @@ static void on_deleted(struct agent *agent, const char *system, uint64_t fence, 
 
     if (!view || view->command.fence != fence)
         return;
-    view->is_deleting = false;
     if (status == HTTP_NOT_FOUND)
         agent_view_drop(view, "the system was deleted");
-    else if (status >= HTTP_ERRORS)
-        fab_log_warn(&agent->log, "an ad hoc system was not deleted", "system %s status %u", system,
-                     status);
+    if (status < HTTP_ERRORS || status == HTTP_NOT_FOUND)
+        return;
+    fab_log_warn(&agent->log, "an ad hoc system was not deleted", "system %s status %u", system,
+                 status);
+    view->delete_ns = agent_now_ns(agent) + DELETE_AGAIN_NS;
 }
 
 static void delete_system(struct agent_view *view)
 {
     char path[MESSAGE_PATH_BYTES];
 
-    if (view->is_deleting || !view->agent->is_manager_up)
-        return;
-    view->is_deleting = true;
+    if (!view->agent->is_manager_up)
+        return;                   /* it is asked for when the manager is back */
+    view->delete_ns = UINT64_MAX; /* until the answer */
     (void)snprintf(path, sizeof(path), "/redfish/v1/Systems/%s", view->command.system);
     agent_api_ask(view->agent, "DELETE", path, view->command.owner_uid, on_deleted,
                   view->command.system, view->command.fence);
@@ -146,8 +149,7 @@ static void on_asker_gone(void *user, uint32_t events)
     loop_unwatch(view->asker_watch);
     view->asker_watch = NULL;
     (void)close(view->asker_fd);
-    view->asker_fd = -1;
-    delete_system(view);
+    view->asker_fd = -1; /* the next turn sees to it */
 }
 
 void agent_view_set_asker(struct agent *agent, const char *system, int pidfd)
@@ -166,22 +168,28 @@ void agent_view_set_asker(struct agent *agent, const char *system, int pidfd)
 /* ---- every turn -------------------------------------------------------------------------------
  */
 
-void agent_views_settle(struct agent *agent)
+uint64_t agent_views_turn(struct agent *agent, uint64_t now_ns)
 {
+    uint64_t next_ns = UINT64_MAX;
+
     FAB_LIST_EACH(at, after, &agent->views)
     {
         struct agent_view *view = fab_list_object(at, struct agent_view, node);
         const struct message_command *command = &view->command;
 
         if (!view->is_going && command->is_adhoc && view->asker_fd < 0 &&
-            !agent_api_is_asking(agent, command->owner_uid))
-            delete_system(view);
+            !agent_api_is_asking(agent, command->owner_uid)) {
+            if (now_ns >= view->delete_ns)
+                delete_system(view);
+            next_ns = agent_earlier(next_ns, view->delete_ns);
+        }
         if (!view->is_going || agent_has_sessions(agent, command->system, command->fence))
             continue;
         if (view->is_told)
             tell_done(agent, MANAGER_WITHDRAW, command->system, command->fence, "");
         view_free(view);
     }
+    return next_ns;
 }
 
 void agent_views_end(struct agent *agent)

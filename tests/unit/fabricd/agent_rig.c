@@ -51,6 +51,8 @@ static void keep(struct rig *rig, const struct message *message)
         heard->checked = message->checked;
     else if (message->kind == MESSAGE_REQUEST)
         heard->request = message->request;
+    else if (message->kind == MESSAGE_REQUEST_GONE)
+        heard->gone_id = message->gone_id;
     rig->heard_count++;
 }
 
@@ -159,18 +161,22 @@ bool rig_begin(struct rig *rig)
     return loop_create(&rig->loop, NULL) == FAB_OK;
 }
 
-bool rig_start(struct rig *rig, struct fab_err *err)
+bool rig_join(struct rig *rig, struct fab_err *err)
 {
     int ends[2];
 
-    loop_set_turn(rig->loop, turn, rig);
-    rig->heard_count = 0;
-    if (agent_create(rig->loop, &rig->settings, NULL, &rig->agent, err) != FAB_OK)
-        return false;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0)
         return false;
     return agent_join(rig->agent, ends[0], err) == FAB_OK &&
            link_adopt(rig->loop, ends[1], "n1", &manager_ops, rig, &rig->link, err) == FAB_OK;
+}
+
+bool rig_start(struct rig *rig, struct fab_err *err)
+{
+    loop_set_turn(rig->loop, turn, rig);
+    rig->heard_count = 0;
+    return agent_create(rig->loop, &rig->settings, NULL, &rig->agent, err) == FAB_OK &&
+           rig_join(rig, err);
 }
 
 void rig_stop(struct rig *rig)
@@ -207,8 +213,11 @@ void rig_command(struct rig *rig, enum manager_verb verb, const char *system, ui
     struct message_command *command = &message.command;
 
     message = (struct message){.kind = MESSAGE_COMMAND};
-    *command = (struct message_command){
-        .verb = verb, .owner_uid = getuid(), .fence = fence, .gpu_count = rig->gpu_count};
+    *command = (struct message_command){.verb = verb,
+                                        .owner_uid = getuid(),
+                                        .fence = fence,
+                                        .is_adhoc = rig->is_adhoc,
+                                        .gpu_count = rig->gpu_count};
     agent_copy_text(command->system, sizeof(command->system), system);
     for (uint32_t i = 0; i < rig->gpu_count; i++) {
         struct message_gpu *gpu = &command->gpus[i];
@@ -219,6 +228,22 @@ void rig_command(struct rig *rig, enum manager_verb verb, const char *system, ui
         agent_copy_text(gpu->node, sizeof(gpu->node), "n1");
         agent_copy_text(gpu->host, sizeof(gpu->host), "n1");
     }
+    rig_send(rig, &message);
+}
+
+void rig_answer(struct rig *rig, uint64_t id, uint32_t status, const char *body, const char *adhoc,
+                bool is_more)
+{
+    struct message message = {.kind = MESSAGE_ANSWER,
+                              .answer = {.id = id,
+                                         .status = status,
+                                         .type = "application/json",
+                                         .location = "/there",
+                                         .body = body,
+                                         .body_bytes = strlen(body),
+                                         .is_more = is_more}};
+
+    agent_copy_text(message.answer.adhoc, sizeof(message.answer.adhoc), adhoc);
     rig_send(rig, &message);
 }
 
@@ -371,14 +396,4 @@ int rig_wait(struct rig_program *program)
     CHECK_EQ(waitpid(program->pid, &program->status, 0), program->pid);
     program->pid = 0;
     return WIFEXITED(program->status) ? WEXITSTATUS(program->status) : -WTERMSIG(program->status);
-}
-
-/* Until link_tls.c dials: then its own is taken. */
-__attribute__((weak)) enum fab_status link_dial(struct loop *loop, struct link_tls *tls,
-                                                const char *address, const char *peer,
-                                                const struct link_ops *ops, void *user,
-                                                struct link **link_out, struct fab_err *err)
-{
-    (void)loop, (void)tls, (void)address, (void)peer, (void)ops, (void)user, (void)link_out;
-    return fab_err_set(err, FAB_ERR_UNSUPPORTED, "no dialling here");
 }

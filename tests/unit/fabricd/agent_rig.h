@@ -18,6 +18,7 @@ struct rig_heard {
     struct message_released released;
     struct message_checked checked;
     struct message_request request; /* without its body */
+    uint64_t gone_id;
 };
 
 struct rig {
@@ -34,6 +35,7 @@ struct rig {
     struct message_health health[MESSAGE_HEALTH_MAX];
     struct rig_heard heard[RIG_HEARD_MAX]; /* not taken yet */
     uint32_t heard_count;
+    bool is_adhoc; /* what rig_command() says */
     bool (*is_done)(struct rig *rig);
 };
 
@@ -44,8 +46,9 @@ bool rig_start(struct rig *rig, struct fab_err *err);
 void rig_stop(struct rig *rig); /* the agent only */
 void rig_end(struct rig *rig);  /* all, and the folder */
 
-/* The manager goes, or is there again. */
+/* The manager goes, and is there again. */
 void rig_cut(struct rig *rig);
+bool rig_join(struct rig *rig, struct fab_err *err);
 
 /* Turns the loop until that holds. */
 void rig_until(struct rig *rig, bool (*is_done)(struct rig *rig));
@@ -58,6 +61,9 @@ void rig_send(struct rig *rig, const struct message *message);
 struct rig_heard rig_take(struct rig *rig, enum message_kind kind);
 /* The next DONE of this command; returns its reason. */
 const char *rig_done(struct rig *rig, enum manager_verb verb, const char *system, uint64_t fence);
+
+void rig_answer(struct rig *rig, uint64_t id, uint32_t status, const char *body, const char *adhoc,
+                bool is_more);
 
 /* A program that finds the client library and this agent's socket; `system` may be NULL. */
 struct rig_program {

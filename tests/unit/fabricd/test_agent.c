@@ -4,10 +4,12 @@
  */
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "tests/support/check.h"
 #include "tests/unit/fabricd/agent_rig.h"
 
@@ -146,6 +148,87 @@ static void test_restart(void)
     rig_end(&rig);
 }
 
+/* ---- GPUs that are not well -------------------------------------------------------------------
+ */
+
+/* A gpu-worker that is a shell script. */
+static void write_worker(char *path, size_t path_bytes, const char *script)
+{
+    FILE *file;
+
+    (void)snprintf(path, path_bytes, "%s/worker", rig.folder);
+    file = fopen(path, "w");
+    if (!CHECK(file != NULL))
+        return;
+    (void)fprintf(file, "#!/bin/sh\n%s\n", script);
+    (void)fclose(file);
+    CHECK_EQ(chmod(path, 0755), 0);
+}
+
+static void test_checks(void)
+{
+    static const struct {
+        const char *label, *script;
+        uint64_t limit_ns;
+        const char *reason;
+    } rows[] = {
+        {"it says what is wrong", "echo 'word 7 is wrong'; exit 1", 60000000000,
+         "the check: word 7 is wrong"},
+        {"it says nothing", "exit 3", 60000000000, "the check ended with status 3"},
+        {"it is killed", "kill -9 $$", 60000000000, "the check was killed by signal 9"},
+        {"it hangs", "exec sleep 1000", 50000000, "the check did not end within"},
+    };
+
+    for (size_t i = 0; i < FAB_ARRAY_LEN(rows); i++) {
+        struct fab_err err = {0};
+        char path[160];
+
+        CHECK_CASE("%s", rows[i].label);
+        if (!CHECK(rig_begin(&rig)))
+            return;
+        write_worker(path, sizeof(path), rows[i].script);
+        rig.settings.worker = path;
+        rig.settings.check_limit_ns = rows[i].limit_ns;
+        if (!CHECK(rig_start(&rig, &err)))
+            return;
+        rig_report(&rig);
+        for (int k = 0; k < 2; k++)
+            CHECK_HAS(rig_take(&rig, MESSAGE_CHECKED).checked.reason, rows[i].reason);
+        rig_command(&rig, MANAGER_PREPARE, "a", 5);
+        CHECK_HAS(rig_done(&rig, MANAGER_PREPARE, "a", 5), rows[i].reason);
+        rig_end(&rig);
+    }
+}
+
+/* A GPU whose memory cannot be cleared is nobody's: its release is not confirmed, the other one's
+ * is.
+ */
+static void test_not_cleared(void)
+{
+    struct fab_err err = {0};
+    char path[160];
+
+    if (!CHECK(rig_begin(&rig)))
+        return;
+    write_worker(path, sizeof(path),
+                 "test $4 = 1 && case $* in *--clear*) echo 'it is stuck'; exit 1; esac; exit 0");
+    rig.settings.worker = path;
+    if (!CHECK(rig_start(&rig, &err)))
+        return;
+    rig_report(&rig);
+    (void)rig_take(&rig, MESSAGE_CHECKED);
+    (void)rig_take(&rig, MESSAGE_CHECKED);
+    compose("a", 5);
+    rig_command(&rig, MANAGER_RELEASE, "a", 5);
+    CHECK_HAS(rig_take(&rig, MESSAGE_CHECKED).checked.reason, "clearing its memory: it is stuck");
+    CHECK_STR(rig_take(&rig, MESSAGE_RELEASED).released.uuid, rig.gpus[0].uuid);
+    CHECK_EQ(rig.heard_count, 0);
+    rig_report(&rig);
+    CHECK_EQ(rig.gpus[1].fence, 5);
+    CHECK_EQ(rig.gpus[0].fence, 0);
+    rig_end(&rig);
+}
+
 /* ---- programs ---------------------------------------------------------------------------------
  */
 
@@ -247,11 +330,61 @@ static void test_killed_program(void)
     rig_end(&rig);
 }
 
+static void check_status(const char *path, const char *line)
+{
+    char *text = NULL;
+    size_t bytes;
+
+    if (!CHECK_EQ(fab_file_read(path, 1 << 16, &text, &bytes, NULL), FAB_OK))
+        return;
+    CHECK_HAS(text, line);
+    free(text);
+}
+
+/* Workers of a lease are a user of their own, who is nobody else. */
+static void test_users(void)
+{
+    struct rig_program program;
+    struct fab_err err = {0};
+    struct agent_lease *lease;
+    struct stat info;
+    char path[64];
+
+    if (getuid() != 0)
+        return; /* only root can start processes of other users */
+    if (!CHECK(rig_begin(&rig)))
+        return;
+    rig.settings.uid_first = 70000;
+    rig.settings.uid_count = 2;
+    if (!CHECK(rig_start(&rig, &err)))
+        return;
+    rig_report(&rig);
+    compose("train", 5);
+    if (!rig_run(&rig, &program, "hold", NULL, getuid()))
+        return;
+    rig_say(&program, "2 devices");
+    lease = agent_lease_find(rig.agent, "train", 5);
+    if (CHECK(lease != NULL) && CHECK(!fab_list_is_empty(&lease->workers))) {
+        (void)snprintf(path, sizeof(path), "/proc/%d/environ",
+                       (int)fab_list_object(lease->workers.next, struct agent_worker, node)->pid);
+        CHECK_EQ(lease->uid, 70000);
+        CHECK(stat(path, &info) == 0 && info.st_uid == 0); /* not dumpable: shown as root's */
+        (void)snprintf(path, sizeof(path), "/proc/%d/status",
+                       (int)fab_list_object(lease->workers.next, struct agent_worker, node)->pid);
+        check_status(path, "Uid:\t70000\t70000\t70000\t70000");
+        check_status(path, "Gid:\t70000\t70000\t70000\t70000");
+    }
+    dissolve("train", 5);
+    (void)rig_wait(&program);
+    rig_end(&rig);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {CHECK_TEST(test_report),  CHECK_TEST(test_fences),
-                                       CHECK_TEST(test_restart), CHECK_TEST(test_programs),
-                                       CHECK_TEST(test_revoked), CHECK_TEST(test_killed_program)};
+    const struct CMUnitTest tests[] = {
+        CHECK_TEST(test_report),  CHECK_TEST(test_fences),         CHECK_TEST(test_restart),
+        CHECK_TEST(test_checks),  CHECK_TEST(test_not_cleared),    CHECK_TEST(test_programs),
+        CHECK_TEST(test_revoked), CHECK_TEST(test_killed_program), CHECK_TEST(test_users)};
 
     return check_run(tests);
 }
