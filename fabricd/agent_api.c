@@ -179,8 +179,12 @@ static void answer_client(struct agent *agent, struct request *request,
         http_stream(agent->http, request->http_id, answer->status, answer->type, body,
                     answer->body_bytes, !answer->is_more);
     else
-        http_answer(agent->http, request->http_id, answer->status, answer->type,
-                    answer->location[0] ? answer->location : NULL, body, answer->body_bytes);
+        http_answer_head(agent->http, request->http_id,
+                         &(struct http_head){.status = answer->status,
+                                             .type = answer->type,
+                                             .location = answer->location,
+                                             .allow = answer->allow},
+                         body, answer->body_bytes);
     request->has_streamed = answer->is_more || request->has_streamed;
 }
 

@@ -24,6 +24,12 @@ static const struct api_route routes[] = {
     {API_ROOT, .handler[API_GET] = api_get_root},
     {API_ROOT "/odata", .handler[API_GET] = api_get_odata},
     {API_ROOT "/$metadata", .handler[API_GET] = api_get_metadata},
+    {API_ROOT "/SessionService", READ(api_get_session_service)},
+    /* Whoever logs in is nobody yet. */
+    {API_ROOT "/SessionService/Sessions", READ(api_get_sessions),
+     .handler[API_POST] = api_post_session},
+    {API_ROOT "/SessionService/Sessions/*", READ(api_get_session),
+     .handler[API_DELETE] = api_delete_session, .role[API_DELETE] = API_READER},
     {API_ROOT "/Systems", READ(api_get_systems), .handler[API_POST] = api_post_system,
      .role[API_POST] = API_USER},
     {API_ROOT "/Systems/*", READ(api_get_system), .handler[API_PATCH] = api_patch_system,
@@ -234,7 +240,7 @@ static bool check_role(struct api_call *call, enum api_role needed)
 {
     if (call->role >= needed)
         return true;
-    if (call->role == API_NOBODY && call->request->role == API_NOBODY)
+    if (call->role == API_NOBODY && call->request->role == API_BY_TOKEN)
         api_fail(call, 401, "NoValidSession",
                  "log in first: POST to " API_ROOT
                  "/SessionService/Sessions, or show a certificate");
@@ -307,11 +313,9 @@ static void dispatch(struct api_call *call)
 
 void api_request(struct api *api, const struct api_request *request, uint64_t now_ms)
 {
-    struct api_call call = {
-        .api = api, .request = request, .now_ms = now_ms, .role = request->role};
+    struct api_call call = {.api = api, .request = request, .now_ms = now_ms};
 
-    if (request->role == API_BY_UID)
-        call.role = api_role_of_uid(api, request->uid, now_ms);
+    api_take_caller(&call);
     dispatch(&call);
     json_decref(call.body);
 }
@@ -329,6 +333,7 @@ enum fab_status api_create(const struct api_parts *parts, api_answered answered,
     *api = (struct api){.parts = *parts, .answered = answered, .user = user};
     fab_vec_init(&api->waits, sizeof(struct api_wait *));
     api_access_init(api);
+    api_sessions_init(api);
     *api_out = api;
     return FAB_OK;
 }
@@ -346,5 +351,6 @@ void api_destroy(struct api *api)
         api_wait_end(api, *fab_vec_at(&api->waits, struct api_wait *, api->waits.count - 1));
     fab_vec_fini(&api->waits);
     fab_vec_fini(&api->known_users);
+    api_sessions_fini(api);
     free(api);
 }

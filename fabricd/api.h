@@ -22,10 +22,11 @@ struct ledger;
 struct rack;
 
 enum api_role {
-    API_BY_UID, /* in a request: what the settings' groups say of its uid */
-    API_NOBODY, /* may read the service root */
-    API_READER, /* may read */
-    API_USER,   /* may have systems of its own */
+    API_BY_UID,   /* in a request: what the settings' groups say of its uid */
+    API_BY_TOKEN, /* in a request: its token's session, or the name in its certificate */
+    API_NOBODY,   /* may read the service root */
+    API_READER,   /* may read */
+    API_USER,     /* may have systems of its own */
     API_ADMIN
 };
 
@@ -38,6 +39,7 @@ struct api_request {
     const char *node; /* from where it comes; "": from nowhere in the rack */
     uint32_t uid;     /* as whom systems are owned */
     enum api_role role;
+    const char *token, *name; /* of API_BY_TOKEN; "": none */
 };
 
 /* Borrowed for the call. */
@@ -48,6 +50,7 @@ struct api_answer {
     const char *location; /* "": none */
     const char *adhoc;    /* "", or the ad hoc system that ends with who asked */
     const char *allow;    /* "", or the methods that the path has (405) */
+    const char *token;    /* NULL, or a new session's */
     bool is_more;         /* a stream: further answers of this id follow */
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * fabricd/api_access.c - what a user of the unix sockets may do: by uid and group, as this node
- * knows them. Answers are kept for a minute, because the user database may be far away.
+ * fabricd/api_access.c - what a caller may do. Of the unix sockets: by uid and group, as this node
+ * knows them; answers are kept for a minute, because the user database may be far away. Of HTTPS:
+ * by session or certificate.
  */
 #include <grp.h>
 #include <pwd.h>
@@ -81,6 +82,54 @@ enum api_role api_role_of_uid(struct api *api, uint32_t uid, uint64_t now_ms)
     if (api->known_users.count < KEPT_MAX) /* or it is looked up again each time */
         (void)!fab_vec_push(&api->known_users, &user);
     return user.role;
+}
+
+bool api_uid_of(const char *name, uint32_t *uid_out)
+{
+    struct passwd user, *found = NULL;
+    char *names = fab_alloc(NAMES_BYTES);
+    const bool is_found =
+        names && getpwnam_r(name, &user, names, NAMES_BYTES, &found) == 0 && found;
+
+    if (is_found)
+        *uid_out = user.pw_uid;
+    free(names);
+    return is_found;
+}
+
+/* A node's certificate is an administrator's: its holder could say any uid over a link, too. A
+ * user's is that of the local user of its name. */
+static void take_certificate(struct api_call *call)
+{
+    const char *name = call->request->name;
+
+    if (ledger_find_node(call->api->parts.ledger, name)) {
+        call->role = API_ADMIN;
+        call->uid = 0;
+    } else if (api_uid_of(name, &call->uid)) {
+        call->role = api_role_of_uid(call->api, call->uid, call->now_ms);
+    } else {
+        call->role = API_READER;
+        call->uid = API_NO_UID;
+    }
+}
+
+void api_take_caller(struct api_call *call)
+{
+    const struct api_request *request = call->request;
+
+    call->role = request->role;
+    call->uid = request->uid;
+    if (request->role == API_BY_UID) {
+        call->role = api_role_of_uid(call->api, request->uid, call->now_ms);
+    } else if (request->role == API_BY_TOKEN) {
+        call->role = API_NOBODY;
+        call->uid = API_NO_UID;
+        if (request->token[0])
+            api_take_token(call, request->token);
+        else if (request->name[0])
+            take_certificate(call);
+    }
 }
 
 void api_reload(struct api *api)

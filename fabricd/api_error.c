@@ -66,6 +66,14 @@ void api_reply_made(struct api_call *call, unsigned status, json_t *json, const 
         json);
 }
 
+void api_reply_session(struct api_call *call, json_t *json, const char *location, const char *token)
+{
+    send_json(call,
+              (struct api_answer){
+                  .status = 201, .location = location, .adhoc = "", .allow = "", .token = token},
+              json);
+}
+
 void api_reply_text(struct api_call *call, const char *type, const char *text, size_t bytes)
 {
     answer(call, &(struct api_answer){.status = 200,

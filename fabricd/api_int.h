@@ -17,6 +17,8 @@
 
 #define API_ROOT "/redfish/v1"
 
+#define API_NO_UID UINT32_MAX
+
 enum { API_PARTS_MAX = 3, API_URI_BYTES = 256, API_QUERY_BYTES = 128, API_ALLOW_BYTES = 40 };
 
 struct api {
@@ -26,14 +28,16 @@ struct api {
     void *user;
     struct fab_vec waits;       /* struct api_wait *: creates, deletes and streams */
     struct fab_vec known_users; /* struct api_user: roles of uids, for a while */
-    char uuid[40];              /* of the service */
+    struct fab_vec sessions;    /* struct api_session */
+    uint64_t login_ms;          /* before it no login is looked at: one has failed */
 };
 
 struct api_call {
     struct api *api;
     const struct api_request *request;
     uint64_t now_ms;
-    enum api_role role;
+    enum api_role role; /* of who asks: API_NOBODY and above */
+    uint32_t uid;       /* as whom systems are owned; API_NO_UID */
     const struct api_route *route;
     char path[MESSAGE_PATH_BYTES];                /* decoded, without query and trailing slash */
     char parts[API_PARTS_MAX][LEDGER_NAME_BYTES]; /* what stands for the pattern's stars */
@@ -61,6 +65,9 @@ void api_reply(struct api_call *call, unsigned status, json_t *json);
 /* With a Location, and the name of an ad hoc system ("": none). */
 void api_reply_made(struct api_call *call, unsigned status, json_t *json, const char *location,
                     const char *adhoc);
+/* 201 of a new session. */
+void api_reply_session(struct api_call *call, json_t *json, const char *location,
+                       const char *token);
 void api_reply_text(struct api_call *call, const char *type, const char *text, size_t bytes);
 void api_reply_nothing(struct api_call *call); /* 204 */
 /* Redfish's extended error; `code` is without "Fabric.1.0.". */
@@ -109,6 +116,23 @@ FAB_NODISCARD enum fab_status api_check_members(const json_t *object, const char
 
 void api_access_init(struct api *api);
 enum api_role api_role_of_uid(struct api *api, uint32_t uid, uint64_t now_ms);
+/* A user of this node; false: there is none of that name. */
+bool api_uid_of(const char *name, uint32_t *uid_out);
+/* Sets role and uid of who asks. */
+void api_take_caller(struct api_call *call);
+
+/* ---- sessions (api_sessions.c) ----------------------------------------------------------------
+ */
+
+void api_sessions_init(struct api *api);
+void api_sessions_fini(struct api *api);
+/* The session's role and uid; a token that is none changes nothing. */
+void api_take_token(struct api_call *call, const char *token);
+void api_get_session_service(struct api_call *call);
+void api_get_sessions(struct api_call *call);
+void api_post_session(struct api_call *call);
+void api_get_session(struct api_call *call);
+void api_delete_session(struct api_call *call);
 
 /* ---- waiting (api_wait.c) ---------------------------------------------------------------------
  */

@@ -22,6 +22,9 @@ void api_get_root(struct api_call *call)
 
     for (size_t i = 0; members[i]; i++)
         api_put(call, json, members[i], api_link("%s", members[i]));
+    api_put(call, json, "SessionService", api_link("SessionService"));
+    api_put(call, json, "Links",
+            json_pack("{s:o}", "Sessions", api_link("SessionService/Sessions")));
     api_put_oem(call, json,
                 json_pack("{s:s,s:s,s:o,s:o,s:o}", "Node", call->request->node, "Manager",
                           call->api->parts.settings->node, "Topology",
@@ -67,7 +70,10 @@ void api_get_metadata(struct api_call *call)
                                           "Switch",
                                           "PortCollection",
                                           "Port",
-                                          "EventService"};
+                                          "EventService",
+                                          "SessionService",
+                                          "SessionCollection",
+                                          "Session"};
     char text[8192];
     size_t used = (size_t)snprintf(
         text, sizeof(text),

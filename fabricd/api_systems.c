@@ -82,7 +82,7 @@ static void add_programs(struct api_call *call, const struct ledger_system *syst
             object = json_pack("{s:s,s:I,s:I,s:I}", "Host", node->name, "Uid",
                                (json_int_t)program->uid, "Pid", (json_int_t)program->pid, "SinceMs",
                                (json_int_t)program->since_ms);
-            if (call->role == API_ADMIN || call->request->uid == program->uid)
+            if (call->role == API_ADMIN || call->uid == program->uid)
                 api_put(call, object, "Command", api_text(program->command));
             api_add(call, json, object);
         }
@@ -271,10 +271,14 @@ void api_post_system(struct api_call *call)
     const struct ledger *ledger = call->api->parts.ledger;
     /* Where the request comes from is the host, if it is one. */
     const char *node = ledger_find_node(ledger, call->request->node) ? call->request->node : "";
-    const enum fab_status status =
-        api_create_read(call->body, call->request->uid, node, &create, &err);
+    const enum fab_status status = api_create_read(call->body, call->uid, node, &create, &err);
     struct api_wait *wait;
 
+    if (call->uid == API_NO_UID) {
+        api_fail(call, 403, "InsufficientPrivilege",
+                 "systems belong to users of the manager's node, and you are none of them");
+        return;
+    }
     if (status == FAB_ERR_UNSUPPORTED) {
         api_fail(call, 501, "NotSupported", "%s", err.text);
         return;
@@ -288,7 +292,7 @@ void api_post_system(struct api_call *call)
         return;
     }
     there = create.request.name ? ledger_find_system(ledger, create.request.name) : NULL;
-    if (there && !api_is_same_system(there, call->body, call->request->uid, node)) {
+    if (there && !api_is_same_system(there, call->body, call->uid, node)) {
         api_fail(call, 409, "ResourceAlreadyExists",
                  "a system %s is there already (%s): take another --name, or delete it",
                  there->name, ledger_state_name(there->state));
@@ -334,13 +338,13 @@ void api_delete_system(struct api_call *call)
         delete_machine(call, node);
         return;
     }
-    if (call->role != API_ADMIN && system->owner_uid != call->request->uid) {
+    if (call->role != API_ADMIN && system->owner_uid != call->uid) {
         api_fail(call, 403, "InsufficientPrivilege",
                  "system %s belongs to user %u: only they or an administrator may delete it",
                  system->name, system->owner_uid);
         return;
     }
-    (void)snprintf(reason, sizeof(reason), "deleted by user %u", call->request->uid);
+    (void)snprintf(reason, sizeof(reason), "deleted by user %u", call->uid);
     if (api_wait_add(call, API_WAIT_DELETE, system->name))
         manager_ask_delete(call->api->manager, call->request->id, call->parts[0], reason,
                            call->now_ms);

@@ -24,7 +24,7 @@ struct api_wait *api_wait_add(struct api_call *call, enum api_wait_kind kind, co
     *wait = (struct api_wait){.id = call->request->id,
                               .kind = kind,
                               .body = json_incref(call->body),
-                              .uid = call->request->uid,
+                              .uid = call->uid,
                               .role = call->role};
     (void)snprintf(wait->system, sizeof(wait->system), "%s", system);
     (void)snprintf(wait->node, sizeof(wait->node), "%s", call->request->node);
@@ -59,7 +59,7 @@ static struct api_call call_again(struct api *api, const struct api_wait *wait,
 {
     *request = (struct api_request){
         .id = wait->id, .method = "", .path = "", .body = "", .node = wait->node, .uid = wait->uid};
-    return (struct api_call){.api = api, .request = request, .role = wait->role};
+    return (struct api_call){.api = api, .request = request, .role = wait->role, .uid = wait->uid};
 }
 
 static void fail_late(struct api *api, struct api_wait *wait, enum fab_status status,

@@ -7,6 +7,7 @@
 #include "fabricd/http.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <microhttpd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@
 #include "base/alloc.h"
 #include "base/err.h"
 #include "base/list.h"
+#include "fabricd/http_int.h"
 #include "fabricd/loop.h"
 
 enum {
@@ -39,7 +41,8 @@ struct exchange {
     int fd; /* the connection's */
     uid_t uid;
     pid_t pid;
-    char *path; /* with its query */
+    char name[HTTP_NAME_BYTES]; /* in the client's certificate */
+    char *path;                 /* with its query */
     char *body;
     size_t body_bytes;
     bool is_too_long, is_handed_over, is_suspended, is_answered, is_gone;
@@ -55,7 +58,8 @@ struct http {
     struct loop *loop;
     struct loop_watch *watch;
     struct MHD_Daemon *daemon;
-    char *path;
+    char *path;               /* of the unix socket, or the address */
+    struct http_files *files; /* HTTPS; NULL: the unix socket */
     int fd;
     http_handler handler;
     http_gone gone;
@@ -93,8 +97,16 @@ static bool begin(struct http *http, struct exchange *exchange, struct MHD_Conne
     struct ucred peer;
     socklen_t peer_bytes = sizeof(peer);
 
+    /* Over TCP the kernel says "nobody". */
     if (!info || getsockopt(info->connect_fd, SOL_SOCKET, SO_PEERCRED, &peer, &peer_bytes) != 0)
         return false;
+    if (http->files) {
+        const union MHD_ConnectionInfo *secure =
+            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+
+        if (!secure || !http_peer_name(secure->tls_session, exchange->name))
+            return false;
+    }
     exchange->http = http;
     exchange->connection = connection;
     exchange->id = ++http->last_id;
@@ -169,6 +181,13 @@ static enum MHD_Result suspend(struct exchange *exchange)
     return MHD_YES;
 }
 
+static const char *header(struct MHD_Connection *connection, const char *name)
+{
+    const char *value = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
+
+    return value ? value : "";
+}
+
 static enum MHD_Result on_request(void *user, struct MHD_Connection *connection, const char *url,
                                   const char *method, const char *version, const char *data,
                                   size_t *data_bytes, void **context)
@@ -197,7 +216,9 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *connection,
                                              .body = exchange->body ? exchange->body : "",
                                              .body_bytes = exchange->body_bytes,
                                              .uid = exchange->uid,
-                                             .pid = exchange->pid};
+                                             .pid = exchange->pid,
+                                             .token = header(connection, "X-Auth-Token"),
+                                             .name = exchange->name};
 
         exchange->is_handed_over = true;
         http->handler(http->user, &request);
@@ -250,11 +271,37 @@ static void set_answer(struct exchange *exchange, unsigned status, const char *t
     exchange->status = status;
     (void)MHD_add_response_header(exchange->response, "Content-Type", type);
     (void)MHD_add_response_header(exchange->response, "Cache-Control", "no-cache");
+    (void)MHD_add_response_header(exchange->response, "OData-Version", "4.0");
+}
+
+/* Of a resource as it is now: FNV-1a of its text. Redfish wants one; nobody is told "not modified"
+ * by it. */
+static void set_tag(struct exchange *exchange, const char *body, size_t body_bytes)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    char text[32];
+
+    for (size_t i = 0; i < body_bytes; i++)
+        hash = (hash ^ (unsigned char)body[i]) * UINT64_C(0x100000001b3);
+    (void)snprintf(text, sizeof(text), "\"%016" PRIx64 "\"", hash);
+    (void)MHD_add_response_header(exchange->response, "ETag", text);
 }
 
 void http_answer(struct http *http, uint64_t id, unsigned status, const char *type,
                  const char *location, const char *body, size_t body_bytes)
 {
+    http_answer_head(http, id,
+                     &(struct http_head){.status = status, .type = type, .location = location},
+                     body, body_bytes);
+}
+
+void http_answer_head(struct http *http, uint64_t id, const struct http_head *head,
+                      const char *body, size_t body_bytes)
+{
+    const struct {
+        const char *name, *value;
+    } more[] = {
+        {"Location", head->location}, {"Allow", head->allow}, {"X-Auth-Token", head->token}};
     struct exchange *exchange = find(http, id);
     union {
         const char *from;
@@ -267,9 +314,12 @@ void http_answer(struct http *http, uint64_t id, unsigned status, const char *ty
         MHD_create_response_from_buffer(body_bytes, text.to, MHD_RESPMEM_MUST_COPY);
     if (!exchange->response)
         return; /* no memory: the connection's time limit ends it */
-    set_answer(exchange, status, type);
-    if (location)
-        (void)MHD_add_response_header(exchange->response, "Location", location);
+    set_answer(exchange, head->status, head->type);
+    if (head->status == MHD_HTTP_OK)
+        set_tag(exchange, body, body_bytes);
+    for (size_t i = 0; i < FAB_ARRAY_LEN(more); i++)
+        if (more[i].value && more[i].value[0])
+            (void)MHD_add_response_header(exchange->response, more[i].name, more[i].value);
     if (exchange->is_suspended)
         resume(exchange);
 }
@@ -381,13 +431,21 @@ static void on_ready(void *user, uint32_t events)
 static enum fab_status start_daemon(struct http *http, struct fab_err *err)
 {
     const union MHD_DaemonInfo *info;
+    struct MHD_OptionItem secure[] = {
+        {MHD_OPTION_HTTPS_MEM_TRUST, 0, http->files ? http->files->ca : NULL},
+        {MHD_OPTION_HTTPS_MEM_CERT, 0, http->files ? http->files->certificate : NULL},
+        {MHD_OPTION_HTTPS_MEM_KEY, 0, http->files ? http->files->key : NULL},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, http->files ? http->files->priorities : NULL},
+        {MHD_OPTION_END, 0, NULL}};
+    struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
 
     http->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, http,
-        MHD_OPTION_LISTEN_SOCKET, http->fd, MHD_OPTION_URI_LOG_CALLBACK, on_uri, http,
-        MHD_OPTION_NOTIFY_COMPLETED, on_end, http, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS_MAX,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_BYTES, MHD_OPTION_END);
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | (http->files ? MHD_USE_TLS : 0U), 0, NULL, NULL,
+        on_request, http, MHD_OPTION_LISTEN_SOCKET, http->fd, MHD_OPTION_URI_LOG_CALLBACK, on_uri,
+        http, MHD_OPTION_NOTIFY_COMPLETED, on_end, http, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)IDLE_S, MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS_MAX,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_BYTES, MHD_OPTION_ARRAY,
+        http->files ? secure : none, MHD_OPTION_END);
     if (!http->daemon)
         return fab_err_set(err, FAB_ERR_IO, "libmicrohttpd did not start at %s", http->path);
     http->fd = -1; /* the daemon's now */
@@ -419,6 +477,39 @@ enum fab_status http_create(struct loop *loop, const char *path, mode_t mode, ht
     return FAB_OK;
 }
 
+enum fab_status http_create_network(struct loop *loop, const struct http_network *network,
+                                    http_handler handler, http_gone gone, void *user,
+                                    struct http **http_out, struct fab_err *err)
+{
+    struct http *http = fab_alloc_zeroed(1, sizeof(*http));
+    enum fab_status status;
+
+    if (!http)
+        return fab_err_set(err, FAB_ERR_NOMEM, "the API");
+    *http = (struct http){.loop = loop, .fd = -1, .handler = handler, .gone = gone, .user = user};
+    fab_list_init(&http->exchanges);
+    http->path = fab_alloc_text(network->address);
+    status = http->path ? http_files_read(network, &http->files, err)
+                        : fab_err_set(err, FAB_ERR_NOMEM, "the API");
+    if (status == FAB_OK)
+        status = http_listen_tcp(network->address, &http->fd, err);
+    if (status == FAB_OK)
+        status = start_daemon(http, err);
+    if (status != FAB_OK) {
+        http_destroy(http);
+        return status;
+    }
+    *http_out = http;
+    return FAB_OK;
+}
+
+uint16_t http_port(const struct http *http)
+{
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_BIND_PORT);
+
+    return info ? info->port : 0;
+}
+
 void http_destroy(struct http *http)
 {
     if (!http)
@@ -433,10 +524,12 @@ void http_destroy(struct http *http)
     }
     if (http->daemon) {
         MHD_stop_daemon(http->daemon); /* ends every exchange */
-        (void)unlink(http->path);
+        if (!http->files)
+            (void)unlink(http->path);
     }
     if (http->fd >= 0)
         (void)close(http->fd);
+    http_files_free(http->files);
     free(http->path);
     free(http);
 }

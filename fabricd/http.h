@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * fabricd/http.h - HTTP on a unix socket: requests come whole, answers may come later.
+ * fabricd/http.h - HTTP on a unix socket, or HTTPS: requests come whole, answers may come later.
  *
  * libmicrohttpd inside the daemon's loop. A body is at most HTTP_BODY_BYTES; who asks is taken from
- * the socket (SO_PEERCRED). Thread: the loop's.
+ * the unix socket (SO_PEERCRED), or from the client's certificate, which is verified here because
+ * libmicrohttpd only asks for it. Thread: the loop's.
  */
 #ifndef FABRICD_HTTP_H
 #define FABRICD_HTTP_H
@@ -28,6 +29,9 @@ struct http_request {
     size_t body_bytes;
     uid_t uid;
     pid_t pid; /* who connected; it may have gone since */
+    /* HTTPS: uid and pid are nobody's then. */
+    const char *token; /* the header X-Auth-Token; "": none */
+    const char *name;  /* in the client's certificate of our authority; "": none */
 };
 
 /* All of a request has come. Borrowed for the call. */
@@ -40,12 +44,33 @@ typedef void (*http_gone)(void *user, uint64_t id);
 FAB_NODISCARD enum fab_status http_create(struct loop *loop, const char *path, mode_t mode,
                                           http_handler handler, http_gone gone, void *user,
                                           struct http **http_out, struct fab_err *err);
+/* HTTPS at "ADDRESS:PORT" (numeric; IPv6 in brackets) with PEM files. A client's certificate that
+ * is not of `ca` ends its connection; none at all is let in without a name. */
+struct http_network {
+    const char *address, *ca, *certificate, *key;
+};
+FAB_NODISCARD enum fab_status http_create_network(struct loop *loop,
+                                                  const struct http_network *network,
+                                                  http_handler handler, http_gone gone, void *user,
+                                                  struct http **http_out, struct fab_err *err);
+uint16_t http_port(const struct http *http); /* of "ADDRESS:0" */
+
 /* Ends open connections and unlinks the socket. Takes NULL. */
 void http_destroy(struct http *http);
 
 /* `type` is the content's; `location` may be NULL. Copied. An id that is gone is ignored. */
 void http_answer(struct http *http, uint64_t id, unsigned status, const char *type,
                  const char *location, const char *body, size_t body_bytes);
+
+/* The same with all that can stand in front of a body; texts may be NULL. */
+struct http_head {
+    unsigned status;
+    const char *type, *location;
+    const char *allow; /* methods of the path */
+    const char *token; /* X-Auth-Token of a new session */
+};
+void http_answer_head(struct http *http, uint64_t id, const struct http_head *head,
+                      const char *body, size_t body_bytes);
 
 /* A part of an answer that comes in parts; the first one decides status and type. Copied. Who reads
  * too slowly (HTTP_STREAM_BYTES wait) is cut off, and is gone. */

@@ -51,7 +51,8 @@ struct missing {
 struct asked {
     uint64_t id;         /* the API's */
     uint64_t foreign_id; /* of who asked */
-    struct peer *peer;   /* NULL: our own socket */
+    struct peer *peer;   /* NULL: HTTP of this process */
+    struct http *http;   /* that */
     bool is_stream;      /* a part of the answer has gone */
 };
 
@@ -65,6 +66,7 @@ struct hub {
     struct manager *manager;
     struct api *api;
     struct http *http;      /* api.sock, where no agent has it */
+    struct http *network;   /* HTTPS; NULL: none */
     struct fab_vec peers;   /* struct peer * */
     struct fab_vec missing; /* struct missing */
     struct fab_vec asked;   /* struct asked */
@@ -93,9 +95,11 @@ static void drop_asked(struct hub *hub, uint64_t id)
 }
 
 /* 0: no memory. */
-static uint64_t add_asked(struct hub *hub, struct peer *peer, uint64_t foreign_id)
+static uint64_t add_asked(struct hub *hub, struct peer *peer, struct http *http,
+                          uint64_t foreign_id)
 {
-    const struct asked asked = {.id = hub->last_id + 1, .foreign_id = foreign_id, .peer = peer};
+    const struct asked asked = {
+        .id = hub->last_id + 1, .foreign_id = foreign_id, .peer = peer, .http = http};
 
     if (fab_vec_push(&hub->asked, &asked) != FAB_OK)
         return 0;
@@ -115,6 +119,7 @@ static void send_answer(struct hub *hub, const struct asked *asked, const struct
     (void)snprintf(message->answer.type, sizeof(message->answer.type), "%s", answer->type);
     (void)snprintf(message->answer.location, sizeof(message->answer.location), "%s",
                    answer->location);
+    (void)snprintf(message->answer.allow, sizeof(message->answer.allow), "%s", answer->allow);
     (void)snprintf(message->answer.adhoc, sizeof(message->answer.adhoc), "%s", answer->adhoc);
     (void)link_send(asked->peer->link, message); /* an end of the link comes as one */
 }
@@ -129,7 +134,7 @@ static void on_answered(void *user, uint64_t id, const struct api_answer *answer
     if (asked->peer && !asked->peer->is_down)
         send_answer(hub, asked, answer);
     else if (!asked->peer)
-        hub_http_answer(hub->http, asked->foreign_id, answer, asked->is_stream);
+        hub_http_answer(asked->http, asked->foreign_id, answer, asked->is_stream);
     asked->is_stream = true;
     if (!answer->is_more)
         drop_asked(hub, id);
@@ -138,7 +143,7 @@ static void on_answered(void *user, uint64_t id, const struct api_answer *answer
 static void on_http(void *user, const struct http_request *request)
 {
     struct hub *hub = user;
-    const uint64_t id = add_asked(hub, NULL, request->id);
+    const uint64_t id = add_asked(hub, NULL, hub->http, request->id);
 
     if (!id) /* the connection's time limit ends it */
         return;
@@ -153,12 +158,35 @@ static void on_http(void *user, const struct http_request *request)
                 hub_wall_ms());
 }
 
-static void end_asked(struct hub *hub, const struct peer *peer, uint64_t foreign_id)
+static void on_network(void *user, const struct http_request *request)
+{
+    struct hub *hub = user;
+    const uint64_t id = add_asked(hub, NULL, hub->network, request->id);
+
+    if (!id) /* the connection's time limit ends it */
+        return;
+    api_request(hub->api,
+                &(struct api_request){.id = id,
+                                      .method = request->method,
+                                      .path = request->path,
+                                      .body = request->body,
+                                      .body_bytes = request->body_bytes,
+                                      .node = "",
+                                      .uid = request->uid,
+                                      .role = API_BY_TOKEN,
+                                      .token = request->token,
+                                      .name = request->name},
+                hub_wall_ms());
+}
+
+static void end_asked(struct hub *hub, const struct peer *peer, const struct http *http,
+                      uint64_t foreign_id)
 {
     for (size_t i = hub->asked.count; i > 0; i--) {
         const struct asked asked = *fab_vec_at(&hub->asked, struct asked, i - 1);
 
-        if (asked.peer != peer || (foreign_id && asked.foreign_id != foreign_id))
+        if (asked.peer != peer || asked.http != http ||
+            (foreign_id && asked.foreign_id != foreign_id))
             continue;
         drop_asked(hub, asked.id);
         api_gone(hub->api, asked.id, hub_wall_ms());
@@ -168,13 +196,18 @@ static void end_asked(struct hub *hub, const struct peer *peer, uint64_t foreign
 
 static void on_http_gone(void *user, uint64_t id)
 {
-    end_asked(user, NULL, id);
+    end_asked(user, NULL, ((struct hub *)user)->http, id);
+}
+
+static void on_network_gone(void *user, uint64_t id)
+{
+    end_asked(user, NULL, ((struct hub *)user)->network, id);
 }
 
 static void take_request(struct peer *peer, const struct message_request *request)
 {
     struct hub *hub = peer->hub;
-    const uint64_t id = add_asked(hub, peer, request->id);
+    const uint64_t id = add_asked(hub, peer, NULL, request->id);
 
     if (!id) {
         fab_log_error(&hub->log, "a request was lost for want of memory", "node %s", peer->name);
@@ -417,7 +450,7 @@ static void take_agent_message(struct peer *peer, const struct message *message)
         take_request(peer, &message->request);
         return;
     case MESSAGE_REQUEST_GONE:
-        end_asked(peer->hub, peer, message->gone_id);
+        end_asked(peer->hub, peer, NULL, message->gone_id);
         return;
     case MESSAGE_PING:
     case MESSAGE_HELLO:
@@ -507,7 +540,7 @@ static void drop_peer(struct hub *hub, struct peer *peer)
             fab_vec_remove(&hub->peers, i);
             break;
         }
-    end_asked(hub, peer, 0);
+    end_asked(hub, peer, NULL, 0);
     link_close(peer->link);
     free(peer);
 }
@@ -604,7 +637,8 @@ static uint64_t expire_missing(struct hub *hub, uint64_t now_ns)
 
 uint64_t hub_turn(struct hub *hub, uint64_t now_ns)
 {
-    uint64_t now_ms, next_ms, next_ns, http_ns;
+    struct http *const servers[] = {hub->http, hub->network};
+    uint64_t now_ms, next_ms, next_ns;
 
     drop_ended(hub, now_ns);
     next_ns = expire_missing(hub, now_ns);
@@ -622,8 +656,12 @@ uint64_t hub_turn(struct hub *hub, uint64_t now_ns)
 
         next_ns = at_ns < next_ns ? at_ns : next_ns;
     }
-    http_ns = hub->http ? http_turn(hub->http, now_ns) : UINT64_MAX;
-    return http_ns < next_ns ? http_ns : next_ns;
+    for (size_t i = 0; i < FAB_ARRAY_LEN(servers); i++) {
+        const uint64_t at_ns = servers[i] ? http_turn(servers[i], now_ns) : UINT64_MAX;
+
+        next_ns = at_ns < next_ns ? at_ns : next_ns;
+    }
+    return next_ns;
 }
 
 /* ---- the object -------------------------------------------------------------------------------
@@ -650,6 +688,12 @@ static enum fab_status open_api(struct hub *hub, struct fab_err *err)
 
     if (status == FAB_OK)
         api_set_manager(hub->api, hub->manager);
+    if (status == FAB_OK && hub->settings->api_listen[0])
+        status = http_create_network(
+            hub->loop,
+            &(struct http_network){hub->settings->api_listen, hub->settings->tls_ca,
+                                   hub->settings->tls_certificate, hub->settings->tls_key},
+            on_network, on_network_gone, hub, &hub->network, err);
     if (status != FAB_OK || hub->settings->is_agent)
         return status;
     (void)snprintf(path, sizeof(path), "%s/api.sock", hub->settings->run_dir);
@@ -697,6 +741,7 @@ void hub_destroy(struct hub *hub)
     while (hub->peers.count > 0)
         drop_peer(hub, *fab_vec_at(&hub->peers, struct peer *, 0));
     http_destroy(hub->http);
+    http_destroy(hub->network);
     manager_destroy(hub->manager);
     rack_destroy(hub->rack);
     ledger_close(hub->ledger);

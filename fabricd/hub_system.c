@@ -41,7 +41,11 @@ void hub_http_answer(struct http *http, uint64_t id, const struct api_answer *an
         http_stream(http, id, answer->status, answer->type, answer->body, answer->body_bytes,
                     !answer->is_more);
     else
-        http_answer(http, id, answer->status, answer->type,
-                    answer->location[0] ? answer->location : NULL, answer->body,
-                    answer->body_bytes);
+        http_answer_head(http, id,
+                         &(struct http_head){.status = answer->status,
+                                             .type = answer->type,
+                                             .location = answer->location,
+                                             .allow = answer->allow,
+                                             .token = answer->token},
+                         answer->body, answer->body_bytes);
 }

@@ -236,6 +236,7 @@ static const struct fab_json_member answer_rows[] = {
     ROW(message_answer, status, UINT),
     ROW(message_answer, type, TEXT),
     ROW(message_answer, location, TEXT),
+    ROW(message_answer, allow, TEXT),
     FAB_JSON_VALID(message_answer, adhoc, is_name_or_empty),
     BODY(message_answer, MESSAGE_BODY_BYTES),
     ROW(message_answer, is_more, BOOL),

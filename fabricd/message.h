@@ -162,6 +162,7 @@ struct message_answer {
     uint32_t status; /* HTTP's */
     char type[64];   /* the content's */
     char location[MESSAGE_PATH_BYTES];
+    char allow[48]; /* the methods of the path, for 405 */
     char
         adhoc[LEDGER_NAME_BYTES]; /* this request made this ad hoc system: it ends with who asked */
     const char *body;

@@ -12,6 +12,7 @@ import pathlib
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -187,6 +188,50 @@ class DaemonTest(unittest.TestCase):
         with self.subTest("a stop"):
             self.assertEqual(daemon.end(signal.SIGTERM), 0, (self.folder / "log").read_text())
             self.assertEqual(list((self.folder / "run").iterdir()), [])
+
+    def test_network(self):
+        certificates, stranger = self.folder / "certificates", self.folder / "stranger"
+        certificates.mkdir()
+        stranger.mkdir()
+        compose = [str(BUILD / "bin/compose"), "cert"]
+        for more in (["ca"], ["node", "here", "--address", "127.0.0.1"], ["user", "nobody-here"]):
+            subprocess.run([*compose, *more, "--dir", str(certificates)], check=True,
+                           capture_output=True, timeout=LIMIT_S)
+        for more in (["ca"], ["user", "root"]):
+            subprocess.run([*compose, *more, "--dir", str(stranger)], check=True,
+                           capture_output=True, timeout=LIMIT_S)
+        with socket.socket() as probe:  # a port that is free
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        daemon = self.daemon("--no-role-agent", f"--api-listen=127.0.0.1:{port}",
+                             f"--tls-ca={certificates}/ca.pem",
+                             f"--tls-certificate={certificates}/here.pem",
+                             f"--tls-key={certificates}/here.key")
+        daemon.start()
+
+        def ask(path, name=None, folder=certificates):
+            context = ssl.create_default_context(cafile=str(certificates / "ca.pem"))
+            if name:
+                context.load_cert_chain(folder / f"{name}.pem", folder / f"{name}.key")
+            connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=LIMIT_S,
+                                                     context=context)
+            try:
+                connection.request("GET", path)
+                answer = connection.getresponse()
+                answer.read()
+                return answer
+            finally:
+                connection.close()
+
+        root = ask(ROOT)
+        self.assertEqual(root.status, 200)
+        self.assertEqual(root.getheader("OData-Version"), "4.0")
+        self.assertTrue(root.getheader("ETag"))
+        self.assertEqual(ask(f"{ROOT}/Systems").status, 401)
+        self.assertEqual(ask(f"{ROOT}/Systems", "nobody-here").status, 200)
+        with self.assertRaises((OSError, http.client.HTTPException)):  # cut off
+            ask(f"{ROOT}/Systems", "root", stranger)
+        self.assertEqual(daemon.end(signal.SIGTERM), 0, (self.folder / "log").read_text())
 
     def test_manager_alone(self):
         daemon = self.daemon("--no-role-agent")

@@ -81,6 +81,7 @@ static void on_answered(void *user, uint64_t id, const struct api_answer *answer
     (void)snprintf(kept->type, sizeof(kept->type), "%s", answer->type);
     (void)snprintf(kept->location, sizeof(kept->location), "%s", answer->location);
     (void)snprintf(kept->adhoc, sizeof(kept->adhoc), "%s", answer->adhoc);
+    (void)snprintf(kept->token, sizeof(kept->token), "%s", answer->token ? answer->token : "");
     (void)snprintf(kept->allow, sizeof(kept->allow), "%s", answer->allow);
 }
 
@@ -153,6 +154,26 @@ static bool start(void)
     return sweep() && rack_join(small_rack.rack, manager, NULL) == FAB_OK;
 }
 
+/* "root" and "reader" are there, with the password "secret". */
+static bool write_accounts(void)
+{
+    static const char hash[] = "$6$salt$egUxKNxDs8kPfh8iPMNcosMhb2eWah6d3R44JDm5Rj/j/XWR5E33"
+                               "QPd0YmHXoDHOIDR6kL5D3JcQcz0O8FHE00";
+    char path[128];
+    FILE *file;
+
+    (void)snprintf(path, sizeof(path), "%s/accounts", story_folder);
+    file = fopen(path, "w");
+    if (!file)
+        return false;
+    (void)fprintf(file,
+                  "# NAME:HASH:ROLE\nroot:%s:admin\nreader:%s:readonly\nodd:%s:king\nuser:%s:"
+                  "user\nbroken\n",
+                  hash, hash, hash, hash);
+    return fclose(file) == 0 &&
+           fab_settings_set(&fabricd_schema, &settings, "api.accounts", path, NULL) == FAB_OK;
+}
+
 bool small_rack_begin(void)
 {
     small_rack_end();
@@ -160,7 +181,7 @@ bool small_rack_begin(void)
     for (size_t i = 0; i < SMALL_RACK_REQUESTS_MAX; i++)
         small_rack.answers[i].body = calloc(1, 1);
     return story_begin() && fab_settings_init(&fabricd_schema, &settings, NULL) == FAB_OK &&
-           store_open(story_store, &store, NULL) == FAB_OK &&
+           write_accounts() && store_open(story_store, &store, NULL) == FAB_OK &&
            ledger_open(store, small_rack.now_ms, &small_rack.ledger, NULL) == FAB_OK &&
            rack_create(&small_rack.rack, NULL) == FAB_OK && start();
 }
@@ -197,8 +218,11 @@ unsigned small_rack_ask(const char *method, const char *path, uint32_t uid, cons
                                       .path = path,
                                       .body = body ? body : "",
                                       .body_bytes = body ? strlen(body) : 0,
-                                      .node = names[HOST],
-                                      .uid = uid},
+                                      .node = small_rack.token ? "" : names[HOST],
+                                      .uid = uid,
+                                      .role = small_rack.token ? API_BY_TOKEN : API_BY_UID,
+                                      .token = small_rack.token,
+                                      .name = small_rack.name},
                 small_rack.now_ms);
     if (!small_rack.is_held)
         small_rack_agents();

@@ -18,7 +18,7 @@ struct rack;
 /* The last answer of a request; `count` answers came in all. */
 struct small_answer {
     unsigned count, status;
-    char type[64], location[256], adhoc[64], allow[64];
+    char type[64], location[256], adhoc[64], allow[64], token[64];
     char *body; /* of all answers together; never NULL */
     bool is_more;
 };
@@ -30,7 +30,9 @@ extern struct small_rack {
     struct ledger *ledger;
     struct rack *rack;
     uint64_t now_ms;
-    bool is_held;                                         /* agents do not answer */
+    bool is_held; /* agents do not answer */
+    /* Requests come from the network with these; NULL: from r730-1. */
+    const char *token, *name;
     struct small_answer answers[SMALL_RACK_REQUESTS_MAX]; /* by request */
     unsigned request_count;
 } small_rack;

@@ -241,12 +241,180 @@ static void test_headers(void)
     CHECK_STR(small_rack.answers[place].allow, "GET, PATCH, DELETE");
 }
 
+/* ---- from the network -------------------------------------------------------------------------
+ */
+
+/* A new session's token, "" if there is none. */
+static const char *log_in(const char *body, unsigned status)
+{
+    static char token[64];
+    unsigned place;
+
+    small_rack.now_ms += 1001; /* an earlier failure is forgotten */
+    small_rack.token = "";
+    small_rack.name = "";
+    place = small_rack_ask("POST", V "/SessionService/Sessions", 0, body);
+    CHECK_CASE("%s", body);
+    CHECK_EQ(small_rack.answers[place].status, status);
+    (void)snprintf(token, sizeof(token), "%s", small_rack.answers[place].token);
+    CHECK_EQ(token[0] != '\0', status == 201);
+    CHECK(!token[0] || strstr(small_rack.answers[place].body, token) == NULL);
+    return token;
+}
+
+#define LOGIN(name, password) "{\"UserName\":\"" name "\",\"Password\":\"" password "\"}"
+
+static void test_strangers(void)
+{
+    static const struct small_row rows[] = {
+        {"the root", "GET", V, 0, NULL, 200, {"SessionService"}, NULL},
+        {"the rest", "GET", V "/Systems", 0, NULL, 401, {"NoValidSession"}, NULL},
+        {"metrics", "GET", "/metrics", 0, NULL, 401, {"log in first"}, NULL},
+        {"a create", "POST", V "/Systems", 0, "{}", 401, {"log in first"}, NULL},
+    };
+
+    if (!CHECK(small_rack_begin()))
+        return;
+    small_rack.name = "";
+    small_rack.token = "";
+    RUN(rows);
+    small_rack.token = "0123456789abcdef0123456789abcdef";
+    RUN(rows);
+}
+
+static void test_sessions(void)
+{
+    static const struct small_row reader[] = {
+        {"reads", "GET", V "/Systems", 0, NULL, 200, {"Members"}, NULL},
+        {"creates nothing",
+         "POST",
+         V "/Systems",
+         0,
+         "{\"Oem\":{\"Fabric\":{\"Gpus\":1}}}",
+         403,
+         {"InsufficientPrivilege"},
+         NULL},
+        {"sees its session",
+         "GET",
+         V "/SessionService/Sessions",
+         0,
+         NULL,
+         200,
+         {"\"Members@odata.count\":1"},
+         NULL},
+    };
+    static const struct small_row admin[] = {
+        {"no host of its own",
+         "POST",
+         V "/Systems",
+         0,
+         "{\"Oem\":{\"Fabric\":{\"Gpus\":1}}}",
+         400,
+         {"Hosts"},
+         NULL},
+        {"creates",
+         "POST",
+         V "/Systems",
+         0,
+         "{\"Oem\":{\"Fabric\":{\"Hosts\":[\"r730-1\"],\"Gpus\":1}}}",
+         201,
+         {"\"OwnerUid\":0"},
+         NULL},
+        {"sees all sessions",
+         "GET",
+         V "/SessionService/Sessions?$expand=.",
+         0,
+         NULL,
+         200,
+         {"\"UserName\":\"reader\"", "\"UserName\":\"root\""},
+         NULL},
+    };
+    char token[64];
+
+    if (!CHECK(small_rack_begin()))
+        return;
+    (void)log_in(LOGIN("reader", "wrong"), 401);
+    (void)log_in(LOGIN("nobody-at-all", "secret"), 401);
+    (void)log_in(LOGIN("odd", "secret"), 401);
+    (void)log_in("{\"UserName\":\"reader\"}", 400);
+    (void)snprintf(token, sizeof(token), "%s", log_in(LOGIN("reader", "secret"), 201));
+    small_rack.token = token;
+    RUN(reader);
+    (void)snprintf(token, sizeof(token), "%s", log_in(LOGIN("root", "secret"), 201));
+    small_rack.token = token;
+    RUN(admin);
+    CHECK_CASE("half an hour later");
+    small_rack.now_ms += 31 * 60 * 1000;
+    CHECK_EQ(small_rack.answers[small_rack_ask("GET", V "/Systems", 0, NULL)].status, 401);
+}
+
+static void test_guessing(void)
+{
+    const char *body = LOGIN("root", "secret");
+
+    if (!CHECK(small_rack_begin()))
+        return;
+    (void)log_in(LOGIN("root", "guess"), 401);
+    CHECK_CASE("right behind a failed one");
+    CHECK_EQ(
+        small_rack.answers[small_rack_ask("POST", V "/SessionService/Sessions", 0, body)].status,
+        503);
+    (void)log_in(body, 201);
+}
+
+static void test_logout(void)
+{
+    char token[64];
+    const struct small_answer *answers = small_rack.answers;
+    char path[256];
+    unsigned place;
+
+    if (!CHECK(small_rack_begin()))
+        return;
+    small_rack.token = "";
+    small_rack.name = "";
+    place = small_rack_ask("POST", V "/SessionService/Sessions", 0, LOGIN("reader", "secret"));
+    (void)snprintf(token, sizeof(token), "%s", answers[place].token);
+    (void)snprintf(path, sizeof(path), "%s", answers[place].location);
+    CHECK_CASE("a session's end");
+    CHECK_EQ(answers[small_rack_ask("DELETE", path, 0, NULL)].status, 401);
+    small_rack.token = token;
+    CHECK_EQ(answers[small_rack_ask("GET", path, 0, NULL)].status, 200);
+    CHECK_EQ(answers[small_rack_ask("DELETE", path, 0, NULL)].status, 204);
+    CHECK_EQ(answers[small_rack_ask("GET", V "/Systems", 0, NULL)].status, 401);
+}
+
+static void test_certificates(void)
+{
+    static const struct small_row node[] = {
+        {"a node",
+         "PATCH",
+         V "/Systems/c4130-1",
+         0,
+         "{\"Oem\":{\"Fabric\":{\"Drained\":true,\"Reason\":\"x\"}}}",
+         200,
+         {"\"Drained\":true"},
+         NULL}};
+    static const struct small_row stranger[] = {
+        {"a user that this node has not", "GET", V "/Systems", 0, NULL, 200, {"Members"}, NULL},
+        {"has no systems", "POST", V "/Systems", 0, "{}", 403, {""}, NULL}};
+
+    if (!CHECK(small_rack_begin()))
+        return;
+    small_rack.token = "";
+    small_rack.name = "c4130-2";
+    RUN(node);
+    small_rack.name = "no-such-user-here";
+    RUN(stranger);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {CHECK_TEST(test_waiting), CHECK_TEST(test_leaving),
-                                       CHECK_TEST(test_adhoc),   CHECK_TEST(test_programs),
-                                       CHECK_TEST(test_events),  CHECK_TEST(test_metrics),
-                                       CHECK_TEST(test_headers)};
+    const struct CMUnitTest tests[] = {
+        CHECK_TEST(test_waiting),  CHECK_TEST(test_leaving),   CHECK_TEST(test_adhoc),
+        CHECK_TEST(test_programs), CHECK_TEST(test_events),    CHECK_TEST(test_metrics),
+        CHECK_TEST(test_headers),  CHECK_TEST(test_strangers), CHECK_TEST(test_sessions),
+        CHECK_TEST(test_guessing), CHECK_TEST(test_logout),    CHECK_TEST(test_certificates)};
     const int status = check_run(tests);
 
     small_rack_end();

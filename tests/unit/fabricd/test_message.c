@@ -188,7 +188,8 @@ static void test_refused(void)
          "\"uid\":0,\"pid\":1}",
          FAB_ERR_FORMAT, "message:1"},
         {"no HTTP status",
-         "{\"kind\":\"answer\",\"id\":1,\"status\":42,\"type\":\"\",\"location\":\"\",\"adhoc\":"
+         "{\"kind\":\"answer\",\"id\":1,\"status\":42,\"type\":\"\",\"location\":\"\",\"allow\":"
+         "\"\",\"adhoc\":"
          "\"\",\"body\":\"\",\"is_more\":false}",
          FAB_ERR_RANGE, "status: 42"},
         {"no devices",
