@@ -6,7 +6,8 @@
  * is no request of its own. So a socket filter (socket(7), SO_ATTACH_FILTER) drops every packet to
  * the listener, and to what is accepted from it, whose sender is not the address of a peer with a
  * session: nobody's, at first. It is no proof of anything (that is the hello), but who scans a
- * network does not reach UCX. Thread: any.
+ * network does not reach UCX. Some kernels let privileged processes filter only (seen: 6.18): then
+ * there is no guard, and the log says so (docs/coverage.md). Thread: any.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -16,6 +17,7 @@
 #include <sys/socket.h>
 
 #include "base/alloc.h"
+#include "base/log.h"
 #include "ucx-transport/xp_ucx_int.h"
 
 enum {
@@ -80,8 +82,15 @@ enum fab_status xp_ucx_guard(struct xp_wire *wire, const struct sockaddr_in *add
         (void)closedir(all);
     if (wire->listen_fd < 0)
         return fab_err_set(err, FAB_ERR_NOT_FOUND, "the socket of UCX's listener");
-    if (!attach(wire))
+    if (attach(wire))
+        return FAB_OK;
+    if (errno != EPERM)
         return fab_err_errno(err, errno, "a filter on UCX's listener");
+    fab_log_debug(wire->config.log,
+                  "this kernel lets no unprivileged process filter: any host of the rail's network "
+                  "reaches UCX's listener",
+                  "device %s", wire->config.device);
+    wire->listen_fd = -1;
     return FAB_OK;
 }
 
@@ -113,7 +122,7 @@ void xp_ucx_expect(struct xp_wire *wire, const uint8_t *address, size_t address_
         return;
     memcpy(&host, address, sizeof(host));
     fab_mutex_lock(&wire->hosts_lock);
-    if (change_hosts_locked(wire, host, come))
+    if (change_hosts_locked(wire, host, come) && wire->listen_fd >= 0)
         (void)attach(wire); /* no memory: the filter of before goes on */
     fab_mutex_unlock(&wire->hosts_lock);
 }
