@@ -234,7 +234,7 @@ class Simulator:
         return run.stdout
 
 
-def _serve_console(sim, fifo):
+def serve_console(sim, fifo):
     """Lines of the fifo to ibsim, as long as we live."""
     while True:
         with open(fifo, encoding="utf-8") as lines:
@@ -265,7 +265,7 @@ def main(arguments):
                 sim.start_manager()
             fifo = sim.scratch / "console"
             os.mkfifo(fifo)
-            threading.Thread(target=_serve_console, args=(sim, fifo), daemon=True).start()
+            threading.Thread(target=serve_console, args=(sim, fifo), daemon=True).start()
             return spawn(rest, cwd=sim.scratch,
                          env={**sim.environment, "IBSIM_CONSOLE": str(fifo)}).wait()
     except SimulatorError as error:

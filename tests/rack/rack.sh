@@ -115,21 +115,38 @@ inside() {
         [ -z "${NAMES[host]:-}" ] || name_host "$host"
     done
     [ ${#NAMES[@]} = 0 ] || mount --bind "$RACK_RUN/hosts" /etc/hosts
-    on "${NAMES[1]:-1}" "$@"
+    # This shell stays the first process of the namespace: it reaps what others leave behind.
+    on "${NAMES[1]:-1}" "$@" <&0 &
+    trap 'kill "$!" 2>/dev/null' TERM INT
+    local status=0
+    wait "$!" || status=$?
+    while [ "$status" -gt 128 ] && kill -0 "$!" 2>/dev/null; do
+        status=0
+        wait "$!" || status=$?
+    done
+    exit "$status"
 }
 
-# UCX reads /sys/class/net, which shows the namespace of whoever mounted it.
+# UCX reads /sys/class/net, which shows the namespace of whoever mounted it. A folder host/HOST below
+# RACK_RUN is that host's /run/fabricd, and only its.
 on() { # HOST COMMAND...
-    local host=$1 spaces=(--mount --propagation private) name=true
+    local host=$1 spaces=(--mount --propagation private) prepare="mount -t sysfs sysfs /sys"
+    local private=$RACK_RUN/host/$1
     shift
     if [ "$(stat -Lc %i /proc/self/ns/net)" = "$(stat -Lc %i "$RACK_RUN/$host.net")" ]; then
-        exec "$@" # we are there
+        [ -d "$private" ] || exec "$@" # we are there
+        prepare=true
     fi
     if [[ $host != [0-9]* ]]; then
-        spaces+=(--uts) name="hostname $host"
+        spaces+=(--uts)
+        prepare+=" && hostname $host"
     fi
-    nsenter --net="$RACK_RUN/$host.net" unshare "${spaces[@]}" \
-        sh -c "$name && mount -t sysfs sysfs /sys && exec \"\$@\"" sh "$@"
+    if [ -d "$private" ]; then
+        mkdir -p /run/fabricd
+        prepare+=" && mount --bind $private /run/fabricd"
+    fi
+    exec nsenter --net="$RACK_RUN/$host.net" unshare "${spaces[@]}" \
+        sh -c "$prepare && exec \"\$@\"" sh "$@"
 }
 
 case "${1:-}" in
