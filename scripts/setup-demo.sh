@@ -24,15 +24,15 @@ TEXT
     demo_run $run --devices 16 $examples/jacobi-static
     cat <<'TEXT'
 
-Now the same programs on remote GPUs: the driver library in the program sends its calls to workers. First
-one worker on this host; then 16 GPUs of four nodes, each a network namespace of its own, over two rails.
+Now a rack: 4 GPU nodes with 4 GPUs each and 2 hosts without, as network namespaces joined by two rails.
 TEXT
-    demo_run $remote --devices 2 $examples/peer_copy-static
     if tests/rack/rack.sh run 1 true >/dev/null 2>&1; then
-        demo_run tests/rack/rack.sh run 5 $remote --workers 4 --devices 4 --rails 2 \
-            $examples/jacobi-static
+        demo_run tests/rack/soft_rack.py run demo scripts/demo-rack.sh "$PWD/$examples"
     else
-        echo "(this machine forbids namespaces: the nodes are reached over the loopback device)"
+        cat <<'TEXT'
+(This machine forbids namespaces, so there is no rack to compose; the nodes of the following run are processes
+with ids of their own, reached over the loopback device.)
+TEXT
         demo_run $remote --workers 4 --devices 4 --rails 1 $examples/jacobi-static
     fi
     cat <<TEXT
@@ -40,7 +40,7 @@ TEXT
 All of them compare their results with the CPU's. Next:
 
     nvcc yours.cu -o yours && $run --devices 2 ./yours
-    $remote --workers 2 --devices 2 --rails 1 ./yours
+    ./setup rack up             the same rack, to play with: ./setup rack shell r730-1
     scripts/foreign DIR         build and run every CUDA program below a folder
     $run --help                 devices from a file, modelled clocks
 TEXT

@@ -9,8 +9,10 @@ PACKAGES_BUILD=(gcc g++ make cmake ninja-build pkg-config python3 libconfig-dev 
     libzstd-dev liblz4-dev libcmocka-dev nettle-dev libucx-dev libhwloc-dev libibnetdisc-dev
     libibmad-dev libibumad-dev libsqlite3-dev
     libmicrohttpd-dev libcurl4-openssl-dev libsmartcols-dev libgnutls28-dev)
+# A rack in software (tests/rack/soft_rack.py).
+PACKAGES_RACK=(iproute2 ibsim-utils opensm infiniband-diags util-linux)
 PACKAGES_TEST=(clang clang-format clang-tidy libclang-rt-dev mandoc git binutils ucx-utils iperf3
-    iproute2 openmpi-bin libopenmpi-dev ibsim-utils opensm infiniband-diags)
+    openmpi-bin libopenmpi-dev)
 # What the virtual machines of tests/vm need beyond that; their kernel: setup_guest_kernel.
 PACKAGES_VM=(qemu-system-x86 busybox-static cpio kmod ibverbs-providers util-linux)
 
@@ -48,12 +50,13 @@ package_is_installed()
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
 
-# setup_packages build|test|vm
+# setup_packages build|rack|test|vm
 setup_packages()
 {
     local wanted=("${PACKAGES_BUILD[@]}") missing=() package as_root=()
     case $1 in
-    test) wanted+=("${PACKAGES_TEST[@]}") ;;
+    rack) wanted+=("${PACKAGES_RACK[@]}") ;;
+    test) wanted+=("${PACKAGES_RACK[@]}" "${PACKAGES_TEST[@]}") ;;
     vm) wanted=("${PACKAGES_VM[@]}") ;;
     esac
     if ! command -v dpkg-query >/dev/null; then
