@@ -53,16 +53,21 @@ static struct request *request_create(struct agent *agent, uint64_t http_id, uin
 /* ---- errors of the agent itself ---------------------------------------------------------------
  */
 
-static void answer_away(struct agent *agent, uint64_t http_id, const char *sentence)
+static void answer_error(struct agent *agent, uint64_t http_id, uint32_t status, const char *code,
+                         const char *sentence)
 {
-    json_t *json =
-        json_pack("{s:{s:s, s:s}}", "error", "code", "Fabric.1.0.ManagerAway", "message", sentence);
+    json_t *json = json_pack("{s:{s:s, s:s}}", "error", "code", code, "message", sentence);
     char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
 
-    http_answer(agent->http, http_id, HTTP_AWAY, "application/json", NULL, text ? text : "",
+    http_answer(agent->http, http_id, status, "application/json", NULL, text ? text : "",
                 text ? strlen(text) : 0);
     free(text);
     json_decref(json);
+}
+
+static void answer_away(struct agent *agent, uint64_t http_id, const char *sentence)
+{
+    answer_error(agent, http_id, HTTP_AWAY, "Fabric.1.0.ManagerAway", sentence);
 }
 
 static void answer_not_there(struct agent *agent, uint64_t http_id)
@@ -97,31 +102,43 @@ static bool is_too_long(const struct http_request *request)
            strlen(request->method) >= sizeof(((struct message_request *)NULL)->method);
 }
 
+/* Messages are text. What a client sends that is none ends here, and not the link to the manager.
+ */
+static bool can_be_sent(struct agent *agent, uint64_t http_id, const struct message *message)
+{
+    struct fab_err err = {0};
+
+    if (message_check(message, &err) == FAB_OK)
+        return true;
+    answer_error(agent, http_id, HTTP_BAD_REQUEST, "Base.1.0.GeneralError", err.text);
+    return false;
+}
+
 static void on_request(void *user, const struct http_request *asked)
 {
-    static const char too_long[] = "{\"error\":{\"code\":\"Base.1.0.GeneralError\","
-                                   "\"message\":\"the path or method is too long\"}}";
     struct agent *agent = user;
-    struct message message = {.kind = MESSAGE_REQUEST};
+    struct message message = {.kind = MESSAGE_REQUEST,
+                              .request = {.body = asked->body,
+                                          .body_bytes = asked->body_bytes,
+                                          .uid = asked->uid,
+                                          .pid = (uint32_t)asked->pid}};
     struct request *request;
 
     if (is_too_long(asked)) {
-        http_answer(agent->http, asked->id, HTTP_URI_LONG, "application/json", NULL, too_long,
-                    sizeof(too_long) - 1);
+        answer_error(agent, asked->id, HTTP_URI_LONG, "Base.1.0.GeneralError",
+                     "the path or method is too long");
         return;
     }
+    agent_copy_text(message.request.method, sizeof(message.request.method), asked->method);
+    agent_copy_text(message.request.path, sizeof(message.request.path), asked->path);
+    if (!can_be_sent(agent, asked->id, &message))
+        return;
     request = agent->is_manager_up ? request_create(agent, asked->id, asked->uid) : NULL;
     if (!request) {
         answer_not_there(agent, asked->id);
         return;
     }
-    message.request = (struct message_request){.id = request->id,
-                                               .body = asked->body,
-                                               .body_bytes = asked->body_bytes,
-                                               .uid = asked->uid,
-                                               .pid = (uint32_t)asked->pid};
-    agent_copy_text(message.request.method, sizeof(message.request.method), asked->method);
-    agent_copy_text(message.request.path, sizeof(message.request.path), asked->path);
+    message.request.id = request->id;
     if (may_make_a_system(asked))
         request->asker_fd = pidfd_open(asked->pid, 0); /* gone already: so is its ad hoc system */
     if (!agent_tell(agent, &message)) {

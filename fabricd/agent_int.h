@@ -32,6 +32,7 @@ enum {
     HTTP_OK = 200,
     HTTP_NOT_FOUND = 404,
     HTTP_ERRORS = 400, /* and above */
+    HTTP_BAD_REQUEST = 400,
     HTTP_URI_LONG = 414,
     HTTP_AWAY = 503,
     AGENT_WORKERS_MAX = 1024 /* at one time, of all leases */

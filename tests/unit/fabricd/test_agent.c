@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -385,12 +387,64 @@ static void test_users(void)
     rig_end(&rig);
 }
 
+/* ---- requests of local clients ----------------------------------------------------------------
+ */
+
+static int api_fd;
+static char api_answer[1024];
+
+static bool is_answered(struct rig *of)
+{
+    const ssize_t got = recv(api_fd, api_answer, sizeof(api_answer) - 1, MSG_DONTWAIT);
+
+    api_answer[got > 0 ? got : 0] = '\0';
+    return got >= 0 || !of->link;
+}
+
+static void ask_api(const char *text)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s/api.sock", rig.run);
+    api_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK_EQ(connect(api_fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+    CHECK_EQ(send(api_fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+    rig_until(&rig, is_answered);
+    (void)close(api_fd);
+}
+
+static void test_bad_requests(void)
+{
+    static const struct {
+        const char *label, *text, *part;
+    } rows[] = {
+        {"a body that is no text",
+         "POST /redfish/v1/Systems HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n\xff\xfe",
+         "body is not UTF-8"},
+        {"a path that is no text", "GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n", "path is not"},
+        {"a path that is none", "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", "path is not valid"},
+        {"a method in small letters", "get / HTTP/1.1\r\nHost: x\r\n\r\n", "method"},
+    };
+
+    if (!begin())
+        return;
+    for (size_t i = 0; i < FAB_ARRAY_LEN(rows); i++) {
+        CHECK_CASE("%s", rows[i].label);
+        ask_api(rows[i].text);
+        CHECK_HAS(api_answer, "HTTP/1.1 400 ");
+        CHECK_HAS(api_answer, rows[i].part);
+        CHECK(rig.link != NULL); /* the manager is still there */
+    }
+    rig_end(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CHECK_TEST(test_report),  CHECK_TEST(test_fences),         CHECK_TEST(test_restart),
-        CHECK_TEST(test_checks),  CHECK_TEST(test_not_cleared),    CHECK_TEST(test_programs),
-        CHECK_TEST(test_revoked), CHECK_TEST(test_killed_program), CHECK_TEST(test_users)};
+        CHECK_TEST(test_report),   CHECK_TEST(test_bad_requests), CHECK_TEST(test_fences),
+        CHECK_TEST(test_restart),  CHECK_TEST(test_checks),       CHECK_TEST(test_not_cleared),
+        CHECK_TEST(test_programs), CHECK_TEST(test_revoked),      CHECK_TEST(test_killed_program),
+        CHECK_TEST(test_users),    CHECK_TEST(test_bad_requests)};
 
     return check_run(tests);
 }
