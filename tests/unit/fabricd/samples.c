@@ -27,6 +27,7 @@ static struct message_hello hello(void)
     return (struct message_hello){.version = MESSAGE_VERSION,
                                   .node = "c4130-1",
                                   .boot_id = "0f9c",
+                                  .instance = 4711,
                                   .address = "[fd00::1]:7000",
                                   .is_agent = true};
 }
@@ -93,6 +94,7 @@ static void sample_http(enum message_kind kind, struct message *to)
                                              .status = 201,
                                              .type = "application/json",
                                              .location = "/redfish/v1/Systems/train",
+                                             .allow = "GET, POST",
                                              .adhoc = "",
                                              .body = "\xc3\xa4",
                                              .body_bytes = 2,

@@ -8,11 +8,30 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/file.h"
 #include "tests/support/check.h"
 #include "tests/support/faults.h"
 #include "tests/unit/fabricd/samples.h"
 
 enum { MOST_BYTES = 1 << 20 };
+
+/* The fuzz target begins with the samples, as they are. UPDATE_EXPECTED=1 writes them. */
+static void check_corpus(enum message_kind kind, const char *text, size_t bytes)
+{
+    char path[512], *kept = NULL;
+    FILE *file;
+
+    (void)snprintf(path, sizeof(path), "%s/%s", CORPUS, message_kind_name(kind));
+    if (getenv("UPDATE_EXPECTED")) {
+        file = fopen(path, "w");
+        assert_non_null(file);
+        CHECK_EQ(fwrite(text, 1, bytes, file), bytes);
+        CHECK_EQ(fclose(file), 0);
+    }
+    if (CHECK_EQ(fab_file_read(path, MOST_BYTES, &kept, NULL, NULL), FAB_OK))
+        CHECK_STR(kept, text);
+    free(kept);
+}
 
 static void test_there_and_back(void)
 {
@@ -29,6 +48,7 @@ static void test_there_and_back(void)
             continue;
         CHECK_EQ(bytes, strlen(text));
         CHECK(!strchr(text, '\n'));
+        check_corpus(kind, text, bytes);
         CHECK_EQ(message_read(text, bytes, &read, &err), FAB_OK);
         CHECK_STR(err.text, "");
         CHECK_EQ(read.kind, kind);
