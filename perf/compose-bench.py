@@ -1,0 +1,212 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""How fast a rack composes and programs attach, on racks in software (tests/rack/soft_rack.py).
+
+    compose-bench [--quick] [--json] [--pairs N] [--clients N]
+
+Rows: create to composed and checked, 16 GPUs on 4 nodes and 64 on 16 (the API's time, with the daemons'
+CPU time beside it); attach of a program, which is its whole life on a system less that on softcuda in the
+process, in turn; and many clients that create and delete at once on the rack of 16, where "full" is the
+only error that may be. Medians; attach with the 90 % interval. Daemons of 24 nodes share this machine's cores,
+so what is parallel on a real rack is one after the other here.
+"""
+import argparse
+import concurrent.futures
+import http.client
+import json
+import os
+import pathlib
+import random
+import socket
+import subprocess
+import sys
+import time
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, "@PROJECT_SOURCE_DIR@/tests/rack")
+import soft_rack  # noqa: E402
+
+BIN = pathlib.Path(__file__).resolve().parent
+FULL, TAKEN = 503, 409
+
+
+class Connection(http.client.HTTPConnection):
+    """HTTP on the API's unix socket."""
+
+    def __init__(self, path):
+        super().__init__("localhost", timeout=300)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+class Api:
+    def __init__(self, path):
+        self.connection = Connection(path)
+
+    def ask(self, method, path, body=None):
+        """Status, and seconds until the answer was read."""
+        start = time.perf_counter()
+        self.connection.request(method, f"/redfish/v1/{path}", json.dumps(body) if body else None,
+                                {"Content-Type": "application/json"})
+        answer = self.connection.getresponse()
+        text = answer.read()
+        return answer.status, time.perf_counter() - start, text
+
+    def create(self, name, host, gpus, wait_ms=0):
+        return self.ask("POST", "Systems", {"Name": name, "Oem": {"Fabric": {
+            "Hosts": [host], "Gpus": gpus, "WaitMs": wait_ms}}})
+
+    def delete(self, name):
+        return self.ask("DELETE", f"Systems/{name}")
+
+
+def median(values):
+    return sorted(values)[len(values) // 2]
+
+
+def interval(values):
+    """Of the median, at 90 %: order statistics by resampling."""
+    pick = random.Random(1)
+    medians = sorted(median(pick.choices(values, k=len(values))) for _ in range(400))
+    return [medians[20], medians[379]]
+
+
+def cpu_seconds(rack):
+    """Of all daemons, until now."""
+    ticks = 0
+    for daemon in rack.daemons.values():
+        fields = pathlib.Path(f"/proc/{daemon.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        ticks += sum(map(int, fields[11:15]))  # its own, and of children that ended
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def row(name, ours, unit, budget=None, **more):
+    return {"name": name, "ours": round(ours, 3), "limit": None, "unit": unit, "ratio": None,
+            "budget": budget, "met": None if budget is None else ours <= budget, **more}
+
+
+def must(answer, *statuses):
+    if answer[0] not in statuses:
+        sys.exit(f"compose-bench: HTTP status {answer[0]}: {answer[2].decode()}")
+    return answer[1]
+
+
+def bench_create(rack, api, pairs):
+    host, gpus = rack.hosts[0]["name"], sum(host["gpus"] for host in rack.hosts)
+    nodes = sum(host["gpus"] > 0 for host in rack.hosts)
+    times, cpu = [], []
+    for _ in range(pairs):
+        before = cpu_seconds(rack)
+        times.append(must(api.create("bench", host, gpus), 201) * 1e3)
+        cpu.append((cpu_seconds(rack) - before) * 1e3)
+        must(api.delete("bench"), 204)
+    return row(f"create, {gpus} GPUs on {nodes} nodes", median(times), "ms", 100 if nodes <= 4 else 200,
+               cpu_ms=round(median(cpu), 1), pairs=pairs)
+
+
+def life_of(command, environment):
+    start = time.perf_counter()
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False,
+                          stdin=subprocess.DEVNULL)
+    if done.returncode != 0:
+        sys.exit(f"compose-bench: {command}: {done.stdout}{done.stderr}")
+    return (time.perf_counter() - start) * 1e3
+
+
+def bench_attach(rack, api, pairs):
+    host, gpus = rack.hosts[0]["name"], sum(host["gpus"] for host in rack.hosts)
+    guest = [str(BIN / "cuda-guest"), "libcuda.so.1"]
+    environment = {**rack.environment(), "SOFTCUDA_STATE": "/run/native"}
+    remote = rack.on(host, BIN / "compose", "run", "-s", "bench", "--", *guest)
+    native = [str(BIN / "softcuda-run"), "--devices", str(gpus), *guest]
+    differences = []
+    must(api.create("bench", host, gpus), 201)
+    # Entering the host's namespaces is the harness's own: taken on both sides.
+    native = rack.on(host, *native)
+    for _ in range(pairs):
+        differences.append(life_of(remote, environment) - life_of(native, environment))
+    must(api.delete("bench"), 204)
+    low, high = interval(differences)
+    budget = 150 if gpus <= 16 else 300
+    return row(f"attach, {gpus} GPUs, over native", median(differences), "ms", budget, met=low <= budget,
+               interval=[round(low, 1), round(high, 1)], pairs=pairs)
+
+
+def bench_clients(rack, clients, rounds):
+    """Clients that create and delete at once; the answers they may hear are done and full."""
+    host = rack.hosts[0]["name"]
+
+    def client(number):
+        api, pick, times, full = Api("/run/rack/host/" + host + "/api.sock"), random.Random(number), [], 0
+        for i in range(rounds):
+            name = f"client-{number}-{i}"
+            answer = api.create(name, host, pick.choice([1, 2, 4]))
+            must(answer, 201, FULL)
+            times.append(answer[1] * 1e3)
+            if answer[0] == 201:
+                must(api.delete(name), 204)
+            full += answer[0] == FULL
+        return times, full
+
+    with concurrent.futures.ThreadPoolExecutor(clients) as pool:
+        done = list(pool.map(client, range(clients)))
+    times = sorted(sum((times for times, _ in done), []))
+    return row(f"create, {clients} clients at once, median", median(times), "ms",
+               p99=round(times[int(len(times) * 0.99)], 1), creates=len(times),
+               full=sum(full for _, full in done))
+
+
+def inside(arguments):
+    rows = []
+    with soft_rack.SoftRack(pathlib.Path(arguments.folder), BIN) as rack:
+        host = rack.hosts[0]["name"]
+        api = Api(f"/run/rack/host/{host}/api.sock")
+        rows.append(bench_create(rack, api, arguments.pairs))
+        rows.append(bench_attach(rack, api, arguments.pairs))
+        if rack.folder.name == "demo":
+            rows.append(bench_clients(rack, arguments.clients, 2 if arguments.quick else 5))
+    json.dump(rows, sys.stdout)
+    return 0
+
+
+def main():
+    parser = argparse.ArgumentParser(usage=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--pairs", type=int)
+    parser.add_argument("--clients", type=int, default=100)
+    parser.add_argument("--folder", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    arguments.pairs = arguments.pairs or (3 if arguments.quick else 31)
+    if arguments.folder:
+        return inside(arguments)
+    rows = []
+    for rack in ["demo"] if arguments.quick else ["demo", "pod"]:
+        folder = soft_rack.folder_of(rack, BIN)
+        done = subprocess.run(
+            [soft_rack.RACK_SH, "run", folder / "hosts.list", sys.executable, __file__, "--folder", folder,
+             "--pairs", str(arguments.pairs), "--clients", str(arguments.clients),
+             *(["--quick"] if arguments.quick else [])], stdout=subprocess.PIPE, text=True, check=False)
+        if done.returncode != 0:
+            print(done.stdout, end="")
+            return done.returncode
+        rows += json.loads(done.stdout)
+    if arguments.json:
+        json.dump(rows, sys.stdout, indent=2)
+        print()
+        return 0
+    for entry in rows:
+        more = ", ".join(f"{name} {value}" for name, value in entry.items()
+                         if name not in ("name", "ours", "limit", "unit", "ratio", "budget", "met"))
+        verdict = {None: "reported", True: "met", False: "MISSED"}[entry["met"]]
+        print(f"{entry['name']:44} {entry['ours']:9.1f} {entry['unit']}  "
+              f"{'budget ' + str(entry['budget']) if entry['budget'] else '':12} {verdict:9} {more}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
