@@ -239,6 +239,9 @@ uint64_t agent_peers_turn(struct agent *agent, uint64_t now_ns);
 void agent_serve_lease_end(struct agent_lease *lease, const char *why);
 uint64_t agent_guests_turn(struct agent *agent, uint64_t now_ns);
 void agent_guests_end(struct agent *agent);
+/* For tests: every link of a host is cut; whether every link to a node is up. */
+void agent_guests_cut(struct agent *agent);
+bool agent_peers_are_up(struct agent *agent);
 
 /* ---- the manager's link (agent_manager.c) -----------------------------------------------------
  */

@@ -372,6 +372,16 @@ enum fab_status agent_channel_open(struct agent_session *session, uint32_t index
     return FAB_OK;
 }
 
+bool agent_peers_are_up(struct agent *agent)
+{
+    FAB_LIST_EACH(at, after, &agent->peers)
+    {
+        if (!fab_list_object(at, struct agent_peer, node)->is_up)
+            return false;
+    }
+    return true;
+}
+
 uint64_t agent_peers_turn(struct agent *agent, uint64_t now_ns)
 {
     uint64_t next_ns = UINT64_MAX;

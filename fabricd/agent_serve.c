@@ -333,6 +333,18 @@ void agent_take_link(struct agent *agent, struct link *link, const char *peer,
     (void)link_send(link, &message);
 }
 
+void agent_guests_cut(struct agent *agent)
+{
+    FAB_LIST_EACH(at, after, &agent->guests)
+    {
+        struct agent_guest *guest = fab_list_object(at, struct agent_guest, node);
+
+        link_close(guest->link);
+        guest->link = NULL;
+        guest->lost_ns = agent_now_ns(agent);
+    }
+}
+
 void agent_serve_lease_end(struct agent_lease *lease, const char *why)
 {
     FAB_LIST_EACH(at, after, &lease->agent->guests)

@@ -70,7 +70,7 @@ static void on_message(void *user, struct link *link, const struct message *mess
     } else if (message->kind == MESSAGE_HELLO) {
         struct message welcome = {.kind = MESSAGE_WELCOME, .welcome = message->hello};
 
-        CHECK_STR(message->hello.node, "n1");
+        CHECK_STR(message->hello.node, rig->name);
         CHECK(message->hello.is_agent);
         CHECK(message->hello.instance != 0);
         (void)link_send(link, &welcome);
@@ -108,13 +108,20 @@ void rig_cut(struct rig *rig)
 
 static uint64_t turn(void *user, uint64_t now_ns)
 {
-    struct rig *rig = user;
-    uint64_t next_ns = rig->agent ? agent_turn(rig->agent, now_ns) : UINT64_MAX;
+    struct rig *first = user;
+    uint64_t next_ns = now_ns + TURN_MS * (uint64_t)NS_PER_MS;
 
-    next_ns = agent_earlier(next_ns, link_turn(rig->loop, now_ns));
-    if (rig->is_done && rig->is_done(rig))
-        loop_stop(rig->loop);
-    return agent_earlier(next_ns, now_ns + TURN_MS * (uint64_t)NS_PER_MS);
+    for (struct rig *rig = first; rig; rig = rig->other) {
+        if (rig->agent)
+            next_ns = agent_earlier(next_ns, agent_turn(rig->agent, now_ns));
+        if (rig->turn)
+            next_ns = agent_earlier(next_ns, rig->turn(rig, now_ns));
+    }
+    next_ns = agent_earlier(next_ns, link_turn(first->loop, now_ns));
+    for (struct rig *rig = first; rig; rig = rig->other)
+        if (rig->is_done && rig->is_done(rig))
+            loop_stop(first->loop);
+    return next_ns;
 }
 
 void rig_until(struct rig *rig, bool (*is_done)(struct rig *rig))
@@ -125,13 +132,13 @@ void rig_until(struct rig *rig, bool (*is_done)(struct rig *rig))
 }
 
 static char worker_path[] = GPU_WORKER, driver_path[] = SOFTCUDA_LIBRARY,
-            nvml_path[] = SOFTCUDA_NVML, node_name[] = "n1", nothing[] = "";
+            nvml_path[] = SOFTCUDA_NVML, nothing[] = "";
 
-bool rig_begin(struct rig *rig)
+static bool make_node(struct rig *rig, const char *name)
 {
     char state[128];
 
-    *rig = (struct rig){0};
+    *rig = (struct rig){.name = name};
     (void)snprintf(rig->folder, sizeof(rig->folder), "/tmp/test-agent-XXXXXX");
     if (!mkdtemp(rig->folder))
         return false;
@@ -143,7 +150,8 @@ bool rig_begin(struct rig *rig)
         return false;
     (void)setenv("SOFTCUDA_STATE", state, 1);
     (void)setenv("SOFTCUDA_DEVICES", "2", 1);
-    rig->settings = (struct fabricd_settings){.node = node_name,
+    agent_copy_text(rig->node_name, sizeof(rig->node_name), name);
+    rig->settings = (struct fabricd_settings){.node = rig->node_name,
                                               .is_agent = true,
                                               .state_dir = rig->state,
                                               .run_dir = rig->run,
@@ -158,7 +166,25 @@ bool rig_begin(struct rig *rig)
                                               .check_limit_ns = UINT64_C(60000000000),
                                               .check_age_ns = UINT64_C(600000000000),
                                               .grace_ns = UINT64_C(30000000000)};
-    return loop_create(&rig->loop, NULL) == FAB_OK;
+    return true;
+}
+
+bool rig_begin(struct rig *rig)
+{
+    if (!make_node(rig, "n1") || loop_create(&rig->loop, NULL) != FAB_OK)
+        return false;
+    loop_set_turn(rig->loop, turn, rig);
+    return true;
+}
+
+bool rig_begin_beside(struct rig *rig, struct rig *first, const char *name)
+{
+    if (!make_node(rig, name))
+        return false;
+    rig->loop = first->loop;
+    rig->is_beside = true;
+    first->other = rig;
+    return true;
 }
 
 bool rig_join(struct rig *rig, struct fab_err *err)
@@ -168,14 +194,13 @@ bool rig_join(struct rig *rig, struct fab_err *err)
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0)
         return false;
     return agent_join(rig->agent, ends[0], err) == FAB_OK &&
-           link_adopt(rig->loop, ends[1], "n1", &manager_ops, rig, &rig->link, err) == FAB_OK;
+           link_adopt(rig->loop, ends[1], rig->name, &manager_ops, rig, &rig->link, err) == FAB_OK;
 }
 
 bool rig_start(struct rig *rig, struct fab_err *err)
 {
-    loop_set_turn(rig->loop, turn, rig);
-    rig->heard_count = 0;
-    return agent_create(rig->loop, &rig->settings, NULL, &rig->agent, err) == FAB_OK &&
+    rig->heard_count = rig->reports = 0;
+    return agent_create(rig->loop, &rig->settings, rig->tls, &rig->agent, err) == FAB_OK &&
            rig_join(rig, err);
 }
 
@@ -195,7 +220,8 @@ static int remove_one(const char *path, const struct stat *info, int type, struc
 void rig_end(struct rig *rig)
 {
     rig_stop(rig);
-    loop_destroy(rig->loop);
+    if (!rig->is_beside)
+        loop_destroy(rig->loop);
     CHECK_EQ(nftw(rig->folder, remove_one, FTW_OPEN_MAX, FTW_DEPTH | FTW_PHYS), 0);
 }
 
@@ -209,6 +235,12 @@ void rig_send(struct rig *rig, const struct message *message)
 
 void rig_command(struct rig *rig, enum manager_verb verb, const char *system, uint64_t fence)
 {
+    rig_command_of(rig, rig, rig->name, "", verb, system, fence);
+}
+
+void rig_command_of(struct rig *rig, const struct rig *owner, const char *host, const char *address,
+                    enum manager_verb verb, const char *system, uint64_t fence)
+{
     static struct message message;
     struct message_command *command = &message.command;
 
@@ -217,16 +249,17 @@ void rig_command(struct rig *rig, enum manager_verb verb, const char *system, ui
                                         .owner_uid = getuid(),
                                         .fence = fence,
                                         .is_adhoc = rig->is_adhoc,
-                                        .gpu_count = rig->gpu_count};
+                                        .gpu_count = owner->gpu_count};
     agent_copy_text(command->system, sizeof(command->system), system);
-    for (uint32_t i = 0; i < rig->gpu_count; i++) {
+    for (uint32_t i = 0; i < owner->gpu_count; i++) {
         struct message_gpu *gpu = &command->gpus[i];
 
-        gpu->index = rig->gpus[i].index;
+        gpu->index = owner->gpus[i].index;
         gpu->fence = fence;
-        agent_copy_text(gpu->uuid, sizeof(gpu->uuid), rig->gpus[i].uuid);
-        agent_copy_text(gpu->node, sizeof(gpu->node), "n1");
-        agent_copy_text(gpu->host, sizeof(gpu->host), "n1");
+        agent_copy_text(gpu->uuid, sizeof(gpu->uuid), owner->gpus[i].uuid);
+        agent_copy_text(gpu->node, sizeof(gpu->node), owner->name);
+        agent_copy_text(gpu->host, sizeof(gpu->host), host);
+        agent_copy_text(gpu->address, sizeof(gpu->address), address);
     }
     rig_send(rig, &message);
 }
@@ -286,16 +319,13 @@ const char *rig_done(struct rig *rig, enum manager_verb verb, const char *system
     return reason;
 }
 
-static uint32_t reports_before;
-
 static bool is_reported(struct rig *rig)
 {
-    return rig->reports > reports_before;
+    return rig->reports > 0;
 }
 
 void rig_report(struct rig *rig)
 {
-    reports_before = rig->reports;
     rig_until(rig, is_reported);
 }
 

@@ -22,7 +22,13 @@ struct rig_heard {
 };
 
 struct rig {
+    const char *name; /* of the node */
     struct loop *loop;
+    char node_name[LEDGER_NAME_BYTES];
+    bool is_beside;    /* the loop is another's */
+    struct rig *other; /* that lives in the same loop; NULL: none */
+    struct link_tls *tls;
+    uint64_t (*turn)(struct rig *rig, uint64_t now_ns); /* of what else the test has; may be NULL */
     struct fabricd_settings settings;
     struct agent *agent;
     struct link *link; /* the manager's end */
@@ -41,6 +47,8 @@ struct rig {
 
 /* A folder, and settings for a node of two softcuda GPUs. False: the machine refuses. */
 bool rig_begin(struct rig *rig);
+/* Another node in the loop of `first`, which then turns both. */
+bool rig_begin_beside(struct rig *rig, struct rig *first, const char *name);
 /* Creates the agent and joins it; false: err says why. */
 bool rig_start(struct rig *rig, struct fab_err *err);
 void rig_stop(struct rig *rig); /* the agent only */
@@ -52,10 +60,13 @@ bool rig_join(struct rig *rig, struct fab_err *err);
 
 /* Turns the loop until that holds. */
 void rig_until(struct rig *rig, bool (*is_done)(struct rig *rig));
-void rig_report(struct rig *rig); /* the next report */
+void rig_report(struct rig *rig); /* there is one since the start */
 
 /* A command for all GPUs of the last report, all for this host. */
 void rig_command(struct rig *rig, enum manager_verb verb, const char *system, uint64_t fence);
+/* The same for the GPUs of another node, for programs of `host`; `address` is its agent's. */
+void rig_command_of(struct rig *rig, const struct rig *owner, const char *host, const char *address,
+                    enum manager_verb verb, const char *system, uint64_t fence);
 void rig_send(struct rig *rig, const struct message *message);
 /* The next message of that kind, waited for and taken; what came before it stays. */
 struct rig_heard rig_take(struct rig *rig, enum message_kind kind);
