@@ -83,11 +83,11 @@ def spawn(arguments, **options):
 
 
 def _lock(folder):
-    """The folder's lock, which ends with us however we end; None if another process holds it. Not
+    """The folder's lock, which ends with us however we end; None if another process, or user, has it. Not
     the number of a process: others may live in a process namespace of their own."""
     try:
         lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         return None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
