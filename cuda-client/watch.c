@@ -45,12 +45,20 @@ void cudac_tell(const char *format, ...)
     cuc_say(CU_LOG_LEVEL_ERROR, "%s", line);
 }
 
+/* A program may close all descriptors, and use the numbers for its own files. */
+static bool has_descriptors(void)
+{
+    struct xp_node *node = cudac_node();
+
+    return !node || xp_node_has_descriptors(node);
+}
+
 void cudac_watch_wake(void)
 {
     const uint64_t one = 1;
     const int fd = atomic_load_explicit(&watch.wake_fd, memory_order_acquire);
 
-    if (fd >= 0)
+    if (fd >= 0 && has_descriptors())
         (void)!write(fd, &one, sizeof(one));
 }
 
@@ -156,7 +164,7 @@ static void *watch_thread(void *arg)
                                 {.fd = session_fd, .events = POLLIN}};
         uint64_t count;
 
-        if (poll(fds, 2, look_for_silence()) < 0 && errno != EINTR)
+        if ((poll(fds, 2, look_for_silence()) < 0 && errno != EINTR) || !has_descriptors())
             break;
         if (fds[0].revents)
             (void)!read(wake_fd, &count, sizeof(count));
@@ -206,7 +214,8 @@ void cudac_watch_stop(void)
     watch.session = NULL;
     pthread_mutex_unlock(&watch.lock);
     cudac_watch_wake();
-    ses_client_close(session);
+    if (has_descriptors())
+        ses_client_close(session);
 }
 
 void cudac_watch_forget(void)

@@ -88,6 +88,12 @@ void xp_node_part(struct xp_node *node, uint64_t limit_ns);
  * for a second (a signal may have interrupted it, in this very thread). Takes NULL. */
 bool xp_node_quiet(struct xp_node *node);
 
+/* False: the program has closed descriptors that it did not open, and ours are not there any more,
+ * or are its own files by now. All sessions of the node are lost with FAB_ERR_STALE, its functions
+ * refuse, and whoever has descriptors beside it had better leave them alone, too. A system call.
+ * Thread: any. */
+bool xp_node_has_descriptors(struct xp_node *node);
+
 /* The bytes by which a peer reaches this node; at most XP_ADDRESS_MAX_BYTES. They travel inside
  * the attach protocol only (design D8). Thread: any. */
 const uint8_t *xp_node_address(const struct xp_node *node, size_t *size_bytes_out);

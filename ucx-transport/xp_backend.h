@@ -74,6 +74,9 @@ struct xp_wire_events {
                   size_t body_bytes, struct xp_offer *offer);
     /* The endpoint is broken (peer died, link lost). The core calls ep_close(). */
     void (*ep_failed)(void *owner, enum fab_status status, const char *text);
+    /* False: the program has closed our descriptors, and no backend may use one any more. Asked
+     * before one is used outside progress(); a system call. */
+    bool (*has_fds)(void *core);
     /* After ep_close(): every send, landing and offer of it is done; the endpoint is gone. */
     void (*ep_closed)(void *owner);
 };

@@ -62,31 +62,35 @@ void xp_engine_let_go(struct xp_engine *engine)
 
 /* ---------------------------------------------------------------- asking for a turn; any thread */
 
-void xp_engine_wake(struct xp_engine *engine)
+static void ring(struct xp_engine *engine, int fd)
 {
     uint64_t one = 1;
 
+    if (xp_node_has_descriptors(engine->node))
+        (void)!write(fd, &one, sizeof(one)); /* full: it will wake anyway */
+}
+
+void xp_engine_wake(struct xp_engine *engine)
+{
     /* Pairs with sleep_until_event() and xp_engine_let_go(): either who sleeps or is the engine
      * sees the work, or we see it asleep or gone. */
     atomic_thread_fence(memory_order_seq_cst);
     if (engine->wake_fd < 0 || atomic_load_explicit(&engine->runner, memory_order_relaxed) != 0)
         return;
     if (atomic_load_explicit(&engine->has_sleeper, memory_order_relaxed))
-        (void)!write(engine->help_fd, &one, sizeof(one)); /* full: it will wake anyway */
+        ring(engine, engine->help_fd);
     else if (atomic_load_explicit(&engine->asleep, memory_order_relaxed) &&
              atomic_load_explicit(&engine->helpers, memory_order_relaxed) == 0)
-        (void)!write(engine->wake_fd, &one, sizeof(one));
+        ring(engine, engine->wake_fd);
 }
 
 void xp_engine_nudge(struct xp_engine *engine)
 {
-    uint64_t one = 1;
-
     /* After the change itself, in one order with it; pairs with the fence in
      * xp_engine_help_sleep().
      */
     if (atomic_load(&engine->has_sleeper))
-        (void)!write(engine->help_fd, &one, sizeof(one));
+        ring(engine, engine->help_fd);
 }
 
 void xp_engine_timer(struct xp_engine *engine, uint64_t at)
@@ -296,6 +300,44 @@ static bool is_quiet(const struct xp_engine *engine)
     return !atomic_load_explicit(&engine->work, memory_order_relaxed);
 }
 
+/* The program closed our descriptors: sessions end without any wire being touched. */
+static bool turn_gone(struct xp_engine *engine)
+{
+    uint64_t next_ns = UINT64_MAX;
+    bool did = false;
+
+    atomic_store(&engine->timer_ns, UINT64_MAX);
+    atomic_store(&engine->work, false);
+    for (uint32_t i = 0; i < engine->slot_count; i++) {
+        struct xp_slot *slot = engine->slots[i];
+
+        did = atomic_load(&slot->any_ready) || did;
+        fab_mutex_lock(&slot->ready_lock);
+        splice(&slot->legs, &slot->fresh);
+        while (next_taken(&slot->ready)) {
+        }
+        atomic_store(&slot->any_ready, false);
+        fab_mutex_unlock(&slot->ready_lock);
+        FAB_LIST_EACH(node, after, &slot->legs)
+        {
+            struct xp_leg *leg = fab_list_object(node, struct xp_leg, slot_link);
+
+            xp_leg_end_gone(leg);
+            (void)detach(leg);
+        }
+    }
+    if (engine->control)
+        next_ns = turn_conns(engine->node, engine->now_ns);
+    xp_engine_timer(engine, next_ns);
+    return did;
+}
+
+/* A look is dear, so it is taken after each sleep and before each wake-up only. */
+static bool is_gone(const struct xp_engine *engine)
+{
+    return atomic_load_explicit(&engine->node->is_gone, memory_order_relaxed);
+}
+
 bool xp_engine_turn(struct xp_engine *engine)
 {
     enum { FULL_TURN = 64 }; /* every so many looks; reading the clock is most of a quiet turn */
@@ -304,6 +346,8 @@ bool xp_engine_turn(struct xp_engine *engine)
 
     if (!is_full && is_quiet(engine))
         return false;
+    if (is_gone(engine))
+        return turn_gone(engine);
     if (is_full || !engine->is_quick)
         engine->now_ns = fab_clock_now_ns(engine->node->clock);
     now_ns = engine->now_ns;
@@ -433,16 +477,18 @@ static uint64_t until_timer_ns(const struct xp_engine *engine)
     return due_ns > now_ns ? due_ns - now_ns : 0;
 }
 
-/* What fds says, or so long; the first of them is ours to empty. */
-static void sleep_on(struct pollfd *fds, nfds_t count, uint64_t wait_ns)
+/* What fds says, or so long; the first of them is ours to empty. Never for ever: who cannot be
+ * woken any more must see that. */
+static void sleep_on(struct xp_engine *engine, struct pollfd *fds, nfds_t count, uint64_t wait_ns)
 {
-    enum { NS_PER_S = 1000000000 };
-    const struct timespec limit = {.tv_sec = (time_t)(wait_ns / NS_PER_S),
-                                   .tv_nsec = (long)(wait_ns % NS_PER_S)};
-    uint64_t drained;
+    enum { MOST_NS = 999999999, GONE_NS = 10000000 };
+    bool gone = is_gone(engine);
+    uint64_t most_ns = gone ? GONE_NS : MOST_NS, drained;
+    const struct timespec limit = {.tv_nsec = (long)(wait_ns < most_ns ? wait_ns : most_ns)};
+    int ready = ppoll(fds, gone ? 0 : count, &limit, NULL);
 
     /* Whatever ends it, the next turn finds out. */
-    if (ppoll(fds, count, wait_ns == UINT64_MAX ? NULL : &limit, NULL) > 0 && fds[0].revents)
+    if (xp_node_has_descriptors(engine->node) && ready > 0 && fds[0].revents)
         (void)!read(fds[0].fd, &drained, sizeof(drained));
 }
 
@@ -459,11 +505,13 @@ static void sleep_armed(struct xp_engine *engine, struct pollfd *fds)
 {
     nfds_t count = 1;
 
-    if (xp_engine_try(engine)) {
+    if (is_gone(engine)) {
+        sleep_on(engine, fds, 0, until_timer_ns(engine));
+    } else if (xp_engine_try(engine)) {
         if (arm(engine, fds, &count))
-            sleep_on(fds, count, until_timer_ns(engine));
+            sleep_on(engine, fds, count, until_timer_ns(engine));
     } else if (asks_for_it(engine)) {
-        sleep_on(fds, count, STAND_BY_NS);
+        sleep_on(engine, fds, count, STAND_BY_NS);
     }
 }
 
@@ -475,18 +523,16 @@ static void retire(struct xp_engine *engine)
     atomic_store(&engine->retired, true);
     atomic_thread_fence(memory_order_seq_cst); /* pairs with the one in return_to_work() */
     if (atomic_load(&engine->has_sleeper) && !atomic_load(&engine->stop))
-        sleep_on(&fds, 1, UINT64_MAX);
+        sleep_on(engine, &fds, 1, UINT64_MAX);
     atomic_store(&engine->retired, false);
 }
 
 /* From now on a helper may be held up, and nobody would look at the wires. */
 static void return_to_work(struct xp_engine *engine)
 {
-    uint64_t one = 1;
-
     atomic_thread_fence(memory_order_seq_cst);
     if (atomic_load_explicit(&engine->retired, memory_order_relaxed))
-        (void)!write(engine->wake_fd, &one, sizeof(one));
+        ring(engine, engine->wake_fd);
 }
 
 bool xp_engine_help_sleep(struct xp_engine *engine, bool (*is_done)(void *user), void *user)
@@ -514,9 +560,9 @@ static void sleep_until_event(struct xp_engine *engine, bool stands_by)
     atomic_store(&engine->retimed, false); /* the timers are looked at below, or soon */
     atomic_thread_fence(memory_order_seq_cst);
     if (atomic_load(&engine->helpers) > 0) /* they look for work before they leave */
-        sleep_on(fds, 1, STAND_BY_NS);
+        sleep_on(engine, fds, 1, STAND_BY_NS);
     else if (!has_work(engine) && stands_by)
-        sleep_on(fds, 1, STAND_BY_NS);
+        sleep_on(engine, fds, 1, STAND_BY_NS);
     else if (!has_work(engine))
         sleep_armed(engine, fds);
     atomic_store(&engine->asleep, false);
@@ -610,9 +656,11 @@ void xp_engine_stop(struct xp_engine *engine)
 
 void xp_engine_fini(struct xp_engine *engine)
 {
-    if (engine->wake_fd >= 0)
+    bool has_fds = xp_node_has_descriptors(engine->node);
+
+    if (engine->wake_fd >= 0 && has_fds)
         (void)close(engine->wake_fd);
-    if (engine->help_fd >= 0)
+    if (engine->help_fd >= 0 && has_fds)
         (void)close(engine->help_fd);
     engine->wake_fd = engine->help_fd = -1;
 }

@@ -114,6 +114,9 @@ struct xp_node {
     struct fab_list conns;   /* all, also closing ones */
     struct fab_map sessions; /* session id -> conn that still takes hellos */
     uint64_t next_mem_id;
+    int canary_fd; /* xp_gone.c; -1: none */
+    uint64_t canary_inode;
+    atomic_bool is_gone; /* our descriptors are not ours any more */
 };
 
 struct xp_mem {
@@ -136,6 +139,7 @@ struct xp_op {
     enum xp_lane_id lane;
     struct xp_batch *batch;
     struct xp_transfer *transfer;
+    bool is_out;             /* the backend has it */
     uint32_t index, attempt; /* of the chunk */
     uint8_t header[XP_HEADER_MAX_BYTES];
 };
@@ -333,6 +337,11 @@ static inline bool xp_node_is_foreign(const struct xp_node *node)
 {
     return node->fork_generation != atomic_load_explicit(&xp_fork_generation, memory_order_relaxed);
 }
+
+/* xp_gone.c */
+void xp_canary_open(struct xp_node *node);
+void xp_canary_close(struct xp_node *node);
+void xp_leg_end_gone(struct xp_leg *leg); /* engine */
 
 /* xp_engine.c */
 /* Any thread: becomes the engine if nobody is, and looks at the clock. Who is it turns it, or sends

@@ -89,6 +89,7 @@ static void op_free_locked(struct xp_op *op)
 {
     op->transfer = NULL;
     op->batch = NULL;
+    op->is_out = false;
     op->next_free = op->life->free_ops;
     op->life->free_ops = op;
 }
@@ -295,9 +296,11 @@ static bool send_op(struct xp_life *life, struct xp_op *op, enum fab_status *sta
 {
     struct xp_leg *leg = life->leg;
 
+    op->is_out = true;
     *status_out = backend_of(leg)->send(life->ep, &op->send);
     if (*status_out == FAB_OK)
-        return true;
+        return true; /* and perhaps it is in use again */
+    op->is_out = false;
     if (*status_out == FAB_ERR_AGAIN) {
         life->stalled = op;
         leg->slot->any_stalled = true; /* the wire's next progress turns us again */
@@ -644,5 +647,13 @@ static void on_ep_closed(void *owner)
     xp_leg_kick(life->leg);
 }
 
-const struct xp_wire_events xp_leg_events = {
-    .frame = on_frame, .offer = on_offer, .ep_failed = on_ep_failed, .ep_closed = on_ep_closed};
+static bool has_fds(void *core)
+{
+    return xp_node_has_descriptors(((struct xp_slot *)core)->node);
+}
+
+const struct xp_wire_events xp_leg_events = {.frame = on_frame,
+                                             .offer = on_offer,
+                                             .ep_failed = on_ep_failed,
+                                             .ep_closed = on_ep_closed,
+                                             .has_fds = has_fds};

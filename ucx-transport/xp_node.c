@@ -207,6 +207,7 @@ enum fab_status xp_node_create(const struct xp_node_config *config, struct xp_no
     memcpy(node->node_id, config->node_id, XP_NODE_ID_BYTES);
     fab_mutex_init(&node->lock);
     fab_list_init(&node->conns);
+    xp_canary_open(node);
     (void)engine_for(node, /* bulk */ false, /* numa_node */ -1);
     status = open_rails(node, config, err);
     if (status == FAB_OK)
@@ -307,13 +308,14 @@ void xp_node_destroy(struct xp_node *node)
     for (uint32_t i = 0; i < 2 * node->rail_count; i++) {
         struct xp_slot *slot = &node->slots[i];
 
-        if (slot->wire)
+        if (slot->wire && xp_node_has_descriptors(node))
             slot->backend->wire_close(slot->wire);
         fab_map_fini(&slot->tokens);
         fab_mutex_fini(&slot->ready_lock);
     }
     for (uint32_t i = 0; i < node->engine_count; i++)
         xp_engine_fini(&node->engines[i]);
+    xp_canary_close(node);
     fab_map_fini(&node->sessions);
     fab_mutex_fini(&node->lock);
     free(node);
@@ -349,7 +351,7 @@ bool xp_node_quiet(struct xp_node *node)
         return false;
     }
     for (uint32_t i = 0; i < 2 * node->rail_count; i++) {
-        if (node->slots[i].backend->wire_quiet)
+        if (node->slots[i].backend->wire_quiet && xp_node_has_descriptors(node))
             node->slots[i].backend->wire_quiet(node->slots[i].wire);
     }
     return true;
@@ -414,6 +416,8 @@ enum fab_status xp_mem_register(struct xp_node *node, const struct xp_mem_config
 
     if (xp_node_is_foreign(node))
         return fab_err_set(err, FAB_ERR_STALE, "a forked child has no transport");
+    if (!xp_node_has_descriptors(node))
+        return fab_err_set(err, FAB_ERR_STALE, "the transport's descriptors were closed");
     if (!config->address || config->size_bytes == 0)
         return fab_err_set(err, FAB_ERR_INVALID, "memory without address or size");
     mem = fab_alloc_zeroed(1, sizeof(*mem));
@@ -437,7 +441,8 @@ void xp_mem_unregister(struct xp_mem *mem)
     for (uint32_t i = 0; i < 2 * mem->node->rail_count && !xp_node_is_foreign(mem->node); i++) {
         struct xp_slot *slot = &mem->node->slots[i];
 
-        if (mem->registrations[i] && slot->backend->mem_unregister)
+        if (mem->registrations[i] && slot->backend->mem_unregister &&
+            xp_node_has_descriptors(mem->node))
             slot->backend->mem_unregister(slot->wire, mem->registrations[i]);
     }
     free(mem);

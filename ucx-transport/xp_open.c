@@ -274,6 +274,8 @@ enum fab_status xp_conn_open(struct xp_node *node, const struct xp_conn_config *
 
     if (xp_node_is_foreign(node))
         return fab_err_set(err, FAB_ERR_STALE, "a forked child has no transport");
+    if (!xp_node_has_descriptors(node))
+        return fab_err_set(err, FAB_ERR_STALE, "the transport's descriptors were closed");
     if (config->session_id == 0 || !config->handlers || !config->handlers->message)
         return fab_err_set(err, FAB_ERR_INVALID, "a connection needs a session id and handlers");
     status = xp_address_decode(config->peer_address, config->peer_address_bytes, &peer);

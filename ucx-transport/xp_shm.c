@@ -23,10 +23,16 @@ static size_t padded(uint64_t bytes)
 
 /* ---------------------------------------------------------------- endpoints */
 
+bool shm_has_fds(const struct xp_wire *wire)
+{
+    return wire->config.events->has_fds(wire->config.core);
+}
+
 void shm_wake_peer(struct xp_ep *ep)
 {
     /* A full socket holds wake-ups enough. */
-    (void)shm_say(ep->fd, SHM_WORD_WAKE, NULL, /* passed_fd */ -1);
+    if (shm_has_fds(ep->wire))
+        (void)shm_say(ep->fd, SHM_WORD_WAKE, NULL, /* passed_fd */ -1);
 }
 
 void shm_ep_hung(struct xp_ep *ep)
@@ -64,8 +70,9 @@ static void ep_free(struct xp_ep *ep)
     fab_list_remove(&ep->link);
     fab_mutex_unlock(&ep->wire->lock);
     (void)munmap(ep->memory, 2 * (size_t)SHM_RING_BYTES);
-    (void)close(ep->fd); /* leaves the epoll set by itself: the descriptor is not shared */
-    if (ep->death_fd >= 0)
+    if (shm_has_fds(ep->wire)) /* leaves the epoll set by itself: the descriptor is not shared */
+        (void)close(ep->fd);
+    if (ep->death_fd >= 0 && shm_has_fds(ep->wire))
         (void)close(ep->death_fd);
     free(ep);
 }

@@ -127,6 +127,7 @@ struct xp_offer {
 void shm_ep_hung(struct xp_ep *ep);
 struct xp_ep *shm_ep_create(struct xp_wire *wire, int fd, void *memory, bool connector,
                             void *owner);
+bool shm_has_fds(const struct xp_wire *wire); /* see xp_wire_events */
 void shm_wake_peer(struct xp_ep *ep);
 
 /* xp_shm_socket.c */

@@ -321,7 +321,7 @@ bool shm_sockets_look(struct xp_wire *wire)
 {
     enum { EVENTS = 32 };
     struct epoll_event events[EVENTS];
-    int count = epoll_wait(wire->epoll_fd, events, EVENTS, 0);
+    int count = shm_has_fds(wire) ? epoll_wait(wire->epoll_fd, events, EVENTS, 0) : 0;
 
     for (int i = 0; i < count; i++) {
         struct shm_source *source = events[i].data.ptr;
