@@ -103,7 +103,7 @@ static bool report(unsigned at, const struct message_program *programs, uint32_t
     bool is_new, is_done;
 
     for (uint32_t i = 0; i < report.gpu_count; i++) {
-        (void)snprintf(gpus[i].uuid, sizeof(gpus[i].uuid), "%.40s.%u", names[at], i);
+        (void)snprintf(gpus[i].uuid, sizeof(gpus[i].uuid), "%.30s.%u", names[at], i);
         (void)snprintf(gpus[i].name, sizeof(gpus[i].name), "T4");
         (void)snprintf(machine->gpus[i].uuid, sizeof(machine->gpus[i].uuid), "%.47s", gpus[i].uuid);
         gpus[i].index = i;
