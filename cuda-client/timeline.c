@@ -48,7 +48,7 @@ static struct {
     _Atomic uint64_t asked_ns; /* when the devices were asked last; 0: they are not */
     uint64_t round_trip_ns;    /* under `fetching` */
     int64_t ahead_ns;
-    uint64_t dropped;
+    _Atomic uint64_t dropped;
 } of_worker[WORKERS_MAX];
 static pthread_mutex_t fetching = PTHREAD_MUTEX_INITIALIZER;
 

@@ -2,15 +2,18 @@
  * tests/functional/remote/test_full.c - more work than the queues of a driver take.
  *
  * Run as `remote-run --workers 2 test_remote_full` with SOFTCUDA_QUEUE_DEPTH and FABRIC_QUEUE_DEPTH
- * as small as they can be: whoever relied on a queue with room for all would wait for ever.
+ * as small as they can be: whoever relied on a queue with room for all would wait for ever. And
+ * more functions than a reply takes.
  */
 #include <stdatomic.h>
-#include <string.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include "tests/functional/remote/remote_world.h"
 #include "tests/support/check.h"
 
 enum { ROUNDS = 20, BURST = 100, MANY = 3000, WORDS = 64, LAST = 1000 };
+enum { FUNCTIONS = 4100, LINE_BYTES = 64 };
 
 static struct remote_gpu gpu;
 static _Atomic unsigned launched;
@@ -87,12 +90,51 @@ static int no_end(void *arg)
     return counted == MANY ? 0 : 1;
 }
 
+/* They are counted, found by name and launched; what cannot be listed in whole is refused. */
+static int many_functions(void *arg)
+{
+    static CUfunction functions[FUNCTIONS];
+    char name_of_last[16];
+    CUfunction last;
+    CUmodule module;
+    unsigned count = 0;
+    size_t bytes = 0, room = FUNCTIONS * LINE_BYTES;
+    char *code = malloc(room);
+    bool holds;
+
+    (void)arg;
+    if (!code)
+        return REMOTE_BROKEN;
+    remote_gpu_open(&gpu, 0);
+    bytes += (size_t)snprintf(code, room, ".version 6.3\n.target sm_75\n.address_size 64\n");
+    for (int i = 0; i < FUNCTIONS; i++)
+        bytes +=
+            (size_t)snprintf(code + bytes, room - bytes, ".visible .entry f%d() { ret; }\n", i);
+    remote_need(cuModuleLoadData(&module, code), "load");
+    free(code);
+    remote_need(cuModuleGetFunctionCount(&count, module), "count");
+    holds = count == FUNCTIONS;
+    holds &= remote_expect("all", cuModuleEnumerateFunctions(functions, FUNCTIONS, module),
+                           CUDA_ERROR_NOT_SUPPORTED);
+    for (int i = 0; i < FUNCTIONS; i++)
+        holds &= !functions[i];
+    holds &= remote_expect("some", cuModuleEnumerateFunctions(functions, 2, module), CUDA_SUCCESS);
+    holds &= functions[0] && functions[1] && !functions[2];
+    (void)snprintf(name_of_last, sizeof(name_of_last), "f%d", FUNCTIONS - 1);
+    remote_need(cuModuleGetFunction(&last, module, name_of_last), "the last one by its name");
+    remote_need(cuLaunchKernel(last, 1, 1, 1, 1, 1, 1, 0, gpu.stream, NULL, NULL), "launch");
+    remote_need(cuCtxSynchronize(), "synchronise");
+    return holds ? 0 : 1;
+}
+
 static void test_full(void)
 {
     static const struct {
         const char *label;
         int (*run)(void *arg);
-    } cases[] = {{"bytes of host functions", bytes_of_host_functions}, {"no end", no_end}};
+    } cases[] = {{"bytes of host functions", bytes_of_host_functions},
+                 {"no end", no_end},
+                 {"many functions", many_functions}};
 
     for (size_t i = 0; i < FAB_ARRAY_LEN(cases); i++) {
         struct remote_child child;
