@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -17,8 +18,8 @@
 #include "cuda-client/timeline.h"
 #include "generated/cuda-api/capi_names.h"
 
-bool cudac_trace_calls;
-static bool warn_wanted, lines_wanted;
+_Atomic bool cudac_trace_calls;
+static _Atomic bool warn_wanted, lines_wanted;
 static _Atomic bool was_named[CAPI_CALL_LIMIT];
 static struct fab_log debug_log;
 static bool has_log;

@@ -8,6 +8,7 @@
 #ifndef CUDA_CLIENT_TRACE_H
 #define CUDA_CLIENT_TRACE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -19,10 +20,10 @@ struct fab_log;
 
 void cudac_trace_init(void); /* reads the environment; idempotent */
 
-extern bool cudac_trace_calls __attribute__((visibility("hidden")));
+extern _Atomic bool cudac_trace_calls __attribute__((visibility("hidden")));
 static inline bool cudac_trace_on(void)
 {
-    return FAB_UNLIKELY(cudac_trace_calls);
+    return FAB_UNLIKELY(atomic_load_explicit(&cudac_trace_calls, memory_order_relaxed));
 }
 
 void cudac_trace_begin(uint32_t number);
