@@ -68,14 +68,14 @@ void cli_misuse(const struct cli *cli, const char *format, ...)
     cli_print_clean(stderr, text);
     fprintf(stderr, "; see 'compose%s%s --help'\n", cli->command ? " " : "",
             cli->command ? cli->command->name : "");
-    exit(CLI_MISUSED);
+    cli_exit(CLI_MISUSED);
 }
 
 void cli_not_yet(const struct cli *cli, const char *what)
 {
     print_name(cli);
     fprintf(stderr, "%s is not in this version\n", what);
-    exit(CLI_FAILED);
+    cli_exit(CLI_FAILED);
 }
 
 /* ---- argp -------------------------------------------------------------------------------------
@@ -102,7 +102,7 @@ static void print_help(const struct parse *parse)
                 printf("  %-9s %s\n", cli_commands[i]->name, cli_commands[i]->help);
         printf("\n'compose COMMAND --help' says more.\n");
     }
-    exit(CLI_DONE);
+    cli_exit(CLI_DONE);
 }
 
 static bool take_common(const struct parse *parse, int key, const char *text)
@@ -137,7 +137,7 @@ static bool take_common(const struct parse *parse, int key, const char *text)
         return true;
     case KEY_VERSION:
         printf("compose 0.1.0\n");
-        exit(CLI_DONE);
+        cli_exit(CLI_DONE);
     default:
         return false;
     }

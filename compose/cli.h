@@ -86,6 +86,9 @@ FAB_NORETURN void cli_not_yet(const struct cli *cli, const char *what);
 /* ---- requests (request.c) ---------------------------------------------------------------------
  */
 
+/* The only end of the process but execve(): what was printed is written, or the status is a
+ * failure. Memory is not given back one by one, and no leak checker asks for it. */
+FAB_NORETURN void cli_exit(int status);
 /* "compose: message" on stderr; CLI_FAILED. */
 int cli_fail(const struct cli *cli, const char *format, ...) FAB_PRINTF(2, 3);
 

@@ -412,8 +412,11 @@ enum compose_status compose_follow(struct compose *compose, uint64_t after,
     enum compose_status status;
     char path[128];
 
-    (void)snprintf(path, sizeof(path), "/redfish/v1/EventService/SSE?after=%llu",
-                   (unsigned long long)after);
+    if (after == COMPOSE_FROM_NOW)
+        (void)snprintf(path, sizeof(path), "/redfish/v1/EventService/SSE");
+    else
+        (void)snprintf(path, sizeof(path), "/redfish/v1/EventService/SSE?after=%llu",
+                       (unsigned long long)after);
     fab_vec_init(&reply.bytes, sizeof(char));
     status = perform(compose, "GET", path, NULL, &reply, take_bytes, &http_status, error);
     if (status == COMPOSE_OK && http_status != 200)

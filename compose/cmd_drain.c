@@ -114,7 +114,7 @@ static char *uuid_of(struct cli *cli, const char *name)
             return uuid;
         }
     }
-    exit(cli_fail(cli, "there is no GPU %s: see 'compose gpu list'", name));
+    cli_exit(cli_fail(cli, "there is no GPU %s: see 'compose gpu list'", name));
 }
 
 /* Its resource; given. */

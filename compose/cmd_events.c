@@ -22,7 +22,8 @@ enum {
 };
 
 static const struct argp_option options[] = {
-    {"follow", KEY_FOLLOW, NULL, 0, "Go on with new ones as they happen", 0},
+    {"follow", KEY_FOLLOW, NULL, 0, "New ones as they happen; with --after: those before them, too",
+     0},
     {"after", KEY_AFTER, "NUMBER", 0, "Only those behind this one", 0},
     {0},
 };
@@ -133,12 +134,14 @@ static int follow(struct cli *cli, struct arguments *arguments)
 
 static int run(struct cli *cli, int argc, char **argv)
 {
-    struct arguments arguments = {.cli = cli};
+    struct arguments arguments = {.cli = cli, .after = COMPOSE_FROM_NOW};
     char path[96];
 
     (void)cli_parse(cli, argc, argv, take, &arguments);
     if (arguments.is_follow)
         return follow(cli, &arguments);
+    if (arguments.after == COMPOSE_FROM_NOW) /* all that are kept */
+        arguments.after = 0;
     (void)snprintf(path, sizeof(path), "/redfish/v1/Oem/Fabric/Events?after=%llu",
                    (unsigned long long)arguments.after);
     return cli_rows(cli, cli_members(cli, path), columns, FAB_ARRAY_LEN(columns));

@@ -218,11 +218,11 @@ static const char *only_system(struct cli *cli)
         if (strcmp(compose_text_at(system, "SystemType", ""), "Composed") != 0)
             continue;
         if (name)
-            exit(cli_fail(cli, "there are several systems: name one, see 'compose list'"));
+            cli_exit(cli_fail(cli, "there are several systems: name one, see 'compose list'"));
         name = cli_text("%s", compose_text_at(system, "Id", ""));
     }
     if (!name)
-        exit(cli_fail(cli, "no system is composed: see 'compose create --help'"));
+        cli_exit(cli_fail(cli, "no system is composed: see 'compose create --help'"));
     json_decref(systems);
     return name;
 }

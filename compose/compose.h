@@ -153,9 +153,11 @@ COMPOSE_EXPORT enum compose_status compose_ask(struct compose *compose, const ch
                                                struct compose_error *error);
 COMPOSE_EXPORT void compose_answer_clear(struct compose_answer *answer);
 
-/* Events as they happen, after those that are kept and have a number above `after`. `take` gets
- * each one's number and JSON object, and ends it by not returning 0 (COMPOSE_OK). Else it lasts
- * until the connection ends: COMPOSE_AWAY, and the caller may go on after the last number. */
+/* Events as they happen, after those that are kept and have a number above `after`;
+ * COMPOSE_FROM_NOW: none of these. `take` gets each one's number and JSON object, and ends it by
+ * not returning 0 (COMPOSE_OK). Else it lasts until the connection ends: COMPOSE_AWAY, and the
+ * caller may go on after the last number. */
+#define COMPOSE_FROM_NOW UINT64_MAX
 COMPOSE_EXPORT enum compose_status compose_follow(struct compose *compose, uint64_t after,
                                                   int (*take)(void *user, uint64_t number,
                                                               const char *json),

@@ -8,7 +8,6 @@
 #include <argp.h>
 #include <locale.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "compose/cli.h"
@@ -31,7 +30,5 @@ int main(int argc, char **argv)
         cli_not_yet(&(struct cli){0}, cli_text("'%s'", cli.command->name));
     status = cli.command->run(&cli, argc, argv);
     compose_close(cli.compose);
-    if (fflush(stdout) != 0 || ferror(stdout))
-        status = cli_fail(&cli, "the output could not be written");
-    return status;
+    cli_exit(status);
 }

@@ -17,7 +17,7 @@
 static FAB_NORETURN void no_memory(void)
 {
     fprintf(stderr, "compose: out of memory\n");
-    exit(CLI_FAILED);
+    cli_exit(CLI_FAILED);
 }
 
 /* ---- making -----------------------------------------------------------------------------------
@@ -48,7 +48,7 @@ json_t *cli_pack(const char *format, ...)
     va_end(arguments);
     if (!root) {
         fprintf(stderr, "compose: %s\n", error.text);
-        exit(CLI_FAILED);
+        cli_exit(CLI_FAILED);
     }
     return root;
 }

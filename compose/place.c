@@ -90,15 +90,15 @@ void place_check_system(struct cli *cli, const char *name, const char *host)
     const char *state = compose_text_at(system, "Oem.Fabric.State", "");
 
     if (strcmp(state, "composed") != 0)
-        exit(cli_fail(cli, "%s is %s and cannot be used now%s%s: see 'compose show %s'", name,
-                      state, compose_text_at(system, "Oem.Fabric.Reason", "")[0] ? ": " : "",
-                      compose_text_at(system, "Oem.Fabric.Reason", ""), name));
+        cli_exit(cli_fail(cli, "%s is %s and cannot be used now%s%s: see 'compose show %s'", name,
+                          state, compose_text_at(system, "Oem.Fabric.Reason", "")[0] ? ": " : "",
+                          compose_text_at(system, "Oem.Fabric.Reason", ""), name));
     if (!host)
         host = cli_this_node(cli);
     if (!has_host(system, host))
-        exit(cli_fail(cli,
-                      "%s is not composed for %s, this host: start the program on one of its "
-                      "hosts (compose show %s)",
-                      name, host, name));
+        cli_exit(cli_fail(cli,
+                          "%s is not composed for %s, this host: start the program on one of its "
+                          "hosts (compose show %s)",
+                          name, host, name));
     json_decref(system);
 }

@@ -33,9 +33,18 @@ int cli_fail(const struct cli *cli, const char *format, ...)
     return CLI_FAILED;
 }
 
+void cli_exit(int status)
+{
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fprintf(stderr, "compose: the output could not be written\n");
+        status = CLI_FAILED;
+    }
+    _exit(status);
+}
+
 void cli_end(const struct cli *cli, const struct compose_error *error)
 {
-    exit(cli_fail(cli, "%s", error->message));
+    cli_exit(cli_fail(cli, "%s", error->message));
 }
 
 static void show_progress(const struct cli *cli)
@@ -107,8 +116,8 @@ json_t *cli_members(struct cli *cli, const char *path)
     json_t *answer = cli_get(cli, path), *members = json_object_get(answer, "Members");
 
     if (!json_is_array(members))
-        exit(cli_fail(cli, "the daemon's answer to %s has no members: is it of this version?",
-                      path));
+        cli_exit(cli_fail(cli, "the daemon's answer to %s has no members: is it of this version?",
+                          path));
     json_incref(members);
     json_decref(answer);
     return members;
@@ -132,7 +141,7 @@ const char *cli_this_node(struct cli *cli)
 
     json_decref(root);
     if (!name[0])
-        exit(cli_fail(cli, "the daemon that answers is no host's: name a host with --host, see "
-                           "'compose node list'"));
+        cli_exit(cli_fail(cli, "the daemon that answers is no host's: name a host with --host, see "
+                               "'compose node list'"));
     return name;
 }

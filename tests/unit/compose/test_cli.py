@@ -490,7 +490,7 @@ class Follow(unittest.TestCase):
             self.assertIn("enough", done.stderr)
 
     def test_lines(self):
-        answers = {("GET", self.SSE + "0"): (200, self.event(1)),
+        answers = {("GET", self.SSE[:-7]): (200, self.event(1)),
                    ("GET", self.SSE + "1"): (403, error("x", "enough"))}
         with Api(answers) as api:
             done = run("events", "-f", api=api)
@@ -498,7 +498,7 @@ class Follow(unittest.TestCase):
                              "     1  2025-11-26 00:00:00  gpu               GPU-1")
 
     def test_reader_goes(self):
-        with Api({("GET", self.SSE + "0"): (200, b"".join(map(self.event, range(1, 2000))))}) as api:
+        with Api({("GET", self.SSE[:-7]): (200, b"".join(map(self.event, range(1, 2000))))}) as api:
             child = subprocess.Popen([COMPOSE, "events", "-f", "--socket", api.socket],
                                      stdout=subprocess.PIPE, text=True)
             child.stdout.readline()
