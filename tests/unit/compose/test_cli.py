@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """bin/compose as a user meets it: exit status, the two streams, and what was sent.
 
-usage: test_cli.py COMPOSE COMPOSE_EXAMPLE
+usage: test_cli.py COMPOSE COMPOSE_EXAMPLE PROGRAM
 """
 import json
 import os
@@ -14,7 +14,7 @@ import unittest
 import api_server
 from api_server import Api, block, error, machine, members, system
 
-COMPOSE = EXAMPLE = None
+COMPOSE = EXAMPLE = PROGRAM = None
 EXPAND = "/redfish/v1/Systems?$expand=."
 BLOCKS = "/redfish/v1/CompositionService/ResourceBlocks?$expand=."
 ROOT = {("GET", "/redfish/v1"): (200, {"Oem": {"Fabric": {"Node": "r730-1"}}})}
@@ -380,7 +380,7 @@ class Output(unittest.TestCase):
          {"Oem": {"Fabric": {"Drained": True, "Reason": "drained by hand"}}}),
         (["fence", "c4130-1", "--reason", "off"], "PATCH", "/redfish/v1/Systems/c4130-1",
          {"Oem": {"Fabric": {"Fenced": True, "Reason": "off"}}}),
-        (["run", "--gpus", "2", "--wait", "5s", "--", "true"], "POST", "/redfish/v1/Systems",
+        (["run", "--gpus", "2", "--wait", "5s", "--"], "POST", "/redfish/v1/Systems",
          {"Oem": {"Fabric": {"Hosts": ["r730-1"], "Gpus": 2, "Strategy": "default",
                              "WaitMs": 5000, "AdHoc": True}}}),
     ]
@@ -388,7 +388,7 @@ class Output(unittest.TestCase):
     def test_sent(self):
         for words, method, path, body in self.SENT:
             with self.subTest(" ".join(words)), Api(self.ANSWERS) as api:
-                done = run(*words, api=api)
+                done = run(*words, *([PROGRAM] if words[0] == "run" else []), api=api)
                 self.assertEqual(done.returncode, 0, done.stderr)
                 self.assertEqual(api.requests[-1], (method, path, body))
 
@@ -413,53 +413,57 @@ class Output(unittest.TestCase):
 class Programs(unittest.TestCase):
     """`run` becomes the program: its arguments, exit status and environment."""
 
-    SHOW = "echo $FABRIC_SYSTEM $FABRIC_SOCKET $$; env | grep -c '^LD_AUDIT=.*redirect'; exit 7"
+    @staticmethod
+    def said(text):
+        return dict(line.split("=", 1) for line in text.splitlines())
 
     def test_run(self):
         rows = [(["-s", "train"], {}), (["--system=train", "--host", "r730-1"], {}),
                 ([], {"FABRIC_SYSTEM": "train"}), (["--gpus", "2"], {})]
         for words, environment in rows:
             with self.subTest(" ".join(words)), Api(Output.ANSWERS) as api:
-                done = run("run", *words, "--", "sh", "-c", self.SHOW, "--gpus", api=api,
+                done = run("run", *words, "--", PROGRAM, "7", "--gpus", api=api,
                            environment=environment)
                 self.assertEqual(done.returncode, 7, done.stderr)
-                words = done.stdout.split()
-                self.assertEqual(words[:2], ["train", f"{api.folder}/client.sock"])
-                self.assertEqual(words[3], "1")
+                said = self.said(done.stdout)
+                self.assertEqual(said["FABRIC_SYSTEM"], "train")
+                self.assertEqual(said["FABRIC_SOCKET"], f"{api.folder}/client.sock")
+                self.assertEqual(said["arguments"], "7 --gpus ")
+                self.assertIn("/lib/client:", said["LD_LIBRARY_PATH"])
+                self.assertIn("/libcudart.so.13", said["LD_PRELOAD"])
+                self.assertTrue(said["LD_AUDIT"].endswith("/libcudart-redirect.so"), said)
 
     def test_the_asker_becomes_the_program(self):
         with Api(Output.ANSWERS) as api:
-            child = subprocess.Popen(
-                [COMPOSE, "run", "--socket", api.socket, "--gpus", "1", "sh", "-c",
-                 "echo $$; exec ls /proc/self/fd"], stdout=subprocess.PIPE, text=True)
-            pid, *descriptors = child.communicate()[0].split()
-            self.assertEqual(int(pid), child.pid)
-            # ls's own and none of the connection.
-            self.assertEqual(descriptors, ["0", "1", "2", "3"])
+            child = subprocess.Popen([COMPOSE, "run", "--socket", api.socket, "--gpus", "1", PROGRAM],
+                                     stdout=subprocess.PIPE, text=True)
+            said = self.said(child.communicate()[0])
+            self.assertEqual(int(said["pid"]), child.pid)
+            self.assertEqual(said["descriptors"], "0 1 2 ")  # none of the connection
 
     def test_signal(self):
         with Api(Output.ANSWERS) as api:
-            self.assertEqual(run("run", "-s", "train", "sh", "-c", "kill -9 $$", api=api).returncode,
-                             -9)
+            self.assertEqual(run("run", "-s", "train", PROGRAM, "kill", api=api).returncode, -9)
 
     def test_local(self):
-        done = run("run", "--local", "--gpus", "3", "--", "sh", "-c",
-                   "echo $SOFTCUDA_DEVICES; echo $LD_LIBRARY_PATH")
+        done = run("run", "--local", "--gpus", "3", "--", PROGRAM)
         self.assertEqual(done.returncode, 0, done.stderr)
-        devices, path = done.stdout.split()
-        self.assertEqual(devices, "3")
-        self.assertIn("/lib/softcuda:", path)
+        said = self.said(done.stdout)
+        self.assertEqual(said["SOFTCUDA_DEVICES"], "3")
+        self.assertIn("/lib/softcuda:", said["LD_LIBRARY_PATH"])
+        self.assertEqual(said["FABRIC_SYSTEM"], "")
 
     def test_env(self):
         with Api({**Output.ANSWERS, ("GET", "/redfish/v1/Systems/it%27s"):
                   (200, system("it's"))}) as api:
             done = run("env", "it's", api=api, environment={"LD_LIBRARY_PATH": "/a b"})
             self.assertEqual(done.returncode, 0, done.stderr)
+            # The shell must not meet the libraries itself.
+            lines = [line.replace("export LD_", "export OUR_") for line in done.stdout.splitlines()]
             shell = subprocess.run(["sh", "-c", "eval \"$0\"; echo \"$FABRIC_SYSTEM\"; "
-                                    "echo \"$LD_LIBRARY_PATH\"; echo \"$LD_AUDIT\"; exec 2>&-",
-                                    "\n".join(line for line in done.stdout.splitlines()
-                                              if "LD_PRELOAD" not in line)],
-                                   env={"PATH": os.environ["PATH"]}, capture_output=True, text=True)
+                                    "echo \"$OUR_LIBRARY_PATH\"; echo \"$OUR_AUDIT\"",
+                                    "\n".join(lines)], env={"PATH": os.environ["PATH"]},
+                                   capture_output=True, text=True)
             name, path, audit = shell.stdout.splitlines()
             self.assertEqual(name, "it's")
             self.assertTrue(path.endswith(":/a b") and "/lib/client:" in path, path)
@@ -611,5 +615,5 @@ class Library(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    COMPOSE, EXAMPLE = os.path.abspath(sys.argv.pop(1)), os.path.abspath(sys.argv.pop(1))
+    COMPOSE, EXAMPLE, PROGRAM = (os.path.abspath(sys.argv.pop(1)) for _ in range(3))
     unittest.main()
