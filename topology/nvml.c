@@ -226,7 +226,9 @@ enum fab_status topo_nvml_read(const char *library, struct topo_machine *machine
     if (status == FAB_OK) {
         nvmlReturn_t result = nvml.init();
 
-        if (result != NVML_SUCCESS) {
+        if (result == NVML_ERROR_DRIVER_NOT_LOADED) {
+            status = FAB_OK; /* a host without GPUs that has the library, or GPUs without driver */
+        } else if (result != NVML_SUCCESS) {
             status = fab_err_foreign(err, FAB_ERR_DEVICE, "nvml", (int)result, "NVML: %s",
                                      nvml.error_text(result));
         } else {

@@ -57,8 +57,13 @@ check "the loader finds our driver library" in_root sh -c \
     'ldconfig -p | grep -q "libcuda.so.1 .*/usr/lib/fabricd/client/"'
 check "man pages" in_root sh -c 'ls /usr/share/man/man1/compose.1* /usr/share/man/man8/fabricd.8* /usr/share/man/man5/fabricd.conf.5*'
 
-# ---- a node that is manager and agent, with two GPUs in software
+# ---- a host: its own client library is no GPU of it
 mkdir -p $root/etc/fabricd $root/run/fabricd
+printf 'node = "box";\nrole = { manager = true; agent = true; };\n' >$root/etc/fabricd/fabricd.conf
+check "a host discovers itself" in_root sh -c \
+    'fabricd --config /etc/fabricd/fabricd.conf --discover >/run/found && ! grep -q GPU- /run/found'
+
+# ---- a node that is manager and agent, with two GPUs in software
 cat >$root/etc/fabricd/fabricd.conf <<'CONF'
 node = "box";
 role = { manager = true; agent = true; };
