@@ -286,6 +286,11 @@ static enum compose_status explain(const struct compose *compose, CURLcode code,
         return compose_error_set(error, COMPOSE_DENIED,
                                  "%s could not prove who it is (%s): name its CA with --ca",
                                  compose->api, what);
+    /* TLS 1.3: a server that refuses a client's certificate hangs up behind the handshake. */
+    if (is_https(compose) && compose->certificate)
+        return compose_error_set(error, COMPOSE_DENIED,
+                                 "%s broke off (%s): is %s of the rack's CA?", compose->api, what,
+                                 compose->certificate);
     return compose_error_set(error, COMPOSE_AWAY, "%s broke off (%s): see its log", compose->api,
                              what);
 }

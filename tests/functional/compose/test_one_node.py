@@ -7,6 +7,7 @@ usage: test_one_node.py BUILD_FOLDER
 import json
 import os
 import signal
+import socket
 import sys
 import unittest
 
@@ -139,6 +140,60 @@ class Restart(unittest.TestCase):
         self.assertEqual([row["state"] for row in daemon.rows("gpu", "list")], ["free"] * 2)
         self.assertEqual(daemon.stop(), 0, daemon.log())
         self.assertEqual([name for name in os.listdir(daemon.run_dir) if name.endswith(".sock")], [])
+
+
+class Network(unittest.TestCase):
+    """HTTPS with the certificates that `compose cert` makes."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.daemon = daemon = Daemon(BUILD, 1)
+        cls.addClassCleanup(daemon.close)
+        os.mkdir(f"{daemon.folder}/other")
+        for words in (["ca"], ["node", "n1", "--address", "127.0.0.1"], ["user", "ann"]):
+            daemon.rows("cert", *words, "--dir", daemon.folder)
+        for words in (["ca"], ["user", "eve"]):
+            daemon.rows("cert", *words, "--dir", f"{daemon.folder}/other")
+        with socket.socket() as holder:
+            # Held, so that nobody else gets the port: two may have it that do not both listen.
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            holder.bind(("127.0.0.1", 0))
+            cls.port = holder.getsockname()[1]
+            with open(daemon.config, "a", encoding="utf-8") as file:
+                file.write(f'tls : {{ ca = "{daemon.folder}/ca.pem"; '
+                           f'certificate = "{daemon.folder}/n1.pem"; '
+                           f'key = "{daemon.folder}/n1.key"; }};\n'
+                           f'api : {{ listen = "127.0.0.1:{cls.port}"; }};\n')
+            daemon.start()
+        daemon.wait_for("node-up", "n1")
+
+    def test_certificates(self):
+        # (label, host, CA, certificate, key, what is said; "" if it works)
+        rows = [
+            ("an administrator's", "127.0.0.1", "ca", "n1", "n1", ""),
+            ("a user's", "127.0.0.1", "ca", "ann", "ann", ""),
+            ("none", "127.0.0.1", "ca", None, None, "show a certificate"),
+            ("another site's user", "127.0.0.1", "ca", "other/eve", "other/eve",
+             "eve.pem of the rack's CA?"),
+            ("another site's CA", "127.0.0.1", "other/ca", "ann", "ann", "could not prove who it is"),
+            ("a name that is not the node's", "localhost", "ca", "ann", "ann",
+             "could not prove who it is"),
+            ("another's key", "127.0.0.1", "ca", "ann", "n1", "cannot be used"),
+        ]
+        for label, host, ca, certificate, key, says in rows:
+            with self.subTest(label):
+                files = ["--ca", f"{self.daemon.folder}/{ca}.pem"]
+                if certificate:
+                    files += ["--cert", f"{self.daemon.folder}/{certificate}.pem",
+                              "--key", f"{self.daemon.folder}/{key}.key"]
+                done = self.daemon.compose("--json", "gpu", "list", "--url",
+                                           f"https://{host}:{self.port}", *files)
+                self.assertEqual(done.returncode, 1 if says else 0, done.stderr)
+                if says:
+                    self.assertEqual((done.stdout, done.stderr.count("\n")), ("", 1))
+                    self.assertIn(says, done.stderr)
+                else:
+                    self.assertEqual(len(json.loads(done.stdout)), 1)
 
 
 if __name__ == "__main__":
