@@ -24,7 +24,7 @@ class OneNode(unittest.TestCase):
         cls.addClassCleanup(cls.daemon.close)
         cls.daemon.start()
         cls.daemon.wait_for("node-up", "n1")
-        cls.program = f"{BUILD}/bin/agent_program"
+        cls.program = f"{BUILD}/tests/agent_program"
 
     def setUp(self):
         self.before = self.last_event()
