@@ -424,8 +424,8 @@ int main(int argc, char **argv)
         status =
             fabricd_settings_load(daemon.arguments.config, &argc, copy, &daemon.settings, &err);
     }
-    /* The loader's CUDA and NVML may be our client's, whose GPUs are of other nodes: for this daemon
-     * and what it starts, these find no broker and so have none. */
+    /* The loader's CUDA and NVML may be our client's, whose GPUs are of other nodes: for this
+     * daemon and what it starts, these find no broker and so have none. */
     if (setenv("FABRIC_SOCKET", "/dev/null", 1) != 0 && status == FAB_OK)
         status = fab_err_errno(&err, errno, "the environment");
     if (status == FAB_OK && daemon.arguments.only_discovers) {
