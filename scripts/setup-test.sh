@@ -52,6 +52,7 @@ tier_tsan()
 {
     setup_build tsan all
     export TSAN_OPTIONS=suppressions=$PWD/tests/support/tsan.supp
+    TSAN_OPTIONS+=:external_symbolizer_path=$PWD/build/tsan/tests/llvm-symbolizer
     # The handlers' oracles have one thread and would take minutes.
     run_ctest tsan tsan -LE 'examples|perf|rack|ibsim|vm|fuzz|defects' -E '^test_ops_|^structure_'
 }
