@@ -26,8 +26,12 @@
 #include "tests/functional/remote/remote_workers.h"
 #include "tests/random/world.h"
 
+#ifndef RANDOM_BATCH
+#define RANDOM_BATCH 25
+#endif
+
 enum {
-    BATCH = 25,              /* programs a process */
+    BATCH = RANDOM_BATCH,    /* programs a process; no time is looked at meanwhile */
     PROGRAM_TIME_MS = 60000, /* longer is a hang */
     CONTEXT_LINES = 12,
     RATE = 100, /* each call once in so many programs */
