@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From `compose create` to a program's result and back, on one node: real daemon, real workers.
 
-usage: test_one_node.py BUILD_FOLDER
+usage: test_one_node.py BUILD_FOLDER AGENT_PROGRAM
 """
 import json
 import os
@@ -13,7 +13,7 @@ import unittest
 
 from daemon import LIMIT_S, Daemon
 
-BUILD = None
+BUILD = PROGRAM = None
 GPUS = 4
 
 
@@ -24,7 +24,6 @@ class OneNode(unittest.TestCase):
         cls.addClassCleanup(cls.daemon.close)
         cls.daemon.start()
         cls.daemon.wait_for("node-up", "n1")
-        cls.program = f"{BUILD}/tests/agent_program"
 
     def setUp(self):
         self.before = self.last_event()
@@ -45,7 +44,7 @@ class OneNode(unittest.TestCase):
     def test_create_run_delete(self):
         done = self.daemon.compose("create", "--gpus", "2", "--name", "train")
         self.assertEqual((done.returncode, done.stdout), (0, "train\n"), done.stderr)
-        done = self.daemon.compose("run", "-s", "train", "--", self.program, "once")
+        done = self.daemon.compose("run", "-s", "train", "--", PROGRAM, "once")
         self.assertEqual((done.returncode, done.stdout), (0, "2 devices\n"),
                          done.stderr + self.daemon.log())
         about = self.daemon.rows("show", "train")
@@ -93,7 +92,7 @@ class OneNode(unittest.TestCase):
                 ("killed", signal.SIGKILL, -signal.SIGKILL)]
         for label, how, status in ends:
             with self.subTest(label), \
-                    self.daemon.popen("run", "--gpus", "2", self.program, "hold") as child:
+                    self.daemon.popen("run", "--gpus", "2", PROGRAM, "hold") as child:
                 self.assertEqual(child.stdout.readline(), "2 devices\n", self.daemon.log())
                 systems = self.daemon.rows("list")
                 self.assertEqual([(row["gpus"], row["adhoc"]) for row in systems], [(2, True)])
@@ -105,7 +104,7 @@ class OneNode(unittest.TestCase):
 
     def test_a_deleted_system_ends_its_programs_work(self):
         self.daemon.rows("create", "--gpus", "1", "--name", "train")
-        with self.daemon.popen("run", "-s", "train", self.program, "hold") as child:
+        with self.daemon.popen("run", "-s", "train", PROGRAM, "hold") as child:
             self.assertEqual(child.stdout.readline(), "1 devices\n", self.daemon.log())
             programs = self.daemon.rows("show", "train")["programs"]
             self.assertEqual([row["pid"] for row in programs], [child.pid])
@@ -197,5 +196,5 @@ class Network(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    BUILD = os.path.abspath(sys.argv.pop(1))
+    BUILD, PROGRAM = (os.path.abspath(sys.argv.pop(1)) for _ in range(2))
     unittest.main()
