@@ -181,7 +181,8 @@ uint64_t agent_views_turn(struct agent *agent, uint64_t now_ns)
             !agent_api_is_asking(agent, command->owner_uid)) {
             if (now_ns >= view->delete_ns)
                 delete_system(view);
-            next_ns = agent_earlier(next_ns, view->delete_ns);
+            if (view->delete_ns > now_ns) /* else it waits for the manager */
+                next_ns = agent_earlier(next_ns, view->delete_ns);
         }
         if (!view->is_going || agent_has_sessions(agent, command->system, command->fence))
             continue;

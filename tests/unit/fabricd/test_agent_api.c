@@ -191,6 +191,11 @@ static bool is_requested(void)
     return false;
 }
 
+static bool has_no_manager(struct rig *at)
+{
+    return at->agent->manager == NULL;
+}
+
 static void test_adhoc(void)
 {
     struct rig_heard heard;
@@ -219,17 +224,20 @@ static void test_adhoc(void)
     rig_command(&rig, MANAGER_PRESENT, "adhoc-2", 6);
     CHECK_STR(rig_done(&rig, MANAGER_PRESENT, "adhoc-2", 6), "");
     expect_delete("/redfish/v1/Systems/adhoc-2");
+
+    CHECK_CASE("while the manager is away nothing is asked, and nothing turns for it");
+    rig_command(&rig, MANAGER_PRESENT, "adhoc-3", 7);
+    CHECK_STR(rig_done(&rig, MANAGER_PRESENT, "adhoc-3", 7), "");
+    (void)rig_take(&rig, MESSAGE_REQUEST);
+    rig_cut(&rig);
+    rig_until(&rig, has_no_manager);
+    CHECK(agent_views_turn(rig.agent, UINT64_MAX - 1) == UINT64_MAX);
     rig.is_adhoc = false;
     rig_end(&rig);
 }
 
 /* ---- what the manager may have forgotten ------------------------------------------------------
  */
-
-static bool has_no_manager(struct rig *at)
-{
-    return at->agent->manager == NULL;
-}
 
 static void test_forgotten(void)
 {
