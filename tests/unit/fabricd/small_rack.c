@@ -67,11 +67,12 @@ static void on_answered(void *user, uint64_t id, const struct api_answer *answer
 {
     struct small_answer *kept = &small_rack.answers[id % SMALL_RACK_REQUESTS_MAX];
     const size_t used = strlen(kept->body);
-    char *body = realloc(kept->body, used + answer->body_bytes + 1);
+    char *body;
 
     (void)user;
+    body = kept->id == id ? realloc(kept->body, used + answer->body_bytes + 1) : NULL;
     if (!body)
-        return;
+        return; /* or of a request whose place was taken */
     memcpy(body + used, answer->body, answer->body_bytes);
     body[used + answer->body_bytes] = '\0';
     kept->body = body;
@@ -211,7 +212,7 @@ unsigned small_rack_ask(const char *method, const char *path, uint32_t uid, cons
     char *empty = calloc(1, 1);
 
     free(answer->body);
-    *answer = (struct small_answer){.body = empty};
+    *answer = (struct small_answer){.id = id, .body = empty};
     api_request(small_rack.api,
                 &(struct api_request){.id = id,
                                       .method = method,

@@ -17,6 +17,7 @@ struct rack;
 
 /* The last answer of a request; `count` answers came in all. */
 struct small_answer {
+    uint64_t id; /* of the request; a later one takes its place */
     unsigned count, status;
     char type[64], location[256], adhoc[64], allow[64], token[64];
     char *body; /* of all answers together; never NULL */
