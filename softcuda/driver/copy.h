@@ -28,6 +28,7 @@ struct soft_transfer {
     uint32_t value;      /* for sets: the pattern, */
     uint8_t value_bytes; /* of 1, 2 or 4 bytes; 0 for copies */
     bool is_sparse;      /* a set of memory that lies in a file: cuMemCreate's */
+    bool is_vast; /* of so much that most of it was never written, as when a device is cleared */
 };
 
 enum soft_wait {

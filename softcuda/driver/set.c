@@ -9,7 +9,7 @@
 #include "softcuda/driver/mem.h"
 #include "softcuda/driver/stream_int.h"
 
-enum { SPARSE_BYTES = 1 << 20 };
+enum { SPARSE_BYTES = 1 << 20, VAST_BYTES = 1 << 30 };
 
 static bool is_host_memory(CUdeviceptr address)
 {
@@ -46,6 +46,7 @@ static CUresult set_checked(struct soft_stream *stream, const struct cuc_set *se
     if (result != CUDA_SUCCESS)
         return result;
     what.is_sparse = is_sparse_memory(set, span_bytes);
+    what.is_vast = span_bytes >= VAST_BYTES;
     return soft_transfer_submit(
         stream, &what, !is_async && is_host_memory(set->dst) ? SOFT_WAIT_DONE : SOFT_WAIT_NEVER);
 }
