@@ -147,6 +147,9 @@ struct xp_backend {
     /* A look at the cost of a few loads: no endpoint has anything for progress(), though a socket
      * may. It spares a spinning engine its whole turn. */
     bool (*is_quiet)(const struct xp_wire *wire);
+    /* Looking on is in vain while this thread runs: who the wire last heard or told something ran
+     * on this core. */
+    bool (*shares_core)(const struct xp_wire *wire);
     /* Time before which progress() has nothing to do unless a peer acts; for wires that keep time
      * themselves (loop). */
     uint64_t (*deadline_ns)(const struct xp_wire *wire);

@@ -231,6 +231,7 @@ static bool turn_slot(struct xp_slot *slot)
 
     if (!slot->backend->progress(slot->wire))
         return did;
+    slot->engine->recent = slot;
     adapt_spin(slot->engine);
     if (slot->caps.quick && atomic_load_explicit(&slot->any_ready, memory_order_relaxed))
         (void)pump_ready(slot); /* the answer leaves now */
@@ -365,6 +366,13 @@ bool xp_engine_turn(struct xp_engine *engine)
         next_ns = earlier(next_ns, turn_conns(engine->node, now_ns));
     xp_engine_timer(engine, next_ns);
     return did || worked || (is_due && has_work(engine)); /* a timer alone is no work */
+}
+
+bool xp_engine_shares_core(const struct xp_engine *engine)
+{
+    const struct xp_slot *slot = engine->recent;
+
+    return slot && slot->backend->shares_core && slot->backend->shares_core(slot->wire);
 }
 
 uint64_t xp_engine_deadline_ns(const struct xp_engine *engine)
@@ -574,7 +582,7 @@ static void *engine_main(void *argument)
     const struct xp_node *node = engine->node;
     uint64_t busy_ns = 0, helped = 0, now_ns;
     struct fab_err err = {0};
-    bool did = false;
+    bool did = false, is_vain;
 
     if (xp_numa_bind_thread(engine->numa_node, &err) != FAB_OK)
         fab_log_debug(node->log, "a thread of the transport is not beside its rail", "why %s",
@@ -598,13 +606,14 @@ static void *engine_main(void *argument)
             if (did)
                 busy_ns = now_ns;
             did = turns(engine);
+            is_vain = xp_engine_shares_core(engine);
             xp_engine_let_go(engine);
         } else {
             now_ns = fab_clock_now_ns(node->clock);
-            did = false;
+            did = is_vain = false;
         }
-        if (!did &&
-            now_ns - busy_ns >= atomic_load_explicit(&engine->spin_ns, memory_order_relaxed))
+        if (!did && (is_vain || now_ns - busy_ns >=
+                                    atomic_load_explicit(&engine->spin_ns, memory_order_relaxed)))
             sleep_until_event(engine, /* stands_by */ false);
     }
     return NULL;

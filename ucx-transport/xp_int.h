@@ -79,6 +79,7 @@ struct xp_engine {
     bool has_more;            /* messages of the frame that is being taken, after the present one */
     uint64_t now_ns;          /* of this turn; on a quick engine of some looks ago */
     uint64_t heard_ns;        /* when a wire last moved */
+    struct xp_slot *recent;   /* which one, or was sent on; NULL: none */
     uint32_t looks;           /* turns, and looks that were in place of one */
     _Atomic uint64_t spin_ns; /* how long its thread looks for the next event before it sleeps */
     _Atomic uint64_t timer_ns;
@@ -349,7 +350,9 @@ void xp_leg_end_gone(struct xp_leg *leg); /* engine */
 bool xp_engine_try(struct xp_engine *engine);
 void xp_engine_let_go(struct xp_engine *engine);
 bool xp_engine_is_mine(const struct xp_engine *engine);
-bool xp_engine_turn(struct xp_engine *engine);               /* the runner */
+bool xp_engine_turn(struct xp_engine *engine); /* the runner */
+/* The runner: the peer that it waits for can run only when this thread does not. */
+bool xp_engine_shares_core(const struct xp_engine *engine);
 void xp_engine_wake(struct xp_engine *engine);               /* any thread */
 void xp_engine_timer(struct xp_engine *engine, uint64_t at); /* any: a turn is due then */
 /* A thread that waits turns the engine meanwhile, as often as it can; the engine's own then keeps

@@ -297,6 +297,7 @@ static bool send_op(struct xp_life *life, struct xp_op *op, enum fab_status *sta
     struct xp_leg *leg = life->leg;
 
     op->is_out = true;
+    leg->slot->engine->recent = leg->slot;
     *status_out = backend_of(leg)->send(life->ep, &op->send);
     if (*status_out == FAB_OK)
         return true; /* and perhaps it is in use again */

@@ -3,6 +3,7 @@
  */
 #include "ucx-transport/xp_ring.h"
 
+#include <sched.h>
 #include <string.h>
 
 void xp_ring_init(struct xp_ring *ring, void *memory, uint64_t capacity)
@@ -53,8 +54,22 @@ uint8_t *xp_ring_pass(struct xp_ring *ring, size_t size_bytes)
     return ring->data + at;
 }
 
+/* 0: not known. The C library reads it from memory that the kernel keeps for each thread. */
+static uint32_t own_core(void)
+{
+    int core = sched_getcpu();
+
+    return core < 0 ? 0 : (uint32_t)core + 1;
+}
+
+void xp_ring_tell_core(struct xp_ring *ring)
+{
+    atomic_store_explicit(&ring->shared->writer_core, own_core(), memory_order_relaxed);
+}
+
 bool xp_ring_publish(struct xp_ring *ring)
 {
+    xp_ring_tell_core(ring);
     atomic_store_explicit(&ring->shared->written, ring->position, memory_order_release);
     /* Pairs with the fence in xp_ring_reader_sleeps(). */
     atomic_thread_fence(memory_order_seq_cst);
@@ -140,4 +155,11 @@ bool xp_ring_is_closed(struct xp_ring *ring)
 {
     atomic_thread_fence(memory_order_seq_cst);
     return atomic_load_explicit(&ring->shared->closed, memory_order_relaxed) != 0;
+}
+
+bool xp_ring_shares_core(const struct xp_ring *ring)
+{
+    uint32_t theirs = atomic_load_explicit(&ring->shared->writer_core, memory_order_relaxed);
+
+    return theirs != 0 && theirs == own_core();
 }

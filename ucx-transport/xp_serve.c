@@ -3,7 +3,8 @@
  *
  * A message for a thread that sleeps on the wires itself costs one change of threads; through a
  * thread of ours it would be two. It spins first, because an answer that comes soon costs none at
- * all; where cores are short it gives way meanwhile, so that it takes no core from who works.
+ * all; where cores are short it gives way meanwhile, so that it takes no core from who works. On
+ * the peer's own core it only keeps the answer from being given, and sleeps at once.
  */
 #include <sched.h>
 #include <time.h>
@@ -21,10 +22,11 @@ bool xp_engine_help_awake(struct xp_engine *engine, bool mine, bool (*is_done)(v
     uint64_t spin_ns = node->spin_ns * ((missed + 1) % LONG_EVERY ? 1 : LONG_FACTOR);
     uint64_t now_ns = mine ? engine->now_ns : fab_clock_now_ns(node->clock);
     uint64_t until_ns = fab_deadline_ns(now_ns, spin_ns);
-    bool done;
+    bool done, is_vain = false;
 
-    while (!(done = is_done(user)) && now_ns < until_ns) {
+    while (!(done = is_done(user)) && !is_vain && now_ns < until_ns) {
         now_ns = xp_engine_help(engine, &mine);
+        is_vain = mine && xp_engine_shares_core(engine);
         if (!node->yields)
             continue;
         if (mine) /* nobody else could be it meanwhile */

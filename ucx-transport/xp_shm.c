@@ -66,6 +66,8 @@ struct xp_ep *shm_ep_create(struct xp_wire *wire, int fd, void *memory, bool con
 static void ep_free(struct xp_ep *ep)
 {
     shm_views_free(ep);
+    if (ep->wire->recent == ep)
+        ep->wire->recent = NULL;
     fab_mutex_lock(&ep->wire->lock);
     fab_list_remove(&ep->link);
     fab_mutex_unlock(&ep->wire->lock);
@@ -183,6 +185,7 @@ static void write_frame(struct xp_ep *ep, const struct xp_send *send)
 
 static void publish(struct xp_ep *ep)
 {
+    ep->wire->recent = ep;
     if (xp_ring_publish(&ep->out))
         shm_wake_peer(ep);
 }
@@ -453,6 +456,7 @@ static bool receive_record(struct xp_ep *ep, uint64_t available)
 
     if (available < SHM_RECORD_BYTES)
         return false;
+    ep->wire->recent = ep;
     read_padded(ep, record, sizeof(record));
     kind = xp_get16(record);
     header_bytes = xp_get16(record + 2);
@@ -633,6 +637,11 @@ static bool is_quiet(const struct xp_wire *wire)
     return true;
 }
 
+static bool shares_core(const struct xp_wire *wire)
+{
+    return wire->recent && xp_ring_shares_core(&wire->recent->in);
+}
+
 static int event_fd(const struct xp_wire *wire)
 {
     return wire->epoll_fd;
@@ -664,6 +673,7 @@ static enum fab_status arm(struct xp_wire *wire)
             return FAB_ERR_AGAIN;
         if (ep->hung)
             continue;
+        xp_ring_tell_core(&ep->out);
         if (ep->borrowed || !xp_ring_reader_sleeps(&ep->in))
             return FAB_ERR_AGAIN;
         if (wanted != UINT64_MAX && !xp_ring_writer_sleeps(&ep->out, wanted))
@@ -687,6 +697,7 @@ const struct xp_backend xp_backend_shm = {
     .refuse = refuse_offer,
     .progress = progress,
     .is_quiet = is_quiet,
+    .shares_core = shares_core,
     .event_fd = event_fd,
     .arm = arm,
     .mem_register = shm_mem_register,

@@ -110,6 +110,7 @@ struct xp_wire {
     uint32_t turns;
     bool look_at_sockets;
     struct fab_list eps, strangers;
+    const struct xp_ep *recent; /* the last one that a frame or chunk came or went by; NULL */
     uint32_t stranger_count;
     uint8_t *frame_body;   /* one frame, out of the peer's reach */
     struct fab_mutex lock; /* eps (changes), memories, views: mem_register() and view() come from

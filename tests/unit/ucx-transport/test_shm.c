@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -718,6 +719,13 @@ static void test_ring(void)
     CHECK(!xp_ring_is_closed(&reader));
     xp_ring_close(&writer);
     CHECK(xp_ring_is_closed(&reader));
+    CHECK_CASE("where the writer ran");
+    atomic_store(&writer.shared->writer_core, 0);
+    CHECK(!xp_ring_shares_core(&reader)); /* it has not said so */
+    atomic_store(&writer.shared->writer_core, UINT32_MAX);
+    CHECK(!xp_ring_shares_core(&reader));
+    CHECK(!xp_ring_publish(&writer));
+    CHECK(atomic_load(&writer.shared->writer_core) - 1 < CPU_SETSIZE);
     CHECK_CASE("positions that cannot be");
     atomic_store(&writer.shared->written, writer.position + CAPACITY + 1);
     CHECK_EQ(xp_ring_available(&reader), 0);
