@@ -21,7 +21,8 @@ struct topo_machine_source {
 
 /* Fills the record. Takes tens of milliseconds, and as long as NVML does: not for a thread that
  * must not block. FAB_ERR_LIMIT: more of something than records.h has room for; FAB_ERR_NOT_FOUND,
- * FAB_ERR_FORMAT: the XML; a broken NVML is an error, a missing one is no GPU with a name. */
+ * FAB_ERR_FORMAT: the XML; a broken NVML is an error; without one, or without a driver behind
+ * it, no GPU has a name. */
 FAB_NODISCARD enum fab_status topo_machine_discover(const struct topo_machine_source *source,
                                                     struct topo_machine *machine_out,
                                                     struct fab_err *err);
