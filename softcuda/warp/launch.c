@@ -490,6 +490,18 @@ enum fab_status warp_launch_start(struct warp_pool *pool, const struct warp_laun
     return FAB_OK;
 }
 
+/* Whoever suspends a block goes on with it, but for a helper that has had enough. */
+static void hand_over(struct warp_launch *launch)
+{
+    bool leaves_blocks;
+
+    (void)pthread_mutex_lock(&launch->lock);
+    leaves_blocks = launch->suspended != NULL;
+    (void)pthread_mutex_unlock(&launch->lock);
+    if (leaves_blocks)
+        warp_pool_notify(launch->pool, 1);
+}
+
 void warp_launch_help(struct warp_launch *launch, bool (*enough)(void *arg), void *arg)
 {
     struct warp_worker *worker = warp_pool_helper_get(launch->pool);
@@ -514,6 +526,7 @@ void warp_launch_help(struct warp_launch *launch, bool (*enough)(void *arg), voi
             break;
         warp_relax();
     }
+    hand_over(launch);
     warp_net_enter(NULL);
     (void)warp_float_mode(float_mode);
     warp_pool_helper_put(worker);

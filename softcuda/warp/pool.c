@@ -149,11 +149,14 @@ static void *worker_main(void *arg)
     (void)pthread_setname_np(pthread_self(), "softcuda-pool");
     (void)warp_float_mode(WARP_FLOAT_DEFAULT); /* whatever the starting thread had */
     warp_net_enter(worker);
-    while (!atomic_load(&pool->closing)) {
+    for (;;) {
+        /* Before everything that is looked at, `closing` too: what comes later changes it. */
         unsigned seen = atomic_load(&pool->sequence);
         struct warp_launch *launch = NULL;
         struct warp_task *task;
 
+        if (atomic_load(&pool->closing))
+            break;
         (void)pthread_mutex_lock(&pool->lock);
         task = take_task_locked(pool);
         if (!task)

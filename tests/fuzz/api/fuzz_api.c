@@ -35,10 +35,11 @@ static char *send_one(char *text)
 
     if (body)
         *body++ = '\0';
-    for (char *at = body; at && !next; at = strchr(at, '\n')) {
-        at += at != body;
+    for (char *at = body; at && !next;) {
         if (begins_request(at))
             next = at;
+        at = strchr(at, '\n');
+        at += at != NULL;
     }
     if (next)
         next[-1] = '\0';
