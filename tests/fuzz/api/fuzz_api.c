@@ -39,7 +39,8 @@ static char *send_one(char *text)
         if (begins_request(at))
             next = at;
         at = strchr(at, '\n');
-        at += at != NULL;
+        if (at)
+            at++;
     }
     if (next)
         next[-1] = '\0';
