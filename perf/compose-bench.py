@@ -119,7 +119,7 @@ def life_of(command, environment):
 
 def bench_attach(rack, api, pairs):
     host, gpus = rack.hosts[0]["name"], sum(host["gpus"] for host in rack.hosts)
-    guest = [str(BIN / "cuda-guest"), "libcuda.so.1"]
+    guest = [str(BIN / "cuda-guest"), "libcuda.so.1", "attach"]
     environment = {**rack.environment(), "SOFTCUDA_STATE": "/run/native"}
     remote = rack.on(host, BIN / "compose", "run", "-s", "bench", "--", *guest)
     native = [str(BIN / "softcuda-run"), "--devices", str(gpus), *guest]
