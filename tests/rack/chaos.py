@@ -221,16 +221,13 @@ class Chaos:
         return ", ".join(found) or None
 
     def device_memory(self):
-        """As NVML tells it: of the drivers' accounts, not of the daemons."""
-        for host in self.rack.hosts:
-            if not host["gpus"]:
-                continue
-            rows = self.listed(host["name"], "gpu", "list")
-            if isinstance(rows, str):
-                return rows
-            used = [row for row in rows if row.get("used_bytes", 0) > 0]
-            return f"{used[0]['node']}/{used[0]['index']}: {used[0]['used_bytes']} bytes" if used else None
-        return None
+        """As the agents report it of all GPUs: what workers have charged, not the drivers' accounts."""
+        rows = self.listed(self.hosts[0], "gpu", "list")
+        if isinstance(rows, str):
+            return rows
+        used = [f"{row['node']}/{row['index']}: {row['used_bytes']} bytes" for row in rows
+                if row["used_bytes"] > 0]
+        return ", ".join(used) or None
 
 
 def inside(arguments):

@@ -48,6 +48,7 @@ for ((i = 0; i < 600; i++)); do
     [ "$(pgrep -c gpu-worker || true)" -lt $((gpus / 4)) ] || break
     sleep 0.1
 done
+[ "$(pgrep -c gpu-worker || true)" -ge $((gpus / 4)) ] || fail "not every node has a worker: $(cat /run/said)"
 running=$(pgrep -f "^$program 1024 100000" | head -n 1) || fail "the program does not run: $(cat /run/said)"
 maps=$(cat "/proc/$running/maps")
 grep -q '/client/libcuda.so' <<<"$maps" || fail "the program does not map the client library"
