@@ -1,21 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-# CUDA programs by plain nvcc, as a user builds them: one object, linked with the static and with
-# the shared runtime.
+# CUDA programs by plain nvcc, as a user builds them: objects, linked with the static and with the
+# shared runtime.
 
 # Our warnings are for our C; nvcc brings the host compiler's C++ defaults.
 set(FABRIC_NVCC_FLAGS -O2 -std=c++17)
 
-# fab_cuda_program(NAME SOURCE file DIR dir [HEADERS ...] [LINK flag...] [FLAGS ...] [NO_RUNTIME])
+# fab_cuda_program(NAME SOURCE file... DIR dir [HEADERS ...] [LINK flag...] [FLAGS ...] [NO_RUNTIME])
+# C files are the C compiler's.
 # Makes DIR/NAME-static and DIR/NAME-shared (NO_RUNTIME: only DIR/NAME, without a runtime library).
 function(fab_cuda_program name)
-    cmake_parse_arguments(P "NO_RUNTIME" "SOURCE;DIR" "HEADERS;LINK;FLAGS" ${ARGN})
-    set(object ${P_DIR}/${name}.o)
+    cmake_parse_arguments(P "NO_RUNTIME" "DIR" "SOURCE;HEADERS;LINK;FLAGS" ${ARGN})
+    set(objects)
     file(MAKE_DIRECTORY ${P_DIR})
-    add_custom_command(
-        OUTPUT ${object}
-        COMMAND ${FABRIC_NVCC} ${FABRIC_NVCC_FLAGS} ${P_FLAGS} -c ${P_SOURCE} -o ${object}
-        DEPENDS ${P_SOURCE} ${P_HEADERS}
-        COMMENT "nvcc ${name}" VERBATIM)
+    foreach(source ${P_SOURCE})
+        cmake_path(GET source STEM stem)
+        cmake_path(GET source EXTENSION extension)
+        set(object ${P_DIR}/${name}-${stem}.o)
+        set(compile ${FABRIC_NVCC} ${FABRIC_NVCC_FLAGS})
+        if(extension STREQUAL ".c")
+            set(compile ${CMAKE_C_COMPILER} -O2 -std=c17)
+        endif()
+        add_custom_command(
+            OUTPUT ${object}
+            COMMAND ${compile} ${P_FLAGS} -c ${source} -o ${object}
+            DEPENDS ${source} ${P_HEADERS}
+            COMMENT "nvcc ${name}: ${stem}" VERBATIM)
+        list(APPEND objects ${object})
+    endforeach()
     set(programs)
     if(P_NO_RUNTIME)
         set(kinds none)
@@ -29,19 +40,19 @@ function(fab_cuda_program name)
         endif()
         add_custom_command(
             OUTPUT ${program}
-            COMMAND ${FABRIC_NVCC} -cudart ${kind} ${object} -o ${program} ${P_LINK}
-            DEPENDS ${object}
+            COMMAND ${FABRIC_NVCC} -cudart ${kind} ${objects} -o ${program} ${P_LINK}
+            DEPENDS ${objects}
             COMMENT "nvcc ${name} (${kind} runtime)" VERBATIM)
         list(APPEND programs ${program})
     endforeach()
     add_custom_target(program_${name} ALL DEPENDS ${programs})
 endfunction()
 
-# fab_cuda_test(PREFIX NAME SOURCE file DIR dir [DEVICES n] [TIMEOUT s] [ANY_ORDER] and what fab_cuda_program
+# fab_cuda_test(PREFIX NAME SOURCE file... DIR dir [DEVICES n] [TIMEOUT s] [ANY_ORDER] and what fab_cuda_program
 #     takes) - ANY_ORDER: several blocks print
 # The program in its forms, each a CTest entry that runs it on softcuda (label examples).
 function(fab_cuda_test prefix name)
-    cmake_parse_arguments(T "NO_RUNTIME;ANY_ORDER" "SOURCE;DIR;DEVICES;TIMEOUT" "HEADERS;LINK;FLAGS"
+    cmake_parse_arguments(T "NO_RUNTIME;ANY_ORDER" "DIR;DEVICES;TIMEOUT" "SOURCE;HEADERS;LINK;FLAGS"
                           ${ARGN})
     set(order)
     if(T_ANY_ORDER)
