@@ -30,21 +30,6 @@ static bool take(struct cli *cli, void *arguments, int key, char *text)
     return true;
 }
 
-/* export NAME='value', whatever the value is. */
-static void print_export(const char *entry)
-{
-    const char *value = strchr(entry, '=') + 1;
-
-    printf("export %.*s='", (int)(value - entry - 1), entry);
-    for (; *value; value++) {
-        if (*value == '\'')
-            printf("'\\''");
-        else
-            (void)putchar(*value);
-    }
-    printf("'\n");
-}
-
 static int print_json(char *const *environment)
 {
     json_t *root = cli_pack("{}");
@@ -78,7 +63,11 @@ static int run(struct cli *cli, int argc, char **argv)
         return cli_fail(cli, "%s", err.text);
     if (cli->is_json)
         return print_json(environment);
-    for (size_t i = 0; environment[i]; i++)
-        print_export(environment[i]);
+    for (size_t i = 0; environment[i]; i++) {
+        char *value = strchr(environment[i], '=');
+
+        *value++ = '\0';
+        place_print_export(stdout, environment[i], value);
+    }
     return CLI_DONE;
 }

@@ -59,6 +59,25 @@ enum fab_status place_environment(const struct place_libraries *libraries, const
     return launcher_environment(&request, "", inherited, environment_out, err);
 }
 
+void place_print_quoted(FILE *stream, const char *text)
+{
+    (void)fputc('\'', stream);
+    for (; *text; text++) {
+        if (*text == '\'')
+            (void)fputs("'\\''", stream);
+        else
+            (void)fputc(*text, stream);
+    }
+    (void)fputc('\'', stream);
+}
+
+void place_print_export(FILE *stream, const char *name, const char *value)
+{
+    fprintf(stream, "export %s=", name);
+    place_print_quoted(stream, value);
+    (void)fputc('\n', stream);
+}
+
 /* ---- the daemon -------------------------------------------------------------------------------
  */
 

@@ -5,6 +5,7 @@
 #define COMPOSE_PLACE_H
 
 #include <limits.h>
+#include <stdio.h>
 
 #include "base/err.h"
 #include "compose/cli.h"
@@ -25,6 +26,10 @@ FAB_NODISCARD enum fab_status place_exec(const struct place_libraries *libraries
 FAB_NODISCARD enum fab_status place_environment(const struct place_libraries *libraries,
                                                 const char *const *set, char ***environment_out,
                                                 struct fab_err *err);
+
+/* As a shell reads it, whatever the text is; a whole line "export NAME=VALUE". */
+void place_print_quoted(FILE *stream, const char *text);
+void place_print_export(FILE *stream, const char *name, const char *value);
 
 /* "FABRIC_SOCKET=PATH": beside the API's socket. Misuse where the API is not on this host. */
 const char *place_attach_socket(struct cli *cli);

@@ -64,9 +64,17 @@ static json_t *thing_json(const struct topo *topo, topo_id id)
         failed |= json_object_set_new(json, "guid", guid_json(thing->hca->node_guid));
     if (thing->kind == TOPO_SWITCH)
         failed |= json_object_set_new(json, "guid", guid_json(thing->fabric_node->guid));
-    if (thing->kind == TOPO_PORT)
+    if (thing->kind == TOPO_NUMA)
+        failed |= json_object_set_new(
+            json, "cpus",
+            json_string(thing->machine_record->numa[topo_spots(topo)[id].index].cpus));
+    if (thing->kind == TOPO_PORT) {
         failed |=
             json_object_set_new(json, "is_usable", json_boolean(topo_port_is_usable(topo, id)));
+        failed |= json_object_set_new(json, "netdev",
+                                      thing->port->netdev[0] ? json_string(thing->port->netdev)
+                                                             : json_null());
+    }
     if (failed) {
         json_decref(json);
         return NULL;

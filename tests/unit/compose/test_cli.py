@@ -78,6 +78,11 @@ class Misuse(unittest.TestCase):
         (["run", "--local", "--config", "/nonexistent/x", "true"], "there is no file"),
         (["run", "--url", "https://m:1", "-s", "a", "true"], "daemon of their own host"),
         (["env"], "which system?"),
+        (["mpi-env"], "which system?"),
+        (["mpi-env", "a", "b"], "what is 'b'?"),
+        (["mpi-env", "a", "--dir", ""], "--dir takes a folder"),
+        (["mpi-env", "a", "--network", "ib"], "--network takes ucx or tcp, not 'ib'"),
+        (["mpi-env", "a", "--url", "https://m:1"], "daemon of their own host"),
         (["smi", "--query-gpu=index,frob", "--format=csv"], "'frob' is not a field"),
         (["smi", "--query-gpu=index", "--format=xml"], "not 'xml'"),
         (["smi", "--query-gpu=index", "--format=noheader"], "--format must say csv"),
@@ -122,7 +127,7 @@ class Misuse(unittest.TestCase):
 
 class NotYet(unittest.TestCase):
     ROWS = [["attach"], ["detach", "x"], ["resize", "train", "--gpus", "24"], ["cdi", "train"],
-            ["mpi-env", "train"], ["perf"], ["top"],
+            ["perf"], ["top"],
             ["create", "--gpus", "1", "--share", "0.5"], ["create", "--memory", "8GiB"],
             ["create", "--dmr"], ["run", "-p", "0.5", "true"], ["run", "-m", "100", "true"],
             ["run", "--gpus", "1", "--dmr", "true"], ["run", "-l", "a,b", "true"]]
@@ -182,6 +187,24 @@ class Failures(unittest.TestCase):
         ("env of another host's", ["env", "train"],
          {("GET", "/redfish/v1/Systems/train"): (200, system(host="r730-2")), **ROOT},
          "train is not composed for r730-1"),
+        ("mpi-env of another host's", ["mpi-env", "train"],
+         {("GET", "/redfish/v1/Systems/train"): (200, system(host="r730-2")), **ROOT},
+         "train is not composed for r730-1"),
+        ("mpi-env without a network", ["mpi-env", "train"],
+         {("GET", "/redfish/v1/Systems/train"): (200, system()), **ROOT,
+          ("GET", "/redfish/v1/Systems/r730-1"): (200, machine("r730-1")),
+          ("GET", "/redfish/v1/Oem/Fabric/Topology?format=json"): (200, {"things": []})},
+         "r730-1 has no network on its rails, and none with its daemon's address '10.0.0.1'"),
+        ("mpi-env into no folder", ["mpi-env", "train", "--dir", "/nonexistent/x"],
+         {("GET", "/redfish/v1/Systems/train"): (200, system()), **ROOT,
+          ("GET", "/redfish/v1/Systems/r730-1"): (200, {"Oem": {"Fabric": {"Address": "127.0.0.1:7"}}}),
+          ("GET", "/redfish/v1/Oem/Fabric/Topology?format=json"): (200, {"things": []})},
+         "the folder /nonexistent/x cannot be made"),
+        ("mpi-env into a folder that Open MPI cannot name", ["mpi-env", "train", "--dir", "a b"],
+         {("GET", "/redfish/v1/Systems/train"): (200, system()), **ROOT,
+          ("GET", "/redfish/v1/Systems/r730-1"): (200, {"Oem": {"Fabric": {"Address": "127.0.0.1:7"}}}),
+          ("GET", "/redfish/v1/Oem/Fabric/Topology?format=json"): (200, {"things": []})},
+         "has a space in its name, and Open MPI ends its fork agent's name there"),
         ("smi without a system", ["smi"], {("GET", EXPAND): members(machine("a"))},
          "no system is composed"),
         ("smi with several", ["smi"], {("GET", EXPAND): members(system("a"), system("b"))},
@@ -206,7 +229,7 @@ class Failures(unittest.TestCase):
 
     def test_nobody_listens(self):
         for words in (["list"], ["create", "--gpus", "1", "--host", "a"], ["events", "--follow"],
-                      ["run", "--gpus", "1", "true"], ["env", "a"]):
+                      ["run", "--gpus", "1", "true"], ["env", "a"], ["mpi-env", "a"]):
             with self.subTest(" ".join(words)):
                 done = run(*words)
                 self.assertEqual((done.returncode, done.stdout), (1, ""))
@@ -404,7 +427,7 @@ class Output(unittest.TestCase):
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         for word in ("create", "undrain", "fence"):
             self.assertIn(f"\n  {word}", done.stdout)
-        self.assertNotIn("mpi-env", done.stdout)
+        self.assertNotIn("resize", done.stdout)
         self.assertIn("--spread", run("create", "--help").stdout)
         self.assertNotIn("--dmr", run("create", "--help").stdout)
         self.assertEqual(run("--version").stdout, "compose 0.1.0\n")
@@ -470,6 +493,99 @@ class Programs(unittest.TestCase):
             self.assertTrue(audit.endswith("/libcudart-redirect.so"), audit)
             about = json.loads(run("env", "it's", "--json", api=api).stdout)
             self.assertEqual(about["FABRIC_SOCKET"], f"{api.folder}/client.sock")
+
+
+class MpiEnv(unittest.TestCase):
+    """The files of mpi-env, and a rank started by them."""
+
+    HOST = os.uname().nodename.split(".")[0]
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="test-mpi'env-")
+        self.addCleanup(folder.cleanup)
+        self.folder = os.path.join(folder.name, "job")
+
+    def answers(self, netdev="lo", cpus="0-11,24-35"):
+        train = system("train", 4, host=self.HOST)
+        hosts = train["Oem"]["Fabric"]["Hosts"]
+        for gpu in hosts[0]["Gpus"]:
+            gpu["Rails"] = [{"Local": f"{self.HOST}/mlx5_0:1"}, {"Local": f"{self.HOST}/mlx5_1:1"}]
+        hosts.append(system(gpus=4, host="r730-2")["Oem"]["Fabric"]["Hosts"][0])
+        things = [{"name": f"{self.HOST}/numa1", "kind": "numa", "parent": self.HOST, "cpus": cpus},
+                  {"name": f"{self.HOST}/mlx5_0", "kind": "hca", "parent": f"{self.HOST}/numa1"},
+                  *({"name": f"{self.HOST}/mlx5_{i}:1", "kind": "port",
+                     "parent": f"{self.HOST}/mlx5_0", "netdev": netdev} for i in range(2))]
+        return {("GET", "/redfish/v1"): (200, {"Oem": {"Fabric": {"Node": self.HOST}}}),
+                ("GET", "/redfish/v1/Systems/train"): (200, train),
+                ("GET", f"/redfish/v1/Systems/{self.HOST}"):
+                    (200, {"Oem": {"Fabric": {"Address": "127.0.0.1:7472"}}}),
+                ("GET", "/redfish/v1/Oem/Fabric/Topology?format=json"): (200, {"things": things})}
+
+    def text(self, name):
+        with open(os.path.join(self.folder, name), encoding="utf-8") as stream:
+            return stream.read()
+
+    def test_files(self):
+        with Api(self.answers()) as api:
+            done = run("mpi-env", "train", "--dir", self.folder, api=api)
+        self.assertEqual((done.returncode, done.stdout), (0, self.folder + "\n"),
+                         done.stderr)
+        self.assertEqual(self.text("hostfile"), f"{self.HOST} slots=4\nr730-2 slots=4\n")
+        # Only this host's parts have a place in the model.
+        self.assertIn("no rankfile", done.stderr)
+        self.assertFalse(os.path.exists(os.path.join(self.folder, "rankfile")))
+        shell = subprocess.run(["sh", "-c", '. "$0/env" && env', self.folder], check=True,
+                               env={"PATH": os.environ["PATH"]}, capture_output=True, text=True)
+        said = dict(line.split("=", 1) for line in shell.stdout.splitlines())
+        self.assertEqual(said["OMPI_MCA_orte_default_hostfile"],
+                         self.folder + "/hostfile")
+        self.assertEqual(said["OMPI_MCA_orte_fork_agent"], self.folder + "/rank")
+        self.assertEqual(said["OMPI_MCA_btl_tcp_if_include"], "127.0.0.0/8")
+
+    def test_rankfile(self):
+        answers = self.answers()
+        answers[("GET", "/redfish/v1/Systems/train")][1]["Oem"]["Fabric"]["Hosts"].pop()
+        with Api(answers) as api:
+            done = run("mpi-env", "train", "--dir", self.folder, api=api)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(self.text("rankfile"), "".join(
+            f"rank {rank}={self.HOST} slot=0-11,24-35\n" for rank in range(4)))
+
+    def test_json(self):
+        # (answers, words, network, networks)
+        rows = [(self.answers(), [], "tcp", ["127.0.0.0/8"]),
+                (self.answers(netdev=None), [], "tcp", ["127.0.0.0/8"]),  # the daemon's
+                (self.answers(), ["--network", "ucx"], "ucx", ["127.0.0.0/8"])]
+        for answers, words, network, networks in rows:
+            with self.subTest(words), Api(answers) as api:
+                done = run("mpi-env", "train", "--json", "--dir", self.folder, *words, api=api)
+                about = json.loads(done.stdout)
+                self.assertEqual((about["network"], about["networks"]), (network, networks))
+                self.assertEqual(about["hosts"], [{"name": self.HOST, "slots": 4},
+                                                  {"name": "r730-2", "slots": 4}])
+                self.assertEqual(about["environment"]["OMPI_MCA_pml"],
+                                 "ucx" if network == "ucx" else "ob1")
+
+    def test_rank(self):
+        # (rank and number of ranks of this host, its GPUs of four)
+        rows = [("0", "4", "0"), ("3", "4", "3"), ("1", "2", "2,3"), ("0", "1", "0,1,2,3"),
+                ("1", "3", "1"), ("2", "3", "2,3"), ("5", "8", "2")]
+        with Api(self.answers()) as api:
+            run("mpi-env", "train", "--dir", self.folder, "--network", "ucx", api=api)
+            for local, count, gpus in rows:
+                with self.subTest(f"{local} of {count}"):
+                    done = run(PROGRAM, "7", "a b", api=api, program=self.folder + "/rank",
+                               environment={"OMPI_COMM_WORLD_LOCAL_RANK": local,
+                                            "OMPI_COMM_WORLD_LOCAL_SIZE": count})
+                    self.assertEqual(done.returncode, 7, done.stderr)
+                    said = Programs.said(done.stdout)
+                    self.assertEqual(said["CUDA_VISIBLE_DEVICES"], gpus)
+                    self.assertEqual(said["UCX_NET_DEVICES"], "mlx5_0:1,mlx5_1:1")
+                    self.assertEqual(said["FABRIC_SYSTEM"], "train")
+                    self.assertEqual(said["arguments"], "7 a b ")
+            done = run(PROGRAM, api=api, program=self.folder + "/rank")
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn("started by mpirun", done.stderr)
 
 
 class Follow(unittest.TestCase):

@@ -160,6 +160,8 @@ static void test_json(void)
     CHECK_EQ(fab_json_load(text, strlen(text), "topology", NULL, &json, NULL), FAB_OK);
     CHECK_EQ(fab_json_get_string(json, "things[0].name", &value, NULL), FAB_OK);
     CHECK_STR(value, "c4130-1");
+    CHECK_EQ(fab_json_get_string(json, "things[1].cpus", &value, NULL), FAB_OK);
+    CHECK_STR(value, "0-23");
     CHECK_EQ(fab_json_get_string(json, "things[5].gpu.model", &value, NULL), FAB_OK);
     CHECK_STR(value, "<T4 & \"co\">");
     CHECK_EQ(fab_json_get_string(json, "things[5].rails[1].port", &value, NULL), FAB_OK);
