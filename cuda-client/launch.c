@@ -109,7 +109,7 @@ static CUresult launch_submit(const struct launch *launch, struct cudac_stream *
                                  launch->shape.extra, packed);
     cudac_stream_make_room(stream);
     if (result == CUDA_SUCCESS)
-        result = cudac_memory_before_launch(stream, packed, function->params.bytes);
+        result = cudac_memory_before_launch(stream, &function->params, packed);
     return result == CUDA_SUCCESS ? launch_send(launch, stream, function, packed) : result;
 }
 

@@ -452,16 +452,25 @@ static bool take_turn(void)
 /* ---- launches ---------------------------------------------------------------------------------
  */
 
-/* Whether any eight bytes of the parameters are an address in [lo, lo + bytes). */
-static bool points_into(const void *params, uint32_t params_bytes, uint64_t lo, uint64_t bytes)
+struct launch_params {
+    const struct cuc_params *layout;
+    const uint8_t *packed;
+};
+
+/* Whether any eight bytes of one parameter are an address in [lo, lo + bytes). Those of two are
+ * none: behind a pointer, a number like 6144 would pass for one into pinned memory. */
+static bool points_into(const struct launch_params *given, uint64_t lo, uint64_t bytes)
 {
-    const unsigned char *at = params;
     uint64_t word;
 
-    for (uint32_t i = 0; i + sizeof(word) <= params_bytes; i++) {
-        memcpy(&word, at + i, sizeof(word));
-        if (word - lo < bytes)
-            return true;
+    for (uint32_t p = 0; p < given->layout->count; p++) {
+        const uint8_t *at = given->packed + given->layout->offset[p];
+
+        for (uint32_t i = 0; i + sizeof(word) <= given->layout->size[p]; i++) {
+            memcpy(&word, at + i, sizeof(word));
+            if (word - lo < bytes)
+                return true;
+        }
     }
     return false;
 }
@@ -470,8 +479,7 @@ struct launch {
     struct cudac_stream *stream;
     struct cudac_worker *worker;
     struct cudac_sending sending;
-    const void *params;
-    uint32_t params_bytes;
+    struct launch_params params;
     bool is_mixed;
     bool has_waited;   /* for the host */
     bool has_turn;     /* taken here */
@@ -483,7 +491,7 @@ static bool must_have(const struct cudac_region *region, const struct launch *la
     if (region->owner)
         return region->owner == launch->worker;
     return region->kind == CUDAC_MEMORY_MANAGED || region->is_wanted ||
-           points_into(launch->params, launch->params_bytes, region->device_address, region->bytes);
+           points_into(&launch->params, region->device_address, region->bytes);
 }
 
 /* Copies from devices are on their way into the host's bytes: these are the ones to use, and what
@@ -581,9 +589,10 @@ static CUresult prepare_all(struct launch *launch)
     return result;
 }
 
-CUresult cudac_memory_before_launch(struct cudac_stream *stream, const void *params,
-                                    uint32_t params_bytes)
+CUresult cudac_memory_before_launch(struct cudac_stream *stream, const struct cuc_params *params,
+                                    const uint8_t *packed)
 {
+    const struct launch_params given = {params, packed};
     struct cudac_worker *worker = cudac_context_worker(stream->context);
     uint32_t index = cudac_worker_index(worker);
     uint32_t now = atomic_load_explicit(&generation, memory_order_acquire);
@@ -591,14 +600,12 @@ CUresult cudac_memory_before_launch(struct cudac_stream *stream, const void *par
     if (atomic_load_explicit(&of_worker[index].seen, memory_order_acquire) == now &&
         !atomic_load_explicit(&of_worker[index].moves, memory_order_relaxed) &&
         (!atomic_load_explicit(&of_worker[index].picks, memory_order_relaxed) ||
-         !points_into(params, params_bytes, cudac_layout()->pinned.base,
-                      cudac_layout()->pinned.bytes)))
+         !points_into(&given, cudac_layout()->pinned.base, cudac_layout()->pinned.bytes)))
         return CUDA_SUCCESS;
     struct launch launch = {.stream = stream,
                             .worker = worker,
                             .sending = {.worker = worker},
-                            .params = params,
-                            .params_bytes = params_bytes,
+                            .params = given,
                             .is_mixed = is_mixed()};
 
     (void)pthread_mutex_lock(&cudac_memory_lock);

@@ -14,6 +14,7 @@
 #include <cuda.h>
 
 #include "cuda-client/context.h"
+#include "cuda-common/kernel_fit.h"
 
 enum cudac_memory_kind {
     CUDAC_MEMORY_NONE,       /* pageable memory of the program, or nothing at all */
@@ -72,9 +73,10 @@ void cudac_memory_remove_fixed(const void *owner);
  */
 
 /* Before a launch: what it may touch of host memory is brought to the worker, in stream order.
- * `params`: the packed parameters, looked through for addresses. Cheap when there is none. */
-CUresult cudac_memory_before_launch(struct cudac_stream *stream, const void *params,
-                                    uint32_t params_bytes);
+ * `packed`: the parameters, each of which is looked through for addresses. Cheap when there is
+ * none. */
+CUresult cudac_memory_before_launch(struct cudac_stream *stream, const struct cuc_params *params,
+                                    const uint8_t *packed);
 /* After a synchronisation of the worker's context (or one stream of it): what kernels may have
  * written comes back. Called by cudac_context_wait, cudac_stream_wait, event waits, queries of
  * streams and events that answer CUDA_SUCCESS, and blocking copies, before they return. */

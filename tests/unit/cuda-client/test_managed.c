@@ -28,10 +28,12 @@ static void end_call(void)
         cudac_memory_call_end();
 }
 
+static const struct cuc_params none;
+
 /* A launch without parameters; its stream is busy until finish(). */
 static void launch(uint32_t worker, uint32_t stream)
 {
-    CHECK_EQ(cudac_memory_before_launch(fake_stream(worker, stream), NULL, 0), CUDA_SUCCESS);
+    CHECK_EQ(cudac_memory_before_launch(fake_stream(worker, stream), &none, NULL), CUDA_SUCCESS);
     fake_work(fake_stream(worker, stream));
     end_call();
 }
@@ -233,7 +235,7 @@ static pthread_barrier_t turn;
 static void *slow_launch(void *arg)
 {
     (void)arg;
-    CHECK_EQ(cudac_memory_before_launch(fake_stream(0, 1), NULL, 0), CUDA_SUCCESS);
+    CHECK_EQ(cudac_memory_before_launch(fake_stream(0, 1), &none, NULL), CUDA_SUCCESS);
     (void)pthread_barrier_wait(&turn);
     (void)pthread_barrier_wait(&turn);
     fake_work(fake_stream(0, 1));
@@ -364,9 +366,12 @@ static void write_late(void)
 
 static void launch_with(uint32_t worker, uint32_t stream, const void *const *memory, size_t count)
 {
-    CHECK_EQ(cudac_memory_before_launch(fake_stream(worker, stream), memory,
-                                        (uint32_t)(count * sizeof(*memory))),
-             CUDA_SUCCESS);
+    const uint32_t offset = 0, size = (uint32_t)(count * sizeof(*memory));
+    const struct cuc_params params = {1, size, &offset, &size};
+
+    CHECK_EQ(
+        cudac_memory_before_launch(fake_stream(worker, stream), &params, (const uint8_t *)memory),
+        CUDA_SUCCESS);
     fake_work(fake_stream(worker, stream));
     end_call();
 }
@@ -536,13 +541,19 @@ static void test_pinned(void)
     CHECK_CASE("memory for copies only has no place");
     launch(0, 0);
     CHECK(!fake_place(0, (uintptr_t)plain));
-    CHECK_CASE("a parameter points at it, at any alignment");
-    unsigned char params[13] = {0};
+    unsigned char bytes[13] = {0};
     const uint64_t inside = (uintptr_t)plain + 100;
 
-    memcpy(params + 5, &inside, sizeof(inside));
+    memcpy(bytes + 5, &inside, sizeof(inside));
     memset(plain, 9, UNIT);
-    CHECK_EQ(cudac_memory_before_launch(stream, params, sizeof(params)), CUDA_SUCCESS);
+    CHECK_CASE("parameters that pass for a pointer only together");
+    static const uint32_t offsets[] = {0, 9}, sizes[] = {9, 4}, size = 13;
+    const struct cuc_params two = {2, 13, offsets, sizes}, one = {1, 13, offsets, &size};
+
+    CHECK_EQ(cudac_memory_before_launch(stream, &two, bytes), CUDA_SUCCESS);
+    CHECK(!fake_place(0, inside));
+    CHECK_CASE("a parameter points at it, at any alignment");
+    CHECK_EQ(cudac_memory_before_launch(stream, &one, bytes), CUDA_SUCCESS);
     CHECK(fake_place(0, inside) && *fake_place(0, inside) == 9);
     fake_work(stream);
     end_call();
