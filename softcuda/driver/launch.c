@@ -77,7 +77,8 @@ static void launch_computed(struct soft_command *command)
     command->end_ns = soft_model_end_ns(
         soft_device_ordinal(device), command->ready_ns ? command->ready_ns : now_ns, duration_ns);
     if (command->end_ns <= now_ns) {
-        command->end_ns = now_ns; /* computing took longer than the model: then that counts */
+        if (model->time != DEVICE_TIME_ONLY)
+            command->end_ns = now_ns; /* computing took longer than the model: then that counts */
         launch_ended(command);
         return;
     }
