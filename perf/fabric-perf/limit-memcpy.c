@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * perf/fabric-perf/limit-memcpy.c - a loop of memcpy: what copies in this machine's memory can
+ * reach.
+ */
+#include <string.h>
+
+#include "perf/fabric-perf/lanes.h"
+#include "perf/fabric-perf/stats.h"
+
+double fp_memcpy_us(void *to, const void *from, uint64_t bytes, uint32_t times)
+{
+    const double start = fp_stats_now_us();
+
+    for (uint32_t i = 0; i < times; i++) {
+        memcpy(to, from, bytes);
+        __asm__ volatile("" : : "r"(to), "r"(from) : "memory"); /* each of them happens */
+    }
+    return (fp_stats_now_us() - start) / times;
+}
