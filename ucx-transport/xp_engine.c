@@ -23,6 +23,27 @@ enum { STAND_BY_NS = 100000 }; /* so long after the last help a thread of ours t
 
 /* ---------------------------------------------------------------- who is the engine; any thread */
 
+static void ring(struct xp_engine *engine, int fd)
+{
+    uint64_t one = 1;
+
+    if (xp_node_has_descriptors(engine->node))
+        (void)!write(fd, &one, sizeof(one)); /* full: it will wake anyway */
+}
+
+/* Wakes who sleeps past a timer, once. Who is awake or stands by looks at them soon enough. */
+static void wake_for_time(struct xp_engine *engine)
+{
+    uint64_t due_ns = atomic_load(&engine->timer_ns); /* pairs with sleep_past_timers() */
+    bool helper = atomic_load(&engine->has_sleeper);
+    _Atomic uint64_t *until_ns = helper ? &engine->helper_until_ns : &engine->thread_until_ns;
+
+    if (engine->wake_fd < 0 || atomic_load(&engine->runner) != 0)
+        return; /* he looks when he lets go */
+    if (due_ns < atomic_load(until_ns) && atomic_exchange(until_ns, 0) != 0)
+        ring(engine, helper ? engine->help_fd : engine->wake_fd);
+}
+
 static uint64_t self(void)
 {
     return (uint64_t)pthread_self();
@@ -56,19 +77,14 @@ static bool has_work(struct xp_engine *engine)
 void xp_engine_let_go(struct xp_engine *engine)
 {
     atomic_store(&engine->runner, 0);
-    if (has_work(engine) || atomic_load(&engine->retimed))
+    if (has_work(engine) ||
+        (atomic_load(&engine->is_wanted) && atomic_exchange(&engine->is_wanted, false)))
         xp_engine_wake(engine); /* what came meanwhile has woken nobody */
+    else
+        wake_for_time(engine);
 }
 
 /* ---------------------------------------------------------------- asking for a turn; any thread */
-
-static void ring(struct xp_engine *engine, int fd)
-{
-    uint64_t one = 1;
-
-    if (xp_node_has_descriptors(engine->node))
-        (void)!write(fd, &one, sizeof(one)); /* full: it will wake anyway */
-}
 
 void xp_engine_wake(struct xp_engine *engine)
 {
@@ -80,7 +96,8 @@ void xp_engine_wake(struct xp_engine *engine)
     if (atomic_load_explicit(&engine->has_sleeper, memory_order_relaxed))
         ring(engine, engine->help_fd);
     else if (atomic_load_explicit(&engine->asleep, memory_order_relaxed) &&
-             atomic_load_explicit(&engine->helpers, memory_order_relaxed) == 0)
+             atomic_load_explicit(&engine->helpers, memory_order_relaxed) == 0 &&
+             atomic_exchange(&engine->asleep, false)) /* once: he may have to wait for a core */
         ring(engine, engine->wake_fd);
 }
 
@@ -99,8 +116,7 @@ void xp_engine_timer(struct xp_engine *engine, uint64_t at)
 
     while (at < before) {
         if (atomic_compare_exchange_weak(&engine->timer_ns, &before, at)) {
-            atomic_store(&engine->retimed, true);
-            xp_engine_wake(engine);
+            wake_for_time(engine);
             return;
         }
     }
@@ -437,6 +453,8 @@ void xp_engine_help_stop(struct xp_engine *engine)
     (void)atomic_fetch_sub(&engine->helpers, 1);
     if (has_work(engine)) /* what came meanwhile has woken nobody */
         xp_engine_wake(engine);
+    else
+        wake_for_time(engine);
 }
 
 void xp_engine_push_end(struct xp_engine *engine)
@@ -504,12 +522,22 @@ static void sleep_on(struct xp_engine *engine, struct pollfd *fds, nfds_t count,
  */
 static bool asks_for_it(struct xp_engine *engine)
 {
-    atomic_store(&engine->retimed, true);
+    atomic_store(&engine->is_wanted, true);
     return atomic_load(&engine->runner) != 0;
 }
 
+/* Until the next timer; *until_ns says when, so that who makes one due earlier wakes us. */
+static void sleep_past_timers(struct xp_engine *engine, struct pollfd *fds, nfds_t count,
+                              _Atomic uint64_t *until_ns)
+{
+    atomic_store(until_ns, UINT64_MAX); /* before the look at them */
+    atomic_store(until_ns, xp_engine_deadline_ns(engine));
+    sleep_on(engine, fds, count, until_timer_ns(engine));
+    atomic_store(until_ns, 0);
+}
+
 /* Sleeps on the wires; the caller was announced as asleep and has looked for work. */
-static void sleep_armed(struct xp_engine *engine, struct pollfd *fds)
+static void sleep_armed(struct xp_engine *engine, struct pollfd *fds, _Atomic uint64_t *until_ns)
 {
     nfds_t count = 1;
 
@@ -517,9 +545,10 @@ static void sleep_armed(struct xp_engine *engine, struct pollfd *fds)
         sleep_on(engine, fds, 0, until_timer_ns(engine));
     } else if (xp_engine_try(engine)) {
         if (arm(engine, fds, &count))
-            sleep_on(engine, fds, count, until_timer_ns(engine));
+            sleep_past_timers(engine, fds, count, until_ns);
     } else if (asks_for_it(engine)) {
         sleep_on(engine, fds, count, STAND_BY_NS);
+        atomic_store(&engine->is_wanted, false);
     }
 }
 
@@ -549,10 +578,9 @@ bool xp_engine_help_sleep(struct xp_engine *engine, bool (*is_done)(void *user),
 
     if (engine->help_fd < 0 || atomic_exchange(&engine->has_sleeper, true))
         return false;
-    atomic_store(&engine->retimed, false); /* the timers are looked at below */
     atomic_thread_fence(memory_order_seq_cst);
     if (!has_work(engine) && !is_done(user))
-        sleep_armed(engine, fds);
+        sleep_armed(engine, fds, &engine->helper_until_ns);
     atomic_store(&engine->has_sleeper, false);
     return_to_work(engine);
     return true;
@@ -565,14 +593,13 @@ static void sleep_until_event(struct xp_engine *engine, bool stands_by)
     struct pollfd fds[1 + 2 * XP_RAILS_MAX] = {{.fd = engine->wake_fd, .events = POLLIN}};
 
     atomic_store(&engine->asleep, true);
-    atomic_store(&engine->retimed, false); /* the timers are looked at below, or soon */
     atomic_thread_fence(memory_order_seq_cst);
     if (atomic_load(&engine->helpers) > 0) /* they look for work before they leave */
         sleep_on(engine, fds, 1, STAND_BY_NS);
     else if (!has_work(engine) && stands_by)
         sleep_on(engine, fds, 1, STAND_BY_NS);
     else if (!has_work(engine))
-        sleep_armed(engine, fds);
+        sleep_armed(engine, fds, &engine->thread_until_ns);
     atomic_store(&engine->asleep, false);
 }
 

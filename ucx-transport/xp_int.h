@@ -84,16 +84,18 @@ struct xp_engine {
     _Atomic uint64_t spin_ns; /* how long its thread looks for the next event before it sleeps */
     _Atomic uint64_t timer_ns;
     atomic_bool asleep, stop, work; /* work: connections want their turn (control) */
-    atomic_bool retimed;            /* timer_ns became earlier since a sleeper looked at it */
-    _Atomic uint32_t helpers;       /* application threads that turn it while they wait */
-    _Atomic uint64_t helped;        /* turns of application threads that wait, counted */
-    _Atomic uint32_t missed;        /* so many calls in a row took longer than helpers spin */
-    atomic_bool has_sleeper;        /* a helper sleeps on the wires; help_fd wakes it */
-    atomic_bool retired;            /* its thread sleeps until it is woken, because one does */
-    _Atomic uint32_t queued;        /* waiting threads that do not help */
-    int help_fd;                    /* -1 on polled nodes */
-    int wake_fd;                    /* -1 on polled nodes */
-    int numa_node;                  /* -1: anywhere */
+    atomic_bool is_wanted;          /* who wants to sleep on the wires found another one to be it */
+    /* Who sleeps on the wires does not look at the timers before; 0: none does, or for a moment */
+    _Atomic uint64_t thread_until_ns, helper_until_ns;
+    _Atomic uint32_t helpers; /* application threads that turn it while they wait */
+    _Atomic uint64_t helped;  /* turns of application threads that wait, counted */
+    _Atomic uint32_t missed;  /* so many calls in a row took longer than helpers spin */
+    atomic_bool has_sleeper;  /* a helper sleeps on the wires; help_fd wakes it */
+    atomic_bool retired;      /* its thread sleeps until it is woken, because one does */
+    _Atomic uint32_t queued;  /* waiting threads that do not help */
+    int help_fd;              /* -1 on polled nodes */
+    int wake_fd;              /* -1 on polled nodes */
+    int numa_node;            /* -1: anywhere */
     pthread_t thread;
     bool started;
 };
