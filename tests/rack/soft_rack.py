@@ -19,6 +19,7 @@ import concurrent.futures
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -77,9 +78,9 @@ class SoftRack:
     """On the first host of rack.sh's namespaces."""
 
     def __init__(self, folder, bin_dir):
-        self.folder, self.bin = folder, bin_dir
         self.hosts = hosts_of(folder)
         self.run = pathlib.Path(os.environ["RACK_RUN"])
+        self.folder, self.built, self.bin = folder, bin_dir.parent, self.run / "build" / bin_dir.name
         self.logs = self.run / "logs"
         self.logs.mkdir(exist_ok=True)
         self.fabric, self.daemons = None, {}
@@ -129,10 +130,15 @@ class SoftRack:
         return self.run / "host" / host["name"]
 
     def make_folders(self):
+        """What workers read is where any uid comes to: the tree may be in a home that is closed."""
+        (self.run / "build").mkdir()
+        subprocess.run(["mount", "--bind", self.built, self.run / "build"], check=True)
         for host in self.hosts:
             for name in ("state", "manager", "softcuda", "tls"):
                 (self.private(host) / name).mkdir(parents=True, mode=0o755)
             (self.private(host) / "softcuda").chmod(0o1777)  # workers of all tenants count there
+            if "SOFTCUDA_CONFIG" in host:
+                shutil.copy(host["SOFTCUDA_CONFIG"], self.private(host) / "softcuda.cfg")
 
     def compose(self, *arguments):
         return subprocess.run([self.bin / "compose", *arguments], check=True, capture_output=True,
@@ -220,7 +226,7 @@ class SoftRack:
         name = f"{host['name']}-{role}"
         environment = {**os.environ, "SOFTCUDA_STATE": "/run/fabricd/softcuda"}
         if "SOFTCUDA_CONFIG" in host:
-            environment["SOFTCUDA_CONFIG"] = host["SOFTCUDA_CONFIG"]
+            environment["SOFTCUDA_CONFIG"] = "/run/fabricd/softcuda.cfg"
         with open(self.logs / name, "ab") as log:
             self.daemons[name] = self.starter.submit(
                 simulator.spawn,
