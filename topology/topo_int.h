@@ -157,4 +157,9 @@ const char *topo_severity_name(enum topo_severity severity);
 enum { TOPO_SPEED_BYTES = 24 };
 const char *topo_speed_text(uint32_t width, uint32_t lane_mbps, char text[TOPO_SPEED_BYTES]);
 
+/* The name without the machine's. */
+const char *topo_short_name(const struct topo_thing *thing);
+/* What a cable ends at: an HCA's port, a switch, or nothing known. */
+topo_id topo_cable_end(const struct topo *topo, uint32_t port);
+
 #endif /* TOPOLOGY_TOPO_INT_H */

@@ -126,24 +126,26 @@ static void test_svg(void)
     struct make_racks racks;
     struct topo *topo;
     char *text;
-    unsigned boxes = 0, texts = 0, ends = 0, lines = 0;
+    unsigned boxes = 0, texts = 0, ends = 0, lines = 0, keys = 0;
 
     make_racks(&racks);
     topo = make_join(&racks);
     text = printed(topo, TOPO_FORMAT_SVG);
     for (const char *at = text; (at = strchr(at, '<')); at++) {
         boxes += !strncmp(at, "<rect ", 6);
+        keys += !strncmp(at, "<text class=\"key\"", 17);
         texts += !strncmp(at, "<text ", 6);
         ends += !strncmp(at, "</text>", 7);
-        lines += !strncmp(at, "<line ", 6);
+        lines += !strncmp(at, "<path ", 6);
     }
     CHECK_HAS(text, "<svg xmlns=\"http://www.w3.org/2000/svg\"");
     CHECK_HAS(text, "</svg>\n");
     CHECK_EQ(texts, ends);
-    CHECK_EQ(lines, 16 + 2 * (4 * 4 + 2 * 2));
+    CHECK_EQ(keys, 7);
+    CHECK_EQ(lines, 16 + 2 * (4 * 4 + 2 * 2) + 2); /* two of the key */
     /* 12 machines, 6 switches; of a C4130 2 roots, 2 switches, 4 GPUs, 2 HCAs, 4 ports; of an R730
-     * a root, an HCA, 2 ports. */
-    CHECK_EQ(boxes, 12 + 6 + 8 * 14 + 4 * 4);
+     * a root, an HCA, 2 ports. The page, and five of the key. */
+    CHECK_EQ(boxes, 12 + 6 + 8 * 14 + 4 * 4 + 1 + 5);
     free(text);
     topo_free(topo);
     make_racks_free(&racks);
