@@ -4,6 +4,7 @@
 # demo-rack.sh EXAMPLES - what ./setup demo does on the first host of its rack (tests/rack/soft_rack.py).
 set -euo pipefail
 examples=$1
+tests=$(cd "$(dirname "${BASH_SOURCE[0]}")/../tests/rack" && pwd)
 host=$(hostname)
 
 say() {
@@ -21,6 +22,25 @@ rail_bytes() { # sent and received on both rails of this host
 
 gpus_that_are() { # STATE
     compose gpu list --json | grep -c "\"state\": \"$1\"" || true
+}
+
+# Plain mpirun over both hosts; it starts its daemons by namespaces where a real rack has ssh.
+mpi_job()
+{
+    local folder=/run/mpi-job
+    export OMPI_MCA_plm_rsh_agent=$tests/rsh OMPI_MCA_orte_tmpdir_base=/run OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+    say "A system may have several hosts. An MPI job over two, 8 ranks with a GPU each, trains a network to read
+digits, data parallel:"
+    show compose create --gpus 16 --host r730-1,r730-2 --name job
+    show compose mpi-env job --dir "$folder"
+    # shellcheck source=/dev/null
+    show . "$folder/env"
+    show mpirun "$examples/train-mpi-static" | tee /run/mpi-said
+    say "One process with 16 GPUs of its own comes to the same weights, to the last bit:"
+    mkdir /run/native # in a user namespace the usual place is another root's
+    SOFTCUDA_STATE=/run/native show softcuda-run --devices 16 "$examples/train-mpi-static" 2>/dev/null | tee /run/native-said | grep -v step
+    cmp <(grep weights /run/mpi-said) <(grep weights /run/native-said)
+    show compose delete job
 }
 
 say "The rack is up. Each node runs fabricd, found its own GPUs, PCIe tree and HCAs, and had every GPU
@@ -41,6 +61,11 @@ show compose smi train
 
 say "And back:"
 show compose delete train
+if [ -x "$examples/train-mpi-static" ] && command -v mpirun >/dev/null; then
+    mpi_job
+else
+    say "Not shown here: an MPI job over both hosts (packages openmpi-bin, libopenmpi-dev)."
+fi
 free=$(gpus_that_are free)
 say "$free of 16 GPUs are free again."
 [ "$free" = 16 ]

@@ -77,10 +77,12 @@ def has_uids():
 class SoftRack:
     """On the first host of rack.sh's namespaces."""
 
-    def __init__(self, folder, bin_dir):
+    def __init__(self, folder, bin_dir, grace=None):
+        """`grace`: how long a silent host keeps its GPUs (fabricd.conf's worker.grace)."""
         self.hosts = hosts_of(folder)
         self.run = pathlib.Path(os.environ["RACK_RUN"])
         self.folder, self.built, self.bin = folder, bin_dir.parent, self.run / "build" / bin_dir.name
+        self.grace = grace
         self.logs = self.run / "logs"
         self.logs.mkdir(exist_ok=True)
         self.fabric, self.daemons = None, {}
@@ -208,6 +210,8 @@ class SoftRack:
             values["worker"] = {"driver": str(softcuda / "libcuda.so.1")}
             if has_uids():
                 values["worker"] |= {"uid_first": UIDS[0], "uid_count": UIDS[1]}
+        if self.grace and not is_manager:
+            values.setdefault("worker", {})["grace"] = self.grace
         return "".join(f"{name} = {self.setting(value)};\n" for name, value in values.items())
 
     def setting(self, value):
