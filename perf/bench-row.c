@@ -80,3 +80,22 @@ void bench_row_print(struct bench_row *row, bool json, bool is_last)
                      row->reason ? row->reason : "reported only");
     (void)printf("%s\n", is_last ? "" : ",");
 }
+
+void bench_rows_print(struct bench_row *rows, size_t count, bool json)
+{
+    struct bench_row *last = NULL; /* printed when it is known whether another follows */
+
+    if (json)
+        (void)printf("[\n");
+    for (size_t i = 0; i < count; i++) {
+        if (rows[i].pair_count == 0 && !rows[i].reason)
+            continue;
+        if (last)
+            bench_row_print(last, json, /* is_last */ false);
+        last = &rows[i];
+    }
+    if (last)
+        bench_row_print(last, json, /* is_last */ true);
+    if (json)
+        (void)printf("]\n");
+}

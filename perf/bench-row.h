@@ -5,6 +5,7 @@
 #define PERF_BENCH_ROW_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 enum { BENCH_PAIRS_MAX = 64 };
 
@@ -20,6 +21,8 @@ struct bench_row {
 /* One pair; a value that is 0 was not measured: the row says so. */
 void bench_row_add(struct bench_row *row, double ours, double limit);
 void bench_row_print(struct bench_row *row, bool json, bool is_last);
+/* Those that have a pair, or a reason for having none. */
+void bench_rows_print(struct bench_row *rows, size_t count, bool json);
 
 /* Sorts; the median of an even count is the lower one. */
 double bench_median(double *values, unsigned count);

@@ -1,35 +1,42 @@
 /* SPDX-License-Identifier: Apache-2.0
  * perf/launch-bench.c - calls: what a launch costs the program, natively and remotely.
  *
- *     launch-bench [--quick] [--json]
+ *     launch-bench [--quick] [--json] [--pairs N] [--part NAME]...
  *
- * Rows of one run, native and remote in turn. Exit status: 0 measured, 1 failed, 2 misused; a
- * missed budget is only reported.
+ * Rows of one run, native and remote in turn; --part: those rows alone. Exit status: 0 measured, 1
+ * failed, 2 misused; a missed budget is only reported.
  */
 #include <stdio.h>
-#include <string.h>
 
 #include "base/compiler.h"
+#include "perf/bench-options.h"
 #include "perf/bench-row.h"
 #include "perf/cuda-bench-side.h"
 
 enum { PAIRS = 31, PAIRS_QUICK = 9 };
 
+enum part { PART_POSTS, PART_LOOPS, PART_SYNC, PART_WORKER };
+static const char *const parts[] = {
+    [PART_POSTS] = "posts", [PART_LOOPS] = "loops", [PART_SYNC] = "sync", [PART_WORKER] = "worker"};
+
 static const struct {
+    enum part part;
     const char *name, *ask, *unit;
     enum bench_side_kind kind;
     unsigned size, times;
     double limit_us; /* 0: native's, in the same pair */
     double budget;
 } asked[] = {
-    {"posted cuLaunchKernel, client CPU, 0.5 us", "launch-cpu", "us", SIDE_SAME_HOST, 2000, 1, 0.5,
-     1},
-    {"the same over a rail", "launch-cpu", "us", SIDE_RAIL, 2000, 1, 0.5, 1},
-    {"20000 launches, one sync, same host", "launches", "us", SIDE_SAME_HOST, 20000, 1, 0, 0},
-    {"100 launches, one sync, same host", "launches", "us", SIDE_SAME_HOST, 100, 20, 0, 1.5},
-    {"100 launches, one sync, one rail", "launches", "us", SIDE_RAIL, 100, 20, 0, 1.5},
-    {"launch and sync, same host", "launch-sync", "us", SIDE_SAME_HOST, 1, 200, 0, 0},
-    {"launch and sync, one rail", "launch-sync", "us", SIDE_RAIL, 1, 200, 0, 0},
+    {PART_POSTS, "posted cuLaunchKernel, client CPU, 0.5 us", "launch-cpu", "us", SIDE_SAME_HOST,
+     2000, 1, 0.5, 1},
+    {PART_POSTS, "the same over a rail", "launch-cpu", "us", SIDE_RAIL, 2000, 1, 0.5, 1},
+    {PART_LOOPS, "20000 launches, one sync, same host", "launches", "us", SIDE_SAME_HOST, 20000, 1,
+     0, 0},
+    {PART_LOOPS, "100 launches, one sync, same host", "launches", "us", SIDE_SAME_HOST, 100, 20, 0,
+     1.5},
+    {PART_LOOPS, "100 launches, one sync, one rail", "launches", "us", SIDE_RAIL, 100, 20, 0, 1.5},
+    {PART_SYNC, "launch and sync, same host", "launch-sync", "us", SIDE_SAME_HOST, 1, 200, 0, 0},
+    {PART_SYNC, "launch and sync, one rail", "launch-sync", "us", SIDE_RAIL, 1, 200, 0, 0},
 };
 enum { ROW_WORKER = FAB_ARRAY_LEN(asked), ROW_COUNT };
 static struct bench_row rows[ROW_COUNT] = {
@@ -72,34 +79,29 @@ static void measure_worker(struct bench_side *side)
 
 int main(int argc, char **argv)
 {
+    static const struct bench_usage usage = {.program = "launch-bench",
+                                             .parts = parts,
+                                             .part_count = FAB_ARRAY_LEN(parts),
+                                             .pairs = PAIRS,
+                                             .pairs_quick = PAIRS_QUICK};
     struct bench_side side[SIDE_COUNT] = {0};
-    bool json = false, quick = false;
+    struct bench_options options;
 
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--json") == 0) {
-            json = true;
-        } else if (strcmp(argv[i], "--quick") == 0) {
-            quick = true;
-        } else {
-            fprintf(stderr, "usage: launch-bench [--quick] [--json]\n");
-            return 2;
-        }
-    }
+    if (!bench_options_parse(&usage, argc, argv, &options))
+        return 2;
     for (int kind = 0; kind <= SIDE_RAIL; kind++) {
         if (!bench_side_open(&side[kind], (enum bench_side_kind)kind, 1))
             return 1;
     }
-    for (unsigned pair = 0; pair < (quick ? PAIRS_QUICK : PAIRS); pair++) {
-        for (size_t i = 0; i < FAB_ARRAY_LEN(asked); i++)
-            measure_row(side, i);
-        measure_worker(side);
+    for (unsigned pair = 0; pair < options.pairs; pair++) {
+        for (size_t i = 0; i < FAB_ARRAY_LEN(asked); i++) {
+            if (options.parts & 1U << asked[i].part)
+                measure_row(side, i);
+        }
+        if (options.parts & 1U << PART_WORKER)
+            measure_worker(side);
     }
-    if (json)
-        (void)printf("[\n");
-    for (size_t i = 0; i < FAB_ARRAY_LEN(rows); i++)
-        bench_row_print(&rows[i], json, i + 1 == FAB_ARRAY_LEN(rows));
-    if (json)
-        (void)printf("]\n");
+    bench_rows_print(rows, ROW_COUNT, options.json);
     for (int kind = 0; kind < SIDE_COUNT; kind++)
         bench_side_close(&side[kind]);
     return 0;

@@ -94,17 +94,21 @@ static double raw_ucx(void)
     return bench_perftest_bandwidth(CHUNK, SIZE / CHUNK) / 1e6;
 }
 
-static void measure_limited(struct sides *sides, unsigned pairs)
+static void measure_limited(struct sides *sides, unsigned parts, unsigned pairs)
 {
     for (unsigned i = 0; i < pairs; i++) {
-        double wire = bench_iperf3(0, 1) / 1e6;
+        if (parts & 1U << BENCH_RACK_LIMITED) {
+            double wire = bench_iperf3(0, 1) / 1e6;
 
-        bench_row_add(&rows[ROW_IN], rate(&sides->one, "in-pinned", SIZE), wire);
-        bench_row_add(&rows[ROW_OUT], rate(&sides->one, "out-pinned", SIZE), wire);
-        bench_row_add(&rows[ROW_PAGEABLE_IN], rate(&sides->one, "in-pageable", SIZE), wire);
-        bench_row_add(&rows[ROW_TWO], rate(&sides->two, "in-pinned", 4 * SIZE),
-                      rate(&sides->one, "in-pinned", SIZE));
-        measure_peer(&sides->nodes, ROW_PEER, raw_ucx());
+            bench_row_add(&rows[ROW_IN], rate(&sides->one, "in-pinned", SIZE), wire);
+            bench_row_add(&rows[ROW_OUT], rate(&sides->one, "out-pinned", SIZE), wire);
+            bench_row_add(&rows[ROW_PAGEABLE_IN], rate(&sides->one, "in-pageable", SIZE), wire);
+        }
+        if (parts & 1U << BENCH_RACK_RAILS)
+            bench_row_add(&rows[ROW_TWO], rate(&sides->two, "in-pinned", 4 * SIZE),
+                          rate(&sides->one, "in-pinned", SIZE));
+        if (parts & 1U << BENCH_RACK_PEER)
+            measure_peer(&sides->nodes, ROW_PEER, raw_ucx());
     }
 }
 
@@ -120,7 +124,7 @@ static void measure_unlimited(struct sides *sides, unsigned pairs)
     }
 }
 
-struct bench_row *bench_rack_rows(unsigned pairs, bool quick, unsigned *count_out)
+struct bench_row *bench_rack_rows(unsigned parts, unsigned pairs, bool quick, size_t *count_out)
 {
     struct sides sides;
 
@@ -130,12 +134,13 @@ struct bench_row *bench_rack_rows(unsigned pairs, bool quick, unsigned *count_ou
         !bench_side_open(&sides.nodes, SIDE_RAIL, 2))
         return NULL;
     (void)rate(&sides.nodes, "peer", SIZE); /* the nodes get to know each other */
-    measure_unlimited(&sides, pairs);
+    if (parts & 1U << BENCH_RACK_FAST)
+        measure_unlimited(&sides, pairs);
     if (!bench_set_rate(0, "1gbit") || !bench_set_rate(1, "1gbit")) {
         fprintf(stderr, "native-vs-remote: tc failed\n");
         return NULL;
     }
-    measure_limited(&sides, quick ? 2 : pairs); /* seconds each, and hardly any noise */
+    measure_limited(&sides, parts, quick ? 2 : pairs); /* seconds each, and hardly any noise */
     bench_side_close(&sides.one);
     bench_side_close(&sides.two);
     bench_side_close(&sides.nodes);

@@ -9,7 +9,11 @@
 
 #include "perf/bench-row.h"
 
-/* We are on host 1 of such a rack (bench_enter_rack()). NULL: it failed and has said why. */
-struct bench_row *bench_rack_rows(unsigned pairs, bool quick, unsigned *count_out);
+/* Parts: as fast as the machine; at a limited rate: one rail, two, between nodes. */
+enum bench_rack_part { BENCH_RACK_FAST, BENCH_RACK_LIMITED, BENCH_RACK_RAILS, BENCH_RACK_PEER };
+
+/* `parts` has a bit for each. We are on host 1 of such a rack (bench_enter_rack()). NULL: it failed
+ * and has said why. */
+struct bench_row *bench_rack_rows(unsigned parts, unsigned pairs, bool quick, size_t *count_out);
 
 #endif /* PERF_NATIVE_VS_REMOTE_RACK_H */

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0
  * perf/native-vs-remote.c - copies, programs and attach: native, same host, one rail, two rails.
  *
- *     native-vs-remote [--quick] [--json] [--rack]
+ *     native-vs-remote [--quick] [--json] [--rack] [--pairs N] [--part NAME]...
  *
  * Every remote row stands beside the native figure of the same pair. Copies are rates (higher is
  * better), programs and attach are times. Rails are the loopback device here; --rack measures
  * copies alone, over rails of a limited rate and between nodes, on hosts that tests/rack/rack.sh
- * makes. Exit status: 0 measured, 1 failed, 2 misused, 77 where the machine forbids namespaces.
+ * makes. --part: those rows alone (fast, limited, rails, peer: of the rack). Exit status: 0
+ * measured, 1 failed, 2 misused, 77 where the machine forbids namespaces.
  */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/compiler.h"
+#include "perf/bench-options.h"
 #include "perf/bench-row.h"
 #include "perf/cuda-bench-side.h"
 #include "perf/native-vs-remote-rack.h"
@@ -20,24 +21,43 @@
 
 enum { MIB = 1 << 20, PAIRS = 31, PAIRS_QUICK = 5, ROWS_MAX = 96, RACK_HOSTS = 3 };
 
+enum part { PART_COPIES, PART_PROGRAMS, PART_ATTACH, PARTS_HERE };
+static const char *const parts[] = {
+    [PART_COPIES] = "copies",
+    [PART_PROGRAMS] = "programs",
+    [PART_ATTACH] = "attach",
+    [PARTS_HERE + BENCH_RACK_FAST] = "fast",
+    [PARTS_HERE + BENCH_RACK_LIMITED] = "limited",
+    [PARTS_HERE + BENCH_RACK_RAILS] = "rails",
+    [PARTS_HERE + BENCH_RACK_PEER] = "peer",
+};
+
 static const struct {
+    enum part part;
     const char *name, *ask;
     unsigned size, times;
     bool is_rate;
     double budget[SIDE_COUNT]; /* of the ratio to native (rates: to memcpy); 0: reported */
 } asked[] = {
-    {"copy 8 B in, pageable", "in-pageable", 8, 200, false, {0}},
-    {"copy 64 KiB in, pinned", "in-pinned", 65536, 50, true, {0}},
-    {"copy 1 MiB in, pinned", "in-pinned", MIB, 10, true, {0}},
-    {"copy 64 MiB in, pinned", "in-pinned", 64 * MIB, 1, true, {0, 0.85, 0, 0}},
-    {"copy 64 MiB out, pinned", "out-pinned", 64 * MIB, 1, true, {0, 0.85, 0, 0}},
-    {"copy 64 MiB in, pageable", "in-pageable", 64 * MIB, 1, true, {0}},
-    {"copy 64 MiB out, pageable", "out-pageable", 64 * MIB, 1, true, {0}},
-    {"copy 256 MiB in, pinned", "in-pinned", 256 * MIB, 1, true, {0}},
-    {"20 matrix products", "matmul", 20, 1, false, {0, 1.1, 1.1, 1.1}},
-    {"100 launches and a sync, 20 times", "launches", 100, 20, false, {0, 1.5, 1.5, 1.5}},
+    {PART_COPIES, "copy 8 B in, pageable", "in-pageable", 8, 200, false, {0}},
+    {PART_COPIES, "copy 64 KiB in, pinned", "in-pinned", 65536, 50, true, {0}},
+    {PART_COPIES, "copy 1 MiB in, pinned", "in-pinned", MIB, 10, true, {0}},
+    {PART_COPIES, "copy 64 MiB in, pinned", "in-pinned", 64 * MIB, 1, true, {0, 0.85, 0, 0}},
+    {PART_COPIES, "copy 64 MiB out, pinned", "out-pinned", 64 * MIB, 1, true, {0, 0.85, 0, 0}},
+    {PART_COPIES, "copy 64 MiB in, pageable", "in-pageable", 64 * MIB, 1, true, {0}},
+    {PART_COPIES, "copy 64 MiB out, pageable", "out-pageable", 64 * MIB, 1, true, {0}},
+    {PART_COPIES, "copy 256 MiB in, pinned", "in-pinned", 256 * MIB, 1, true, {0}},
+    {PART_PROGRAMS, "20 matrix products", "matmul", 20, 1, false, {0, 1.1, 1.1, 1.1}},
+    {PART_PROGRAMS,
+     "100 launches and a sync, 20 times",
+     "launches",
+     100,
+     20,
+     false,
+     {0, 1.5, 1.5, 1.5}},
 };
 
+static struct bench_options options;
 static struct bench_row rows[ROWS_MAX];
 static char names[ROWS_MAX][96];
 static size_t row_count;
@@ -67,6 +87,8 @@ static double value(struct bench_side *side, size_t i, const char *ask)
 static void measure_pair(struct bench_side *side)
 {
     for (size_t i = 0; i < FAB_ARRAY_LEN(asked); i++) {
+        if (!(options.parts & 1U << asked[i].part))
+            continue;
         /* A copy's limit is the machine's memory; a program's is itself, natively. */
         double limit = value(&side[SIDE_NATIVE], i, asked[i].is_rate ? "memcpy" : asked[i].ask);
 
@@ -96,39 +118,28 @@ static void measure_attach(unsigned nodes, unsigned devices, double budget_ms, s
     bench_row_add(row, remote > 0 && native > 0 ? remote - native : 0, budget_ms);
 }
 
-static struct {
-    bool json, quick, rack;
-} options;
-
-static bool parse(int argc, char **argv)
+static bool measure_sides(void)
 {
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--json") == 0)
-            options.json = true;
-        else if (strcmp(argv[i], "--quick") == 0)
-            options.quick = true;
-        else if (strcmp(argv[i], "--rack") == 0)
-            options.rack = true;
-        else
-            return false;
-    }
-    return true;
-}
-
-static bool measure_here(unsigned pairs)
-{
-    const size_t attach = FAB_ARRAY_LEN(asked) * SIDE_COUNT;
     struct bench_side side[SIDE_COUNT] = {0};
 
     for (int kind = 0; kind < SIDE_COUNT; kind++) {
         if (!bench_side_open(&side[kind], (enum bench_side_kind)kind, 1))
             return false;
     }
-    for (unsigned pair = 0; pair < pairs; pair++)
+    for (unsigned pair = 0; pair < options.pairs; pair++)
         measure_pair(side);
     for (int kind = 0; kind < SIDE_COUNT; kind++)
         bench_side_close(&side[kind]);
-    for (unsigned pair = 0; pair < pairs; pair++) {
+    return true;
+}
+
+static bool measure_here(void)
+{
+    const size_t attach = FAB_ARRAY_LEN(asked) * SIDE_COUNT;
+
+    if (options.parts & (1U << PART_COPIES | 1U << PART_PROGRAMS) && !measure_sides())
+        return false;
+    for (unsigned pair = 0; options.parts & 1U << PART_ATTACH && pair < options.pairs; pair++) {
         measure_attach(1, 1, 150, attach);
         measure_attach(4, 4, 150, attach + 1);
         measure_attach(16, 4, 300, attach + 2);
@@ -138,31 +149,29 @@ static bool measure_here(unsigned pairs)
 
 int main(int argc, char **argv)
 {
-    unsigned pairs, count;
+    static const struct bench_usage usage = {.program = "native-vs-remote",
+                                             .flag = "--rack",
+                                             .parts = parts,
+                                             .part_count = FAB_ARRAY_LEN(parts),
+                                             .pairs = PAIRS,
+                                             .pairs_quick = PAIRS_QUICK};
     struct bench_row *shown = rows;
+    size_t count;
 
-    if (!parse(argc, argv)) {
-        fprintf(stderr, "usage: native-vs-remote [--quick] [--json] [--rack]\n");
+    if (!bench_options_parse(&usage, argc, argv, &options))
         return 2;
-    }
-    if (options.rack && !getenv("RACK_RUN")) {
+    if (options.flag && !getenv("RACK_RUN")) {
         bench_enter_rack(RACK_HOSTS, argc, argv);
         return 1;
     }
-    pairs = options.quick ? PAIRS_QUICK : PAIRS;
-    if (options.rack)
-        shown = bench_rack_rows(pairs, options.quick, &count);
-    else if (!measure_here(pairs))
+    if (options.flag)
+        shown = bench_rack_rows(options.parts >> PARTS_HERE, options.pairs, options.quick, &count);
+    else if (!measure_here())
         return 1;
     else
-        count = (unsigned)row_count;
+        count = row_count;
     if (!shown)
         return 1;
-    if (options.json)
-        (void)printf("[\n");
-    for (unsigned i = 0; i < count; i++)
-        bench_row_print(&shown[i], options.json, i + 1 == count);
-    if (options.json)
-        (void)printf("]\n");
+    bench_rows_print(shown, count, options.json);
     return 0;
 }
