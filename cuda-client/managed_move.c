@@ -501,6 +501,16 @@ static bool is_behind(const struct cudac_region *region)
     return cudac_transfers_pending_into(region->host_address, region->bytes);
 }
 
+/* What once was among the parameters may be found in memory ever after: its place is there, and a
+ * kernel that reads old bytes in it does not fault. So the host's bytes are sent; but nothing is
+ * waited for, and the launch is not taken for one that uses it: most do not. */
+static bool may_read(const struct cudac_region *region, const struct launch *launch)
+{
+    return region->pointed & ~region->shared & region_bit(launch->worker) && !region->is_chosen &&
+           !region->is_gathered && (!region->away || region->away == launch->worker) &&
+           !is_behind(region);
+}
+
 /* Whether copies are on their way from devices into the host's bytes. Those that the launch comes
  * after are waited for, once, without the lock. */
 static bool host_is_behind(const struct cudac_region *region, struct launch *launch)
@@ -522,8 +532,8 @@ static CUresult choose(struct cudac_region *region, struct launch *launch, bool 
     CUresult result;
 
     *chosen_out = false;
-    if (region->away == launch->worker)
-        launch->moves = true; /* an earlier launch or copy uses it */
+    if (region->away == launch->worker || region->pointed & ~region->shared & bit)
+        launch->moves = true; /* an earlier launch or copy uses it, or this one may read it */
     if (!must &&
         (region->owner || !cudac_worker_is_same_host(launch->worker) || region->refused & bit)) {
         launch->picks = launch->picks || !region->owner;
@@ -535,6 +545,8 @@ static CUresult choose(struct cudac_region *region, struct launch *launch, bool 
         launch->picks = true;
         return must ? result : CUDA_SUCCESS;
     }
+    if (must)
+        region->pointed |= bit;
     if (region->shared & bit && !launch->is_mixed)
         return CUDA_SUCCESS;
     launch->moves = true;
@@ -574,14 +586,14 @@ static CUresult prepare_all(struct launch *launch)
 
     for (struct cudac_region *region = cudac_region_first(); region && result == CUDA_SUCCESS;
          region = region->next) {
-        if (!region->is_chosen)
+        if (!region->is_chosen && !may_read(region, launch))
             continue;
         if (!(region->shared & bit)) {
             result = cudac_mover_open(launch->stream->context);
             if (result == CUDA_SUCCESS)
                 result = cudac_move_send(region, &launch->sending);
         }
-        if (result == CUDA_SUCCESS)
+        if (result == CUDA_SUCCESS && region->is_chosen)
             give_to(region, launch->worker, launch->stream);
     }
     if (result == CUDA_SUCCESS && launch->moves)

@@ -26,6 +26,7 @@ struct cudac_region {
     struct cudac_worker *owner; /* a variable that this worker's driver placed; else NULL */
 
     bool is_wanted;   /* kernels may use it whatever their parameters say */
+    uint64_t pointed; /* bit k: parameters of a launch at worker k once pointed into it */
     uint64_t placed;  /* bit k: worker k has a place for it */
     uint64_t shared;  /* of these: worker k sees the client's own bytes */
     uint64_t refused; /* worker k could not make a place */

@@ -57,9 +57,49 @@ static void registered(void)
     free(words);
 }
 
+/* Kernels find the address in memory, not among their parameters; once one of them was given it as
+ * a parameter, too. */
+static void nested(const char *label, uint32_t *words, CUdeviceptr on_device)
+{
+    CUdeviceptr holder;
+    uint32_t value = 0;
+
+    conformance_need(cu.cuMemAlloc(&holder, sizeof(on_device)), "cuMemAlloc");
+    conformance_need(cu.cuMemcpyHtoD(holder, &on_device, sizeof(on_device)), "cuMemcpyHtoD");
+    words[3] = 11;
+    ROW(label, memory_peek(&world, 0, on_device + 12, &value), CUDA_SUCCESS, value == 11);
+    for (uint32_t i = 21; i < 24; i++) {
+        words[0] = i;
+        ROW("a kernel follows what points there", memory_follow(&world, 0, holder, &value),
+            CUDA_SUCCESS, value == i);
+    }
+    ROW("a kernel writes beside it", memory_poke(&world, 0, on_device, 31), CUDA_SUCCESS,
+        words[0] == 31 && words[3] == 11);
+    ROW("and one follows", memory_follow(&world, 0, holder, &value), CUDA_SUCCESS, value == 31);
+    conformance_need(cu.cuMemFree(holder), "cuMemFree");
+}
+
+static void nested_addresses(void)
+{
+    uint32_t *words = aligned_alloc(4096, 4096), *pinned_words;
+    CUdeviceptr on_device;
+
+    memset(words, 0, 4096);
+    conformance_need(cu.cuMemHostRegister(words, 4096, 0), "cuMemHostRegister");
+    conformance_need(cu.cuMemHostGetDevicePointer(&on_device, words, 0),
+                     "cuMemHostGetDevicePointer");
+    nested("registered, by parameter", words, on_device);
+    conformance_need(cu.cuMemHostUnregister(words), "cuMemHostUnregister");
+    free(words);
+    conformance_need(cu.cuMemHostAlloc((void **)&pinned_words, 4096, 0), "cuMemHostAlloc");
+    nested("pinned, by parameter", pinned_words, (CUdeviceptr)(uintptr_t)pinned_words);
+    conformance_need(cu.cuMemFreeHost(pinned_words), "cuMemFreeHost");
+}
+
 void group_host(void)
 {
     memory_world_open(&world);
     pinned();
     registered();
+    nested_addresses();
 }

@@ -3,7 +3,7 @@
  */
 #include "tests/functional/conformance/memory.h"
 
-/* poke: *at = value. peek: *out = *at. */
+/* poke: *at = value. peek: *out = *at. follow: *out = **at. */
 static const char kernels[] = ".version 7.0\n"
                               ".target sm_75\n"
                               ".address_size 64\n"
@@ -25,6 +25,17 @@ static const char kernels[] = ".version 7.0\n"
                               "    ld.global.u32 %r1, [%rd1];\n"
                               "    st.global.u32 [%rd2], %r1;\n"
                               "    ret;\n"
+                              "}\n"
+                              ".visible .entry follow(.param .u64 at, .param .u64 out)\n"
+                              "{\n"
+                              "    .reg .b64 %rd<4>;\n"
+                              "    .reg .b32 %r<2>;\n"
+                              "    ld.param.u64 %rd1, [at];\n"
+                              "    ld.param.u64 %rd2, [out];\n"
+                              "    ld.global.u64 %rd3, [%rd1];\n"
+                              "    ld.global.u32 %r1, [%rd3];\n"
+                              "    st.global.u32 [%rd2], %r1;\n"
+                              "    ret;\n"
                               "}\n";
 
 void memory_world_open(struct memory_world *world)
@@ -43,6 +54,8 @@ void memory_world_open(struct memory_world *world)
         conformance_need(cu.cuModuleGetFunction(&world->poke[i], module, "poke"),
                          "cuModuleGetFunction");
         conformance_need(cu.cuModuleGetFunction(&world->peek[i], module, "peek"),
+                         "cuModuleGetFunction");
+        conformance_need(cu.cuModuleGetFunction(&world->follow[i], module, "follow"),
                          "cuModuleGetFunction");
         conformance_need(cu.cuMemAlloc(&world->answer[i], 4), "cuMemAlloc");
     }
@@ -65,14 +78,26 @@ CUresult memory_poke(const struct memory_world *world, int index, CUdeviceptr at
     return launch(world, index, world->poke[index], params);
 }
 
-CUresult memory_peek(const struct memory_world *world, int index, CUdeviceptr at,
-                     uint32_t *value_out)
+static CUresult answer_of(const struct memory_world *world, int index, CUfunction function,
+                          CUdeviceptr at, uint32_t *value_out)
 {
     CUdeviceptr out = world->answer[index];
     void *params[] = {&at, &out};
-    CUresult result = launch(world, index, world->peek[index], params);
+    CUresult result = launch(world, index, function, params);
 
     return result == CUDA_SUCCESS ? cu.cuMemcpyDtoH(value_out, out, sizeof(*value_out)) : result;
+}
+
+CUresult memory_peek(const struct memory_world *world, int index, CUdeviceptr at,
+                     uint32_t *value_out)
+{
+    return answer_of(world, index, world->peek[index], at, value_out);
+}
+
+CUresult memory_follow(const struct memory_world *world, int index, CUdeviceptr at,
+                       uint32_t *value_out)
+{
+    return answer_of(world, index, world->follow[index], at, value_out);
 }
 
 uint32_t memory_read(CUdeviceptr at)

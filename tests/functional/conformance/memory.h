@@ -13,8 +13,8 @@
 struct memory_world {
     int device_count;
     CUcontext context[2];
-    CUfunction poke[2], peek[2]; /* one a context */
-    CUdeviceptr answer[2];       /* where peek puts a word */
+    CUfunction poke[2], peek[2], follow[2]; /* one a context */
+    CUdeviceptr answer[2];                  /* where peek puts a word */
 };
 void memory_world_open(struct memory_world *world);
 
@@ -23,6 +23,9 @@ void memory_world_open(struct memory_world *world);
 CUresult memory_poke(const struct memory_world *world, int index, CUdeviceptr at, uint32_t value);
 CUresult memory_peek(const struct memory_world *world, int index, CUdeviceptr at,
                      uint32_t *value_out);
+/* The same of the word to which the address there points. */
+CUresult memory_follow(const struct memory_world *world, int index, CUdeviceptr at,
+                       uint32_t *value_out);
 /* The word there by a copy; UINT32_MAX if it cannot be copied. */
 uint32_t memory_read(CUdeviceptr at);
 size_t memory_free_bytes(void);
