@@ -82,6 +82,8 @@ static const struct fab_json_member hca_port_rows[] = {
     FAB_JSON_NAMED(topo_hca_port, state, port_states),
     FAB_JSON_MEMBER(topo_hca_port, lid, FAB_JSON_UINT),
     FAB_JSON_MEMBER(topo_hca_port, rate_mbps, FAB_JSON_UINT),
+    FAB_JSON_MEMBER(topo_hca_port, manager_lid, FAB_JSON_UINT),
+    FAB_JSON_MEMBER(topo_hca_port, subnet, FAB_JSON_GUID),
     FAB_JSON_MEMBER(topo_hca_port, netdev, FAB_JSON_TEXT),
     FAB_JSON_MEMBER(topo_hca_port, mtu, FAB_JSON_UINT),
 };
@@ -108,9 +110,17 @@ static const struct fab_json_member gpudirect_rows[] = {
 static const struct fab_json_struct gpudirect_members =
     FAB_JSON_TABLE(gpudirect_rows, topo_gpudirect);
 
+static const struct fab_json_member software_rows[] = {
+    FAB_JSON_MEMBER(topo_software, driver, FAB_JSON_TEXT),
+    FAB_JSON_MEMBER(topo_software, cuda, FAB_JSON_UINT),
+    FAB_JSON_MEMBER(topo_software, ofed, FAB_JSON_TEXT),
+};
+static const struct fab_json_struct software_members = FAB_JSON_TABLE(software_rows, topo_software);
+
 static const struct fab_json_member machine_rows[] = {
     FAB_JSON_MEMBER(topo_machine, name, FAB_JSON_TEXT),
     FAB_JSON_MEMBER(topo_machine, boot_id, FAB_JSON_TEXT),
+    FAB_JSON_INSIDE(topo_machine, software, software_members),
     FAB_JSON_MANY(topo_machine, numa, FAB_JSON_ARRAY, numa_count, TOPO_NUMA_MAX, &numa_members),
     FAB_JSON_MANY(topo_machine, pci, FAB_JSON_ARRAY, pci_count, TOPO_PCI_MAX, &pci_members),
     FAB_JSON_MANY(topo_machine, gpus, FAB_JSON_ARRAY, gpu_count, TOPO_GPU_MAX, &gpu_members),
@@ -165,6 +175,36 @@ static const struct fab_json_member fabric_rows[] = {
                   &port_members),
 };
 static const struct fab_json_struct fabric_members = FAB_JSON_TABLE(fabric_rows, topo_fabric);
+
+static const struct fab_json_member gpu_gauge_rows[] = {
+    FAB_JSON_MEMBER(topo_gpu_gauge, uuid, FAB_JSON_TEXT),
+    FAB_JSON_MEMBER(topo_gpu_gauge, load, FAB_JSON_UINT),
+    FAB_JSON_MEMBER(topo_gpu_gauge, sm_mhz, FAB_JSON_UINT),
+    FAB_JSON_MEMBER(topo_gpu_gauge, celsius, FAB_JSON_UINT),
+    FAB_JSON_MEMBER(topo_gpu_gauge, power_mw, FAB_JSON_UINT),
+    FAB_JSON_MEMBER(topo_gpu_gauge, used_bytes, FAB_JSON_U64),
+    FAB_JSON_MEMBER(topo_gpu_gauge, energy_mj, FAB_JSON_U64),
+    FAB_JSON_MEMBER(topo_gpu_gauge, slowed_by, FAB_JSON_U64),
+};
+static const struct fab_json_struct gpu_gauge_members =
+    FAB_JSON_TABLE(gpu_gauge_rows, topo_gpu_gauge);
+
+static const struct fab_json_member port_gauge_rows[] = {
+    FAB_JSON_MEMBER(topo_port_gauge, hca, FAB_JSON_TEXT),
+    FAB_JSON_MEMBER(topo_port_gauge, number, FAB_JSON_UINT),
+    FAB_JSON_MEMBER(topo_port_gauge, retransmissions, FAB_JSON_U64),
+    FAB_JSON_MEMBER(topo_port_gauge, errors, FAB_JSON_U64),
+    FAB_JSON_MEMBER(topo_port_gauge, link_downed, FAB_JSON_U64),
+};
+static const struct fab_json_struct port_gauge_members =
+    FAB_JSON_TABLE(port_gauge_rows, topo_port_gauge);
+
+static const struct fab_json_member gauges_rows[] = {
+    FAB_JSON_MANY(topo_gauges, gpus, FAB_JSON_ARRAY, gpu_count, TOPO_GPU_MAX, &gpu_gauge_members),
+    FAB_JSON_MANY(topo_gauges, ports, FAB_JSON_ARRAY, port_count, TOPO_GAUGE_PORT_MAX,
+                  &port_gauge_members),
+};
+static const struct fab_json_struct gauges_members = FAB_JSON_TABLE(gauges_rows, topo_gauges);
 
 static enum fab_status encode(const struct fab_json_struct *table, const void *from,
                               const char *name, json_t **json_out, struct fab_err *err)
@@ -233,4 +273,25 @@ enum fab_status topo_fabric_from_json(const json_t *json, struct topo_fabric *fa
     }
     *fabric_out = fabric;
     return FAB_OK;
+}
+
+enum fab_status topo_gauges_to_json(const struct topo_gauges *gauges, json_t **json_out,
+                                    struct fab_err *err)
+{
+    return encode(&gauges_members, gauges, "gauges", json_out, err);
+}
+
+enum fab_status topo_gauges_from_json(const json_t *json, struct topo_gauges *gauges_out,
+                                      struct fab_err *err)
+{
+    struct topo_gauges *gauges = fab_alloc_zeroed(1, sizeof(*gauges));
+    enum fab_status status;
+
+    if (!gauges)
+        return fab_err_set(err, FAB_ERR_NOMEM, "gauges");
+    status = fab_json_decode(&gauges_members, json, "gauges", gauges, err);
+    if (status == FAB_OK)
+        *gauges_out = *gauges;
+    free(gauges);
+    return status;
 }

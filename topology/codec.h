@@ -18,11 +18,15 @@ FAB_NODISCARD enum fab_status topo_machine_to_json(const struct topo_machine *ma
                                                    json_t **json_out, struct fab_err *err);
 FAB_NODISCARD enum fab_status topo_fabric_to_json(const struct topo_fabric *fabric,
                                                   json_t **json_out, struct fab_err *err);
+FAB_NODISCARD enum fab_status topo_gauges_to_json(const struct topo_gauges *gauges,
+                                                  json_t **json_out, struct fab_err *err);
 
 /* FAB_ERR_INVALID, FAB_ERR_RANGE, FAB_ERR_LIMIT name the member. fabric_out: topo_fabric_clear. */
 FAB_NODISCARD enum fab_status
 topo_machine_from_json(const json_t *json, struct topo_machine *machine_out, struct fab_err *err);
 FAB_NODISCARD enum fab_status
 topo_fabric_from_json(const json_t *json, struct topo_fabric *fabric_out, struct fab_err *err);
+FAB_NODISCARD enum fab_status
+topo_gauges_from_json(const json_t *json, struct topo_gauges *gauges_out, struct fab_err *err);
 
 #endif /* TOPOLOGY_CODEC_H */

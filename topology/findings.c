@@ -10,7 +10,7 @@
 #include "base/parse.h"
 #include "topology/findings_int.h"
 
-enum { FINDING_BYTES = 512 };
+enum { FINDING_BYTES = 512, COMMON_BYTES = 160, CUDA_MAJOR = 1000, CUDA_MINOR = 10 };
 
 enum {
     BAR1_LEAST_BYTES = 256 << 20,  /* what the smallest of data centre GPUs have */
@@ -149,6 +149,104 @@ static void judge_machine(struct judge *judge, topo_id machine)
     }
 }
 
+/* ---- what machines should have in common ------------------------------------------------------
+ */
+
+/* What is compared of a machine; "": it does not count. */
+typedef void (*common_text)(const struct topo_machine *record, char *text, size_t text_bytes);
+
+static void driver_of(const struct topo_machine *record, char *text, size_t text_bytes)
+{
+    const struct topo_software *software = &record->software;
+
+    if (record->gpu_count > 0 && software->driver[0])
+        (void)snprintf(text, text_bytes, "driver %s (CUDA %u.%u)", software->driver,
+                       software->cuda / CUDA_MAJOR, software->cuda % CUDA_MAJOR / CUDA_MINOR);
+}
+
+static void ofed_of(const struct topo_machine *record, char *text, size_t text_bytes)
+{
+    if (record->hca_count > 0)
+        (void)snprintf(text, text_bytes, "%s%s",
+                       record->software.ofed[0] ? "OFED " : "the kernel's own HCA drivers",
+                       record->software.ofed);
+}
+
+/* Of the IP interfaces on active ports: the smallest counts. */
+static void mtu_of(const struct topo_machine *record, char *text, size_t text_bytes)
+{
+    uint32_t least = UINT32_MAX;
+
+    for (uint32_t i = 0; i < record->hca_count; i++) {
+        for (uint32_t k = 0; k < record->hcas[i].port_count; k++) {
+            const struct topo_hca_port *port = &record->hcas[i].ports[k];
+
+            if (port->state == TOPO_PORT_ACTIVE && port->mtu > 0 && port->mtu < least)
+                least = port->mtu;
+        }
+    }
+    if (least != UINT32_MAX)
+        (void)snprintf(text, text_bytes, "MTU %u", least);
+}
+
+static const struct {
+    const char *code;
+    enum topo_severity severity;
+    common_text text_of;
+    const char *advice;
+} commons[] = {
+    {"driver-differs", TOPO_WARNING, driver_of, "programs see one version: install one on all"},
+    {"ofed-differs", TOPO_NOTICE, ofed_of, "install one on all"},
+    {"mtu-differs", TOPO_WARNING, mtu_of, "set one on all: ip link set DEVICE mtu N"},
+};
+
+/* What most machines have: the text that stands there most often, of equal ones the first. */
+static const char *most_common(const struct topo *topo, common_text text_of, struct fab_map *counts,
+                               char *best, size_t best_bytes)
+{
+    uintptr_t most = 0;
+    topo_id id = TOPO_NO_ID;
+
+    best[0] = '\0';
+    while ((id = topo_next(topo, TOPO_MACHINE, TOPO_NO_ID, id)) != TOPO_NO_ID) {
+        char text[COMMON_BYTES] = "";
+        uintptr_t count;
+
+        text_of(topo_things(topo)[id].machine_record, text, sizeof(text));
+        if (!text[0])
+            continue;
+        count = (uintptr_t)fab_map_find_text(counts, text) + 1;
+        if (fab_map_put_text(counts, text, (void *)count) != FAB_OK)
+            return NULL;
+        if (count > most) {
+            most = count;
+            (void)snprintf(best, best_bytes, "%s", text);
+        }
+    }
+    return best;
+}
+
+static void judge_common(struct judge *judge, size_t at)
+{
+    char best[COMMON_BYTES];
+    struct fab_map counts;
+    topo_id id = TOPO_NO_ID;
+
+    fab_map_init(&counts);
+    if (!most_common(judge->topo, commons[at].text_of, &counts, best, sizeof(best)))
+        judge->is_out_of_memory = true;
+    fab_map_fini(&counts);
+    while ((id = topo_next(judge->topo, TOPO_MACHINE, TOPO_NO_ID, id)) != TOPO_NO_ID) {
+        char text[COMMON_BYTES] = "";
+
+        commons[at].text_of(topo_things(judge->topo)[id].machine_record, text, sizeof(text));
+        if (text[0] && best[0] && strcmp(text, best) != 0)
+            judge_add(judge, commons[at].severity, commons[at].code, id,
+                      "%s has %s, most have %s: %s", judge_name(judge, id), text, best,
+                      commons[at].advice);
+    }
+}
+
 /* ---- GUIDs ------------------------------------------------------------------------------------
  */
 
@@ -187,6 +285,8 @@ enum fab_status topo_judge(struct topo *topo, struct fab_err *err)
     status = judge_guids(&judge);
     while (status == FAB_OK && (id = topo_next(topo, TOPO_MACHINE, TOPO_NO_ID, id)) != TOPO_NO_ID)
         judge_machine(&judge, id);
+    for (size_t i = 0; i < FAB_ARRAY_LEN(commons) && status == FAB_OK; i++)
+        judge_common(&judge, i);
     if (status == FAB_OK)
         status = judge_fabric(&judge);
     fab_map_fini(&judge.hcas);

@@ -202,6 +202,7 @@ static void copy_machine(struct topo_machine *to, const struct topo_machine *fro
     memcpy(to->gpus, from->gpus, from->gpu_count * sizeof(from->gpus[0]));
     memcpy(to->nvlinks, from->nvlinks, from->nvlink_count * sizeof(from->nvlinks[0]));
     memcpy(to->hcas, from->hcas, from->hca_count * sizeof(from->hcas[0]));
+    to->software = from->software;
     to->gpudirect = from->gpudirect;
 }
 

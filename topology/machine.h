@@ -27,4 +27,15 @@ FAB_NODISCARD enum fab_status topo_machine_discover(const struct topo_machine_so
                                                     struct topo_machine *machine_out,
                                                     struct fab_err *err);
 
+/* What changes all the time, for a process that looks again and again: NVML stays loaded, and shows
+ * the GPUs that were there when it was opened. Reading takes as long as NVML and HCAs do. */
+struct topo_meter;
+/* As in a source: no library, or no driver behind it, is no error and no GPUs. */
+FAB_NODISCARD enum fab_status topo_meter_open(const char *nvml, const char *sysroot,
+                                              struct topo_meter **meter_out, struct fab_err *err);
+void topo_meter_close(struct topo_meter *meter); /* takes NULL */
+/* FAB_ERR_DEVICE: NVML has lost its driver. */
+FAB_NODISCARD enum fab_status topo_meter_read(const struct topo_meter *meter,
+                                              struct topo_gauges *gauges_out, struct fab_err *err);
+
 #endif /* TOPOLOGY_MACHINE_H */

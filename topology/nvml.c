@@ -28,32 +28,35 @@ struct nvml {
     nvmlReturn_t (*link_version)(nvmlDevice_t device, unsigned link, unsigned *version);
     nvmlReturn_t (*link_remote)(nvmlDevice_t device, unsigned link, nvmlPciInfo_t *pci);
     nvmlReturn_t (*capability)(nvmlDevice_t device, int *major, int *minor);
+    nvmlReturn_t (*driver_version)(char *version, unsigned size_bytes);
+    nvmlReturn_t (*cuda_version)(int *version); /* NULL: before driver 410 */
 };
 
-static const struct {
-    const char *name;
-    size_t offset;
-} functions[] = {
-    {"nvmlInit_v2", offsetof(struct nvml, init)},
-    {"nvmlShutdown", offsetof(struct nvml, shutdown)},
-    {"nvmlErrorString", offsetof(struct nvml, error_text)},
-    {"nvmlDeviceGetCount_v2", offsetof(struct nvml, count)},
-    {"nvmlDeviceGetHandleByIndex_v2", offsetof(struct nvml, handle)},
-    {"nvmlDeviceGetPciInfo_v3", offsetof(struct nvml, pci)},
-    {"nvmlDeviceGetName", offsetof(struct nvml, name)},
-    {"nvmlDeviceGetUUID", offsetof(struct nvml, uuid)},
-    {"nvmlDeviceGetMemoryInfo", offsetof(struct nvml, memory)},
-    {"nvmlDeviceGetBAR1MemoryInfo", offsetof(struct nvml, bar1)},
-    {"nvmlDeviceGetNvLinkState", offsetof(struct nvml, link_state)},
-    {"nvmlDeviceGetNvLinkVersion", offsetof(struct nvml, link_version)},
-    {"nvmlDeviceGetNvLinkRemotePciInfo_v2", offsetof(struct nvml, link_remote)},
-    {"nvmlDeviceGetCudaComputeCapability", offsetof(struct nvml, capability)},
+static const struct topo_function functions[] = {
+    {"nvmlInit_v2", offsetof(struct nvml, init), false},
+    {"nvmlShutdown", offsetof(struct nvml, shutdown), false},
+    {"nvmlErrorString", offsetof(struct nvml, error_text), false},
+    {"nvmlDeviceGetCount_v2", offsetof(struct nvml, count), false},
+    {"nvmlDeviceGetHandleByIndex_v2", offsetof(struct nvml, handle), false},
+    {"nvmlDeviceGetPciInfo_v3", offsetof(struct nvml, pci), false},
+    {"nvmlDeviceGetName", offsetof(struct nvml, name), false},
+    {"nvmlDeviceGetUUID", offsetof(struct nvml, uuid), false},
+    {"nvmlDeviceGetMemoryInfo", offsetof(struct nvml, memory), false},
+    {"nvmlDeviceGetBAR1MemoryInfo", offsetof(struct nvml, bar1), false},
+    {"nvmlDeviceGetNvLinkState", offsetof(struct nvml, link_state), false},
+    {"nvmlDeviceGetNvLinkVersion", offsetof(struct nvml, link_version), false},
+    {"nvmlDeviceGetNvLinkRemotePciInfo_v2", offsetof(struct nvml, link_remote), false},
+    {"nvmlDeviceGetCudaComputeCapability", offsetof(struct nvml, capability), false},
+    {"nvmlSystemGetDriverVersion", offsetof(struct nvml, driver_version), false},
+    {"nvmlSystemGetCudaDriverVersion_v2", offsetof(struct nvml, cuda_version), true},
 };
 
-static enum fab_status load(const char *path, struct nvml *nvml, struct fab_err *err)
+enum fab_status topo_nvml_load(const char *path, const struct topo_function *wanted, size_t count,
+                               void *table, void **library_out, struct fab_err *err)
 {
-    nvml->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    if (!nvml->library) {
+    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+
+    if (!library) {
         const char *text = dlerror();
         bool is_missing =
             text && !strncmp(text, path, strlen(path)) && strstr(text, "No such file or directory");
@@ -61,13 +64,16 @@ static enum fab_status load(const char *path, struct nvml *nvml, struct fab_err 
         return fab_err_set(err, is_missing ? FAB_ERR_NOT_FOUND : FAB_ERR_DEVICE, "NVML: %s",
                            text ? text : path);
     }
-    for (size_t i = 0; i < FAB_ARRAY_LEN(functions); i++) {
-        void *address = dlsym(nvml->library, functions[i].name);
+    for (size_t i = 0; i < count; i++) {
+        void *address = dlsym(library, wanted[i].name);
 
-        if (!address)
-            return fab_err_set(err, FAB_ERR_DEVICE, "%s has no %s", path, functions[i].name);
-        memcpy((char *)nvml + functions[i].offset, &address, sizeof(address));
+        if (!address && !wanted[i].is_optional) {
+            (void)dlclose(library);
+            return fab_err_set(err, FAB_ERR_DEVICE, "%s has no %s", path, wanted[i].name);
+        }
+        memcpy((char *)table + wanted[i].offset, &address, sizeof(address));
     }
+    *library_out = library;
     return FAB_OK;
 }
 
@@ -193,6 +199,17 @@ static enum fab_status read_links(const struct nvml *nvml, unsigned index,
     return status;
 }
 
+static void read_software(const struct nvml *nvml, struct topo_software *software)
+{
+    char driver[TOPO_NAME_BYTES] = "";
+    int cuda = 0;
+
+    (void)nvml->driver_version(driver, sizeof(driver));
+    topo_text_copy(software->driver, sizeof(software->driver), driver);
+    if (nvml->cuda_version && nvml->cuda_version(&cuda) == NVML_SUCCESS && cuda > 0)
+        software->cuda = (uint32_t)cuda;
+}
+
 static enum fab_status read_gpus(const struct nvml *nvml, struct topo_machine *machine,
                                  struct fab_err *err)
 {
@@ -219,7 +236,8 @@ enum fab_status topo_nvml_read(const char *library, struct topo_machine *machine
                                struct fab_err *err)
 {
     struct nvml nvml = {0};
-    enum fab_status status = load(library, &nvml, err);
+    enum fab_status status =
+        topo_nvml_load(library, functions, FAB_ARRAY_LEN(functions), &nvml, &nvml.library, err);
 
     if (status == FAB_ERR_NOT_FOUND)
         return FAB_OK; /* a host without GPUs */
@@ -232,6 +250,7 @@ enum fab_status topo_nvml_read(const char *library, struct topo_machine *machine
             status = fab_err_foreign(err, FAB_ERR_DEVICE, "nvml", (int)result, "NVML: %s",
                                      nvml.error_text(result));
         } else {
+            read_software(&nvml, &machine->software);
             status = read_gpus(&nvml, machine, err);
             (void)nvml.shutdown();
         }

@@ -148,8 +148,10 @@ enum fab_status topo_machine_check(const struct topo_machine *machine, struct fa
 {
     enum fab_status status;
 
-    if (!IS_TEXT(machine->name) || !is_name(machine->name) || !IS_TEXT(machine->boot_id))
-        return fab_err_set(err, FAB_ERR_INVALID, "the machine's name or boot id is not valid");
+    if (!IS_TEXT(machine->name) || !is_name(machine->name) || !IS_TEXT(machine->boot_id) ||
+        !IS_TEXT(machine->software.driver) || !IS_TEXT(machine->software.ofed))
+        return fab_err_set(err, FAB_ERR_INVALID,
+                           "the machine's name, boot id or software is not valid");
     if (machine->numa_count > TOPO_NUMA_MAX || machine->pci_count > TOPO_PCI_MAX ||
         machine->gpu_count > TOPO_GPU_MAX || machine->nvlink_count > TOPO_NVLINK_MAX ||
         machine->hca_count > TOPO_HCA_MAX)

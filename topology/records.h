@@ -100,6 +100,8 @@ struct topo_hca_port {
     enum topo_port_state state;
     uint16_t lid;
     uint32_t rate_mbps;
+    uint16_t manager_lid;         /* of the subnet manager that it obeys */
+    uint64_t subnet;              /* the prefix of its GIDs */
     char netdev[TOPO_NAME_BYTES]; /* the IP interface on this port; "" if none */
     uint32_t mtu;                 /* of that interface, bytes */
 };
@@ -121,10 +123,18 @@ struct topo_gpudirect {
     uint64_t memlock_bytes; /* limit of the agent's process; UINT64_MAX: none */
 };
 
+/* What must be the same on all nodes that one program uses. */
+struct topo_software {
+    char driver[TOPO_NAME_BYTES]; /* of the GPUs: "580.65.06"; "": there is none */
+    uint32_t cuda;                /* that this driver offers: 13000; 0: unknown */
+    char ofed[TOPO_NAME_BYTES]; /* of an OFED package: "5.8-1.0.1"; "": the kernel's own drivers */
+};
+
 /* About 45 KiB: allocate it. */
 struct topo_machine {
     char name[TOPO_NAME_BYTES]; /* the node's name, a setting */
     char boot_id[40];
+    struct topo_software software;
     uint32_t numa_count, pci_count, gpu_count, nvlink_count, hca_count;
     struct topo_numa numa[TOPO_NUMA_MAX];
     struct topo_pci pci[TOPO_PCI_MAX];
@@ -132,6 +142,45 @@ struct topo_machine {
     struct topo_nvlink nvlinks[TOPO_NVLINK_MAX];
     struct topo_hca hcas[TOPO_HCA_MAX];
     struct topo_gpudirect gpudirect;
+};
+
+/* ---- what changes all the time ----------------------------------------------------------------
+ */
+
+/* A GPU at one moment; UINT32_MAX and UINT64_MAX: not known. */
+struct topo_gpu_gauge {
+    char uuid[48];
+    uint32_t load; /* percent of the last moments in which a kernel ran */
+    uint32_t sm_mhz, celsius, power_mw;
+    uint64_t used_bytes;
+    uint64_t energy_mj; /* since the driver was loaded */
+    uint64_t slowed_by; /* enum topo_slowed */
+};
+
+/* Why a clock is lower than it could be: the bits of NVML's clocks event reasons. */
+enum topo_slowed {
+    TOPO_SLOWED_POWER_CAP = 1 << 2,
+    TOPO_SLOWED_HARDWARE = 1 << 3,
+    TOPO_SLOWED_THERMAL = 1 << 5, /* by the driver */
+    TOPO_SLOWED_HARDWARE_THERMAL = 1 << 6,
+    TOPO_SLOWED_POWER_BRAKE = 1 << 7 /* by the power supply */
+};
+
+/* Counters of an HCA's port, which grow; UINT64_MAX: not known. */
+struct topo_port_gauge {
+    char hca[TOPO_NAME_BYTES];
+    uint8_t number;
+    uint64_t retransmissions; /* timeouts, sequence errors, receivers that were not ready */
+    uint64_t errors;          /* of symbols, integrity, received packets */
+    uint64_t link_downed;
+};
+
+enum { TOPO_GAUGE_PORT_MAX = TOPO_HCA_MAX * TOPO_HCA_PORT_MAX };
+
+struct topo_gauges {
+    uint32_t gpu_count, port_count;
+    struct topo_gpu_gauge gpus[TOPO_GPU_MAX];
+    struct topo_port_gauge ports[TOPO_GAUGE_PORT_MAX];
 };
 
 /* ---- one fabric -------------------------------------------------------------------------------

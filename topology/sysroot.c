@@ -34,6 +34,11 @@ static bool path_of(char path[PATH_MAX], const char *root, const char *format, .
     return length >= 0 && length < PATH_MAX - start;
 }
 
+static const char *root_of(const char *sysroot)
+{
+    return strcmp(sysroot, "/") != 0 ? sysroot : "";
+}
+
 static bool exists(const char *root, const char *name)
 {
     char path[PATH_MAX];
@@ -93,6 +98,23 @@ static uint32_t rate_of(const char *text)
     return 0;
 }
 
+/* The first half of "fe80:0000:0000:0000:e41d:2d03:00b0:0001". */
+static uint64_t subnet_of(const char *gid)
+{
+    uint64_t subnet = 0;
+
+    for (unsigned i = 0; i < 4; i++) {
+        char *end;
+        const unsigned long part = strtoul(gid, &end, HEXADECIMAL);
+
+        if (end == gid || *end != ':' || part > UINT16_MAX)
+            return 0;
+        subnet = subnet << 16 | part;
+        gid = end + 1;
+    }
+    return subnet;
+}
+
 static void read_port(const char *folder, struct topo_hca_port *port)
 {
     char path[PATH_MAX];
@@ -105,9 +127,15 @@ static void read_port(const char *folder, struct topo_hca_port *port)
     if (path_of(path, folder, "/ports/%u/lid", port->number) && number_of(path, &value) &&
         value <= UINT16_MAX)
         port->lid = (uint16_t)value;
+    if (path_of(path, folder, "/ports/%u/sm_lid", port->number) && number_of(path, &value) &&
+        value <= UINT16_MAX)
+        port->manager_lid = (uint16_t)value;
     text = path_of(path, folder, "/ports/%u/rate", port->number) ? text_of(path, NULL) : NULL;
     if (text)
         port->rate_mbps = rate_of(text);
+    free(text);
+    text = path_of(path, folder, "/ports/%u/gids/0", port->number) ? text_of(path, NULL) : NULL;
+    port->subnet = text ? subnet_of(text) : 0;
     free(text);
 }
 
@@ -191,6 +219,72 @@ static void read_hca(const char *root, struct topo_hca *hca)
         read_port(folder, &hca->ports[i]);
     read_netdevs(folder, hca);
     hca->has_dma_buf = has_driver(folder, "mlx5_core");
+}
+
+/* ---- counters of ports ------------------------------------------------------------------------
+ */
+
+/* What mlx5, mlx4 and the kernel's rxe call it. */
+static const char *const retransmission_files[] = {"hw_counters/local_ack_timeout_err",
+                                                   "hw_counters/packet_seq_err",
+                                                   "hw_counters/rnr_nak_retry_err",
+                                                   "hw_counters/sq_num_to",
+                                                   "hw_counters/sq_num_oos",
+                                                   "hw_counters/sq_num_rnr",
+                                                   "hw_counters/rcvd_seq_err",
+                                                   "hw_counters/rcvd_rnr_err",
+                                                   "hw_counters/retry_exceeded_err"};
+static const char *const error_files[] = {"counters/symbol_error", "counters/port_rcv_errors",
+                                          "counters/local_link_integrity_errors",
+                                          "counters/link_error_recovery"};
+static const char *const downed_files[] = {"counters/link_downed"};
+
+/* UINT64_MAX: none of them is there. */
+static uint64_t sum_of(const char *folder, const char *const *files, size_t count)
+{
+    uint64_t sum = UINT64_MAX, value;
+    char path[PATH_MAX];
+
+    for (size_t i = 0; i < count; i++)
+        if (path_of(path, folder, "/%s", files[i]) && number_of(path, &value))
+            sum = sum == UINT64_MAX ? value : sum + value;
+    return sum;
+}
+
+static void read_counters(const char *root, const char *hca, struct topo_gauges *gauges)
+{
+    char folder[PATH_MAX];
+
+    for (unsigned number = 1; number <= TOPO_HCA_PORT_MAX; number++) {
+        struct topo_port_gauge *gauge = &gauges->ports[gauges->port_count];
+
+        if (gauges->port_count == TOPO_GAUGE_PORT_MAX ||
+            !path_of(folder, root, "/sys/class/infiniband/%s/ports/%u", hca, number) ||
+            access(folder, F_OK) != 0)
+            return;
+        *gauge = (struct topo_port_gauge){
+            .number = (uint8_t)number,
+            .retransmissions =
+                sum_of(folder, retransmission_files, FAB_ARRAY_LEN(retransmission_files)),
+            .errors = sum_of(folder, error_files, FAB_ARRAY_LEN(error_files)),
+            .link_downed = sum_of(folder, downed_files, FAB_ARRAY_LEN(downed_files))};
+        topo_text_copy(gauge->hca, sizeof(gauge->hca), hca);
+        gauges->port_count++;
+    }
+}
+
+void topo_sysroot_read_ports(const char *sysroot, struct topo_gauges *gauges)
+{
+    const char *root = root_of(sysroot);
+    char path[PATH_MAX];
+    DIR *hcas = path_of(path, root, "/sys/class/infiniband") ? opendir(path) : NULL;
+    struct dirent *entry;
+
+    while (hcas && (entry = readdir(hcas)))
+        if (entry->d_name[0] != '.')
+            read_counters(root, entry->d_name, gauges);
+    if (hcas)
+        (void)closedir(hcas);
 }
 
 /* ---- PCI: ACS, BAR1 ---------------------------------------------------------------------------
@@ -347,12 +441,31 @@ static void read_boot_id(const char *root, struct topo_machine *machine)
     free(text);
 }
 
+/* The version of an OFED package's core module; the kernel's own has none of these files. */
+static void read_ofed(const char *root, struct topo_software *software)
+{
+    static const char *const modules[] = {"mlx_compat", "compat"};
+
+    for (size_t i = 0; i < FAB_ARRAY_LEN(modules) && !software->ofed[0]; i++) {
+        char path[PATH_MAX];
+        char *text =
+            path_of(path, root, "/sys/module/%s/version", modules[i]) ? text_of(path, NULL) : NULL;
+
+        if (text) {
+            text[strcspn(text, "\n")] = '\0';
+            topo_text_copy(software->ofed, sizeof(software->ofed), text);
+        }
+        free(text);
+    }
+}
+
 void topo_sysroot_read(const char *sysroot, struct topo_machine *machine)
 {
-    const char *root = strcmp(sysroot, "/") != 0 ? sysroot : "";
+    const char *root = root_of(sysroot);
     struct topo_gpudirect *gpudirect = &machine->gpudirect;
 
     read_boot_id(root, machine);
+    read_ofed(root, &machine->software);
     for (uint32_t i = 0; i < machine->hca_count; i++)
         read_hca(root, &machine->hcas[i]);
     for (uint32_t i = 0; i < machine->pci_count; i++) {

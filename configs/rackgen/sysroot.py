@@ -14,6 +14,10 @@ LIMITS = (f"{'Limit':<26}{'Soft Limit':<21}{'Hard Limit':<21}Units\n"
 RATE = {"sdr": 2.5, "ddr": 5, "qdr": 10, "fdr": 14, "edr": 25, "hdr": 50}  # Gbit/s of a lane, as said
 PCI_GTPS = {1: "2.5", 2: "5.0", 3: "8.0", 4: "16.0", 5: "32.0"}
 FLAGS_MEMORY_64BIT_PREFETCH = 0x14220c
+SUBNET = "fe80:0000:0000:0000"
+COUNTERS = ("counters/symbol_error", "counters/port_rcv_errors", "counters/link_error_recovery",
+            "counters/link_downed", "hw_counters/sq_num_to", "hw_counters/sq_num_oos",
+            "hw_counters/sq_num_rnr")
 BAR0_BYTES = 16 << 20
 ACS_CAPABILITY = 0x000d
 
@@ -112,4 +116,7 @@ def _port(files, rack, hca, port, path):
               f"{path}/phys_state": "5: LinkUp\n" if cabled else "2: Polling\n",
               f"{path}/rate": f"{rate:g} Gb/sec ({lanes}X {rack.speed.upper()})\n" if cabled else
                               f"10 Gb/sec ({lanes}X SDR)\n",
-              f"{path}/lid": "0x0\n", f"{path}/lid_mask_count": "0\n"}
+              f"{path}/lid": "0x0\n", f"{path}/lid_mask_count": "0\n",
+              f"{path}/sm_lid": "0x1\n" if cabled else "0x0\n",
+              f"{path}/gids/0": f"{SUBNET}:{guid_text(hca.guid + port)}\n"}
+    files |= {f"{path}/{name}": "0\n" for name in COUNTERS}

@@ -190,6 +190,7 @@ static enum fab_status fill_shape(const struct device_row *row, struct device_mo
     model->peak_flops_f32 = (uint64_t)row->peak_gflops * 1000000000u;
     model->peak_bytes_per_s = (uint64_t)row->peak_gbytes_per_s * 1000000000u;
     model->launch_overhead_ns = row->launch_overhead_ns;
+    model->slowed = (enum device_model_slowed)row->slowed;
     model->power_idle_mw = (uint32_t)row->power_idle_w * 1000;
     model->power_max_mw = (uint32_t)row->power_max_w * 1000;
     if (model->power_idle_mw > model->power_max_mw)

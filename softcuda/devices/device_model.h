@@ -32,6 +32,13 @@ enum device_model_time {
     DEVICE_TIME_ONLY,     /* the roofline duration instead of computing: results are not computed */
 };
 
+enum device_model_slowed {
+    DEVICE_SLOWED_NOT,
+    DEVICE_SLOWED_POWER,
+    DEVICE_SLOWED_THERMAL,
+    DEVICE_SLOWED_HARDWARE,
+};
+
 struct device_model {
     char name[DEVICE_NAME_BYTES];
     uint8_t uuid[DEVICE_UUID_BYTES];
@@ -49,6 +56,7 @@ struct device_model {
     uint64_t peak_flops_f32, peak_bytes_per_s; /* roofline */
     uint64_t launch_overhead_ns;
     uint32_t power_idle_mw, power_max_mw;  /* power model: idle + share of busy time */
+    enum device_model_slowed slowed;       /* what NVML says of the clocks */
     uint64_t peer_mask;                    /* bit i: direct access to device i of the file */
     uint32_t peer_links[DEVICE_COUNT_MAX]; /* NVLink count to device i; 0: PCIe */
 };

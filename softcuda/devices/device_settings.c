@@ -20,6 +20,11 @@ static const char *const time_names[] = {[DEVICE_TIME_REAL] = "real",
                                          [DEVICE_TIME_MODELLED] = "modelled",
                                          [DEVICE_TIME_ONLY] = "only",
                                          NULL};
+static const char *const slowed_names[] = {[DEVICE_SLOWED_NOT] = "no",
+                                           [DEVICE_SLOWED_POWER] = "power",
+                                           [DEVICE_SLOWED_THERMAL] = "thermal",
+                                           [DEVICE_SLOWED_HARDWARE] = "hardware",
+                                           NULL};
 static const char *const peers_names[] = {
     [DEVICE_PEERS_ALL] = "all", [DEVICE_PEERS_LINKS] = "links", NULL};
 
@@ -83,6 +88,9 @@ static const struct fab_setting row_rows[] = {
      .help = "Power when nothing runs."},
     {ROW("power_max", FAB_SETTING_INT, power_max_w), .fallback = "70", .min = 1, .max = 2000,
      .unit = "W", .help = "Power when kernels run all the time."},
+    {ROW("slowed", FAB_SETTING_ENUM, slowed), .fallback = "no", .choices = slowed_names,
+     .help = "What NVML says of why clocks are lower than they could be: nothing, the power limit, "
+             "the temperature, or the hardware because it is too hot. Nothing becomes slower."},
 };
 static const struct fab_schema row_schema = FAB_SCHEMA("device", row_rows, struct device_row);
 

@@ -27,7 +27,7 @@ enum device_peers { DEVICE_PEERS_ALL, DEVICE_PEERS_LINKS };
 struct device_row {
     char *name, *uuid, *pci;
     int64_t count, numa_node;
-    int compute, time;
+    int compute, time, slowed;
     uint64_t memory_bytes, context_reserve_bytes, bar1_bytes, l2_bytes;
     uint64_t shared_per_block_bytes, shared_per_block_optin_bytes, shared_per_sm_bytes;
     int64_t sms, sm_clock_mhz, memory_clock_mhz, memory_bus_bits;

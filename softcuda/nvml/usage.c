@@ -21,6 +21,10 @@ enum {
     CELSIUS_SLOWDOWN = 93,
     CELSIUS_SHUTDOWN = 98,
     THROTTLE_GPU_IDLE = 1,
+    THROTTLE_POWER_CAP = 1 << 2,
+    THROTTLE_HARDWARE = 1 << 3,
+    THROTTLE_THERMAL = 1 << 5,
+    THROTTLE_HARDWARE_THERMAL = 1 << 6,
 };
 
 static uint64_t now_ns(clockid_t clock)
@@ -171,13 +175,19 @@ nvmlReturn_t nvmlDeviceGetClock(nvmlDevice_t device, int type, int id, unsigned 
     return nvmlDeviceGetMaxClockInfo(device, type, mhz);
 }
 
+static const unsigned long long slowed_reasons[] = {
+    [DEVICE_SLOWED_POWER] = THROTTLE_POWER_CAP,
+    [DEVICE_SLOWED_THERMAL] = THROTTLE_THERMAL,
+    [DEVICE_SLOWED_HARDWARE] = THROTTLE_HARDWARE | THROTTLE_HARDWARE_THERMAL};
+
 nvmlReturn_t nvmlDeviceGetCurrentClocksThrottleReasons(nvmlDevice_t device,
                                                        unsigned long long *reasons)
 {
     nvmlReturn_t result = nvml_check(device, reasons);
 
     if (result == NVML_SUCCESS)
-        *reasons = nvml_busy_percent(device) == 0 ? THROTTLE_GPU_IDLE : 0;
+        *reasons = (nvml_busy_percent(device) == 0 ? THROTTLE_GPU_IDLE : 0) |
+                   slowed_reasons[device->model->slowed];
     return result;
 }
 
@@ -187,7 +197,8 @@ nvmlReturn_t nvmlDeviceGetSupportedClocksThrottleReasons(nvmlDevice_t device,
     nvmlReturn_t result = nvml_check(device, reasons);
 
     if (result == NVML_SUCCESS)
-        *reasons = THROTTLE_GPU_IDLE;
+        *reasons = THROTTLE_GPU_IDLE | THROTTLE_POWER_CAP | THROTTLE_HARDWARE | THROTTLE_THERMAL |
+                   THROTTLE_HARDWARE_THERMAL;
     return result;
 }
 

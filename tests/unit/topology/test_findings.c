@@ -250,6 +250,58 @@ static void acs(struct make_racks *racks)
     racks->machines[0]->pci[3].acs = true;
 }
 
+static void software_of(struct topo_machine *machine, const char *driver, uint32_t cuda,
+                        const char *ofed)
+{
+    machine->software.cuda = cuda;
+    (void)snprintf(machine->software.driver, sizeof(machine->software.driver), "%s", driver);
+    (void)snprintf(machine->software.ofed, sizeof(machine->software.ofed), "%s", ofed);
+}
+
+static void set_all(struct make_racks *racks)
+{
+    for (unsigned i = 0; i < RACK_MACHINES_ALL; i++)
+        software_of(racks->machines[i], "580.65.06", 13000, "5.8-1");
+}
+
+static void one_driver(struct make_racks *racks)
+{
+    set_all(racks);
+}
+
+static void other_driver(struct make_racks *racks)
+{
+    set_all(racks);
+    software_of(racks->machines[2], "550.54", 12040, "5.8-1");
+    software_of(racks->machines[4], "550.54", 12040, "5.8-1"); /* it has no GPUs */
+}
+
+static void other_cuda(struct make_racks *racks)
+{
+    set_all(racks);
+    racks->machines[0]->software.cuda = 13010;
+}
+
+static void other_ofed(struct make_racks *racks)
+{
+    set_all(racks);
+    software_of(racks->machines[4], "", 0, "");
+}
+
+static void mtu_of_all(struct make_racks *racks, uint32_t mtu)
+{
+    for (unsigned i = 0; i < RACK_MACHINES_ALL; i++)
+        for (uint32_t k = 0; k < racks->machines[i]->hca_count; k++)
+            for (uint32_t n = 0; n < racks->machines[i]->hcas[k].port_count; n++)
+                racks->machines[i]->hcas[k].ports[n].mtu = mtu;
+}
+
+static void other_mtu(struct make_racks *racks)
+{
+    mtu_of_all(racks, 65520);
+    racks->machines[5]->hcas[0].ports[1].mtu = 2044;
+}
+
 static void low_memlock(struct make_racks *racks)
 {
     racks->machines[4]->gpudirect.memlock_bytes = 64 << 10;
@@ -364,6 +416,11 @@ static void test_faults(void)
         {"IOMMU", iommu, "w iommu-translates rack1-c4130-1"},
         {"ACS", acs, "w acs-on rack1-c4130-1"},
         {"little memory to lock", low_memlock, "w low-memlock rack1-r730-1"},
+        {"one driver everywhere", one_driver, ""},
+        {"another driver on one", other_driver, "w driver-differs rack1-c4130-3"},
+        {"another CUDA on one", other_cuda, "w driver-differs rack1-c4130-1"},
+        {"other HCA drivers on one", other_ofed, "n ofed-differs rack1-r730-1"},
+        {"a smaller MTU on one", other_mtu, "w mtu-differs rack1-r730-2"},
         {"small BAR1", small_bar1, "n small-bar1 rack1-c4130-1/gpu0"},
         {"GPU without a driver", lost_gpu, "w gpu-without-driver rack1-c4130-1/gpu1"},
         {"GPU that NVML alone has", gpu_nowhere, "c gpu-not-in-pci rack1-c4130-1/gpu1"},

@@ -269,6 +269,9 @@ static void test_ports(void)
 
     write_text("/sys/class/infiniband/mlx4_0/ports/2/state", "2: INIT\n");
     write_text("/sys/class/infiniband/mlx4_0/ports/2/lid", "0x1f\n");
+    write_text("/sys/class/infiniband/mlx4_0/ports/2/sm_lid", "0x1\n");
+    write_text("/sys/class/infiniband/mlx4_0/ports/2/gids/0",
+               "fe80:0000:0000:0001:e41d:2d03:00b0:0002\n");
     write_text("/sys/class/infiniband/mlx4_0/device/net/ib1/dev_port", "1\n");
     write_text("/sys/class/infiniband/mlx4_0/device/net/ib1/mtu", "2044\n");
     write_text("/sys/class/infiniband/mlx4_0/device/net/ib1.8001/dev_id", "0x1\n");
@@ -282,6 +285,8 @@ static void test_ports(void)
     }
     CHECK_EQ(port->state, TOPO_PORT_INIT);
     CHECK_EQ(port->lid, 0x1f);
+    CHECK_EQ(port->manager_lid, 1);
+    CHECK_EQ(port->subnet, 0xfe80000000000001);
     CHECK_STR(port->netdev, "ib1");
     CHECK_EQ(port->mtu, 2044);
     CHECK_STR(machine.hcas[0].ports[0].netdev, "ib0");
@@ -323,12 +328,15 @@ static void test_host_facts(void)
         CHECK_EQ(machine.gpudirect.memlock_bytes, limits[i].bytes);
     }
     CHECK_STR(machine.boot_id, "91c8f7da-b321-4934-a638-2d596a17cd91");
+    CHECK_STR(machine.software.ofed, "");
+    write_text("/sys/module/mlx_compat/version", "5.8-1.0.1\n");
     write_text("/sys/module/nvidia_peermem/version", "1\n");
     write_text("/sys/module/gdrdrv/version", "1\n");
     CHECK_EQ(discover(MACHINE_XML, NULL, NULL), FAB_OK);
     CHECK_EQ(machine.gpudirect.has_nvidia_peermem, true);
     CHECK_EQ(machine.gpudirect.has_nv_peer_mem, false);
     CHECK_EQ(machine.gpudirect.has_gdrdrv, true);
+    CHECK_STR(machine.software.ofed, "5.8-1.0.1");
     write_text("/sys/kernel/mm/memory_peers/nv_mem/version", "1\n");
     CHECK_EQ(discover(MACHINE_XML, NULL, NULL), FAB_OK);
     CHECK_EQ(machine.gpudirect.has_nv_peer_mem, true);
@@ -439,6 +447,8 @@ static void test_nvml(void)
                "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  550.54\n");
     CHECK_EQ(discover(MACHINE_XML, NVML_LIBRARY, NULL), FAB_OK);
     CHECK_EQ(machine.gpu_count, 4);
+    CHECK(machine.software.driver[0] != '\0');
+    CHECK_EQ(machine.software.cuda, 13000);
     /* In the order of bus ids; what NVML does not know has no name and the last numbers. */
     CHECK_STR(machine.gpus[0].uuid, "");
     CHECK_EQ(machine.gpus[0].index, 3);
@@ -492,6 +502,117 @@ static void test_broken_nvml(void)
     remove_scratch();
 }
 
+/* ---- what changes all the time ----------------------------------------------------------------
+ */
+
+static void test_counters(void)
+{
+    static const struct {
+        const char *file, *text;
+    } files[] = {
+        {"mlx5_0/ports/1/hw_counters/local_ack_timeout_err", "3\n"},
+        {"mlx5_0/ports/1/hw_counters/packet_seq_err", "4\n"},
+        {"mlx5_0/ports/1/counters/symbol_error", "5\n"},
+        {"mlx5_0/ports/1/counters/port_rcv_errors", "6\n"},
+        {"mlx5_0/ports/1/counters/link_downed", "7\n"},
+        {"mlx5_0/ports/2/state", "4: ACTIVE\n"},
+        {"rxe0/ports/1/hw_counters/rcvd_seq_err", "8\n"},
+    };
+    static struct topo_gauges gauges;
+    const struct topo_port_gauge *first, *rxe;
+    struct topo_meter *meter = NULL;
+
+    for (size_t i = 0; i < FAB_ARRAY_LEN(files); i++) {
+        char name[128];
+
+        (void)snprintf(name, sizeof(name), "/sys/class/infiniband/%s", files[i].file);
+        write_text(name, files[i].text);
+    }
+    if (!CHECK_EQ(topo_meter_open(NULL, scratch, &meter, NULL), FAB_OK))
+        return;
+    CHECK_EQ(topo_meter_read(meter, &gauges, NULL), FAB_OK);
+    CHECK_EQ(gauges.gpu_count, 0);
+    CHECK_EQ(gauges.port_count, 3);
+    rxe = strcmp(gauges.ports[0].hca, "rxe0") == 0 ? &gauges.ports[0] : &gauges.ports[2];
+    first = rxe == &gauges.ports[0] ? &gauges.ports[1] : &gauges.ports[0];
+    CHECK_STR(first->hca, "mlx5_0");
+    CHECK_EQ(first->number, 1);
+    CHECK_EQ(first->retransmissions, 7);
+    CHECK_EQ(first->errors, 11);
+    CHECK_EQ(first->link_downed, 7);
+    CHECK_EQ(first[1].number, 2);
+    CHECK_EQ(first[1].retransmissions, UINT64_MAX);
+    CHECK_EQ(first[1].link_downed, UINT64_MAX);
+    CHECK_STR(rxe->hca, "rxe0");
+    CHECK_EQ(rxe->retransmissions, 8);
+    write_text("/sys/class/infiniband/mlx5_0/ports/1/counters/link_downed", "9\n");
+    CHECK_EQ(topo_meter_read(meter, &gauges, NULL), FAB_OK);
+    CHECK_EQ(first->link_downed, 9);
+    topo_meter_close(meter);
+    remove_scratch();
+}
+
+static void test_meter(void)
+{
+    static const struct {
+        const char *label;
+        uint64_t bits;
+    } slowed[] = {{"no", 0},
+                  {"power", TOPO_SLOWED_POWER_CAP},
+                  {"thermal", TOPO_SLOWED_THERMAL},
+                  {"hardware", TOPO_SLOWED_HARDWARE | TOPO_SLOWED_HARDWARE_THERMAL}};
+    static struct topo_gauges gauges;
+
+    if (strcmp(NVML_LIBRARY, "") == 0)
+        check_skip("built without softcuda's libnvidia-ml.so.1");
+    for (size_t i = 0; i < FAB_ARRAY_LEN(slowed); i++) {
+        struct topo_meter *meter = NULL;
+        struct fab_err err = {0};
+        char config[160];
+
+        CHECK_CASE("%s", slowed[i].label);
+        (void)snprintf(config, sizeof(config),
+                       "devices = ( { uuid = \"GPU-00112233-4455-6677-8899-aabbccddeeff\";\n"
+                       "slowed = \"%s\"; } );\n",
+                       slowed[i].label);
+        use_devices(config);
+        if (!CHECK_EQ(topo_meter_open(NVML_LIBRARY, scratch, &meter, &err), FAB_OK)) {
+            CHECK_STR(err.text, "");
+            continue;
+        }
+        CHECK_EQ(topo_meter_read(meter, &gauges, NULL), FAB_OK);
+        CHECK_EQ(gauges.gpu_count, 1);
+        CHECK_STR(gauges.gpus[0].uuid, "GPU-00112233-4455-6677-8899-aabbccddeeff");
+        CHECK_EQ(gauges.gpus[0].load, 0);
+        CHECK_EQ(gauges.gpus[0].used_bytes, 0);
+        CHECK(gauges.gpus[0].sm_mhz > 0 && gauges.gpus[0].sm_mhz != UINT32_MAX);
+        CHECK(gauges.gpus[0].celsius > 0 && gauges.gpus[0].celsius < 100);
+        CHECK(gauges.gpus[0].power_mw > 0 && gauges.gpus[0].power_mw != UINT32_MAX);
+        CHECK(gauges.gpus[0].energy_mj != UINT64_MAX);
+        CHECK_EQ(gauges.gpus[0].slowed_by & (TOPO_SLOWED_POWER_CAP | TOPO_SLOWED_THERMAL |
+                                             TOPO_SLOWED_HARDWARE | TOPO_SLOWED_HARDWARE_THERMAL),
+                 slowed[i].bits);
+        topo_meter_close(meter);
+        remove_scratch();
+    }
+}
+
+static void test_no_meter(void)
+{
+    static struct topo_gauges gauges;
+    struct topo_meter *meter = NULL;
+    struct fab_err err = {0};
+
+    CHECK_EQ(topo_meter_open(path_of("/no-such-library.so"), scratch, &meter, NULL), FAB_OK);
+    CHECK_EQ(topo_meter_read(meter, &gauges, NULL), FAB_OK);
+    CHECK_EQ(gauges.gpu_count, 0);
+    topo_meter_close(meter);
+    meter = NULL;
+    CHECK_EQ(topo_meter_open("libc.so.6", scratch, &meter, &err), FAB_ERR_DEVICE);
+    CHECK_HAS(err.text, "nvmlInit_v2");
+    CHECK(meter == NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -499,7 +620,8 @@ int main(void)
         CHECK_TEST(test_bad_xml),       CHECK_TEST(test_this_machine), CHECK_TEST(test_names),
         CHECK_TEST(test_empty_sysroot), CHECK_TEST(test_ports),        CHECK_TEST(test_host_facts),
         CHECK_TEST(test_iommu),         CHECK_TEST(test_acs),          CHECK_TEST(test_bar1),
-        CHECK_TEST(test_nvml),          CHECK_TEST(test_broken_nvml),
+        CHECK_TEST(test_nvml),          CHECK_TEST(test_broken_nvml),  CHECK_TEST(test_counters),
+        CHECK_TEST(test_meter),         CHECK_TEST(test_no_meter),
     };
 
     (void)snprintf(scratch, sizeof(scratch), "/tmp/topo-test-XXXXXX");
