@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * compose/cmd_cert.c - compose cert: a CA for the rack, certificates for its nodes and users.
  *
- * Works on files alone; no daemon is asked. Nothing is ever overwritten.
+ * Works on files alone; no daemon is asked. No certificate is ever overwritten.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,15 +24,17 @@ static const struct argp_option options[] = {
     {0},
 };
 
-static const char *const verbs[] = {"ca", "node", "user", NULL};
+static const char *const verbs[] = {"ca", "node", "user", "revoke", NULL};
 
 const struct cli_command cmd_cert = {
     .name = "cert",
-    .arguments = "ca|node NAME|user NAME --dir FOLDER",
+    .arguments = "ca|node NAME|user NAME|revoke NAME --dir FOLDER",
     .help = "Make the certificates of a site",
-    .more = "First the CA, once; then one certificate a node, whose NAME is the node's in its "
-            "settings. FOLDER then holds NAME.pem and NAME.key; give each node its own two and "
-            "ca.pem, and keep ca.key where nobody else comes.",
+    .more =
+        "First the CA, once; then one certificate a node, whose NAME is the node's in its "
+        "settings. FOLDER then holds NAME.pem and NAME.key; give each node its own two and "
+        "ca.pem, and keep ca.key where nobody else comes. What revoke adds to FOLDER/revoked.pem "
+        "is accepted no more by daemons that have that file as tls.revoked and were reloaded.",
     .options = options,
     .repeatable = KEY_ADDRESS,
     .verbs = verbs,
@@ -59,7 +61,8 @@ static void take_word(struct cli *cli, struct arguments *arguments, const char *
     for (size_t i = 0; verbs[i]; i++)
         is_known = is_known || strcmp(verbs[i], text) == 0;
     if (!is_known)
-        cli_misuse(cli, "a certificate of a ca, node or user is made, not of '%s'", text);
+        cli_misuse(cli, "what is '%s'? ca, node and user make a certificate, revoke takes one back",
+                   text);
     arguments->kind = text;
 }
 
@@ -93,15 +96,30 @@ static bool take(struct cli *cli, void *input, int key, char *text)
 static void check(struct cli *cli, const struct arguments *arguments)
 {
     if (!arguments->kind)
-        cli_misuse(cli, "of what? ca, node NAME or user NAME");
+        cli_misuse(cli, "of what? ca, node NAME, user NAME or revoke NAME");
     if (strcmp(arguments->kind, "ca") != 0 && !arguments->name)
-        cli_misuse(cli, "which %s? Its name is missing", arguments->kind);
+        cli_misuse(cli, "which %s? Its name is missing",
+                   strcmp(arguments->kind, "revoke") == 0 ? "one" : arguments->kind);
     if (!arguments->dir)
         cli_misuse(cli, "where? --dir names the folder of the site's certificates");
     if (arguments->ca_name && strcmp(arguments->kind, "ca") != 0)
         cli_misuse(cli, "--name belongs to ca");
     if (arguments->address_count > 0 && strcmp(arguments->kind, "node") != 0)
         cli_misuse(cli, "--address belongs to node");
+    if (arguments->days && strcmp(arguments->kind, "revoke") == 0)
+        cli_misuse(cli, "--days belongs to a new certificate");
+}
+
+static int revoke(struct cli *cli, const struct arguments *arguments)
+{
+    struct fab_err err = {0};
+
+    if (certificate_revoke(arguments->dir, arguments->name, &err) != FAB_OK)
+        return cli_fail(cli, "nothing was revoked: %s", err.text);
+    if (cli->is_json)
+        return cli_json(cli_pack("{ss}", "revoked", cli_text("%s/revoked.pem", arguments->dir)));
+    printf("%s/revoked.pem\n", arguments->dir);
+    return CLI_DONE;
 }
 
 static int run(struct cli *cli, int argc, char **argv)
@@ -113,6 +131,8 @@ static int run(struct cli *cli, int argc, char **argv)
 
     (void)cli_parse(cli, argc, argv, take, &arguments);
     check(cli, &arguments);
+    if (strcmp(arguments.kind, "revoke") == 0)
+        return revoke(cli, &arguments);
     if (strcmp(arguments.kind, "ca") == 0) {
         status = certificate_make_ca(
             arguments.dir, arguments.ca_name ? arguments.ca_name : "fabric", arguments.days, &err);

@@ -27,12 +27,12 @@ const struct cli_command cmd_gpu = {
 };
 
 static const struct cli_column columns[] = {
-    {"node", "NODE", CLI_TEXT},     {"index", "GPU", CLI_NUMBER},
-    {"model", "MODEL", CLI_TEXT},   {"memory_bytes", "MEMORY", CLI_BYTES},
-    {"load", "GPU%", CLI_PERCENT},  {"state", "STATE", CLI_TEXT},
-    {"system", "SYSTEM", CLI_TEXT}, {"since_ms", "SINCE", CLI_TIME},
-    {"rails", "RAILS", CLI_LIST},   {"uuid", "UUID", CLI_TEXT},
-    {"reason", "REASON", CLI_TEXT},
+    {"node", "NODE", CLI_TEXT},      {"index", "GPU", CLI_NUMBER},
+    {"model", "MODEL", CLI_TEXT},    {"memory_bytes", "MEMORY", CLI_BYTES},
+    {"load", "GPU%", CLI_PERCENT},   {"used_bytes", "USED", CLI_BYTES},
+    {"state", "STATE", CLI_TEXT},    {"system", "SYSTEM", CLI_TEXT},
+    {"since_ms", "SINCE", CLI_TIME}, {"rails", "RAILS", CLI_LIST},
+    {"uuid", "UUID", CLI_TEXT},      {"reason", "REASON", CLI_TEXT},
 };
 
 struct arguments {
@@ -75,7 +75,7 @@ static json_t *row_of(const json_t *block)
                     (json_int_t)compose_number_at(block, "Oem.Fabric.Index", 0), "model",
                     compose_text_at(block, "Oem.Fabric.Model", ""), "memory_bytes",
                     (json_int_t)compose_number_at(block, "Oem.Fabric.MemoryBytes", 0), "used_bytes",
-                    (json_int_t)compose_number_at(block, "Oem.Fabric.UsedBytes", 0), "load",
+                    (json_int_t)compose_number_at(block, "Oem.Fabric.UsedBytes", -1), "load",
                     (json_int_t)compose_number_at(block, "Oem.Fabric.Load", -1), "state",
                     compose_text_at(block, "Oem.Fabric.State", ""), "system",
                     compose_text_at(block, "Oem.Fabric.System", ""), "since_ms",

@@ -22,21 +22,23 @@ static const struct cli_column columns[] = {
     {"created_ms", "CREATED", CLI_TIME}, {"reason", "REASON", CLI_TEXT},
 };
 
-/* Mean load and sum of used memory of what is known. */
+/* Mean load and sum of used memory of what is known; -1: of none. */
 static void sum_up(const json_t *gpus, json_int_t *load_out, json_int_t *used_out)
 {
     json_int_t sum = 0, known = 0;
 
-    *used_out = 0;
+    *used_out = -1;
     for (size_t i = 0; i < json_array_size(gpus); i++) {
         const json_t *gpu = json_array_get(gpus, i);
         const json_int_t load = compose_number_at(gpu, "load", -1);
+        const json_int_t used = compose_number_at(gpu, "used_bytes", -1);
 
         if (load >= 0) {
             sum += load;
             known++;
         }
-        *used_out += compose_number_at(gpu, "used_bytes", 0);
+        if (used >= 0)
+            *used_out = (*used_out < 0 ? 0 : *used_out) + used;
     }
     *load_out = known ? sum / known : -1;
 }

@@ -58,7 +58,7 @@ static json_t *gpu_row(const char *host, size_t number, const json_t *gpu)
                     (json_int_t)compose_number_at(gpu, "Index", 0), "uuid",
                     compose_text_at(gpu, "Uuid", ""), "model", compose_text_at(gpu, "Model", ""),
                     "memory_bytes", (json_int_t)compose_number_at(gpu, "MemoryBytes", 0),
-                    "used_bytes", (json_int_t)compose_number_at(gpu, "UsedBytes", 0), "load",
+                    "used_bytes", (json_int_t)compose_number_at(gpu, "UsedBytes", -1), "load",
                     (json_int_t)compose_number_at(gpu, "Load", -1), "state",
                     compose_text_at(gpu, "State", ""), "path",
                     compose_text_at(gpu, "Path.Class", ""), "hops",

@@ -80,9 +80,12 @@ static char *value_load(const struct subject *subject)
     return load < 0 ? NULL : cli_text("%lld", (long long)load);
 }
 
+/* -1: not known. */
 static int64_t memory_mib(const json_t *gpu, const char *key)
 {
-    return compose_number_at(gpu, key, 0) / MIB;
+    const int64_t bytes = compose_number_at(gpu, key, -1);
+
+    return bytes < 0 ? -1 : bytes / MIB;
 }
 
 static char *value_total(const struct subject *subject)
@@ -92,13 +95,18 @@ static char *value_total(const struct subject *subject)
 
 static char *value_used(const struct subject *subject)
 {
-    return cli_text("%lld", (long long)memory_mib(subject->gpu, "used_bytes"));
+    const int64_t used = memory_mib(subject->gpu, "used_bytes");
+
+    return used < 0 ? NULL : cli_text("%lld", (long long)used);
 }
 
 static char *value_free(const struct subject *subject)
 {
-    return cli_text("%lld", (long long)(memory_mib(subject->gpu, "memory_bytes") -
-                                        memory_mib(subject->gpu, "used_bytes")));
+    const int64_t used = memory_mib(subject->gpu, "used_bytes");
+
+    return used < 0
+               ? NULL
+               : cli_text("%lld", (long long)(memory_mib(subject->gpu, "memory_bytes") - used));
 }
 
 static char *value_timestamp(const struct subject *subject)
@@ -289,8 +297,10 @@ static void print_table(const char *system, const json_t *gpus, const json_t *pr
         char *util = load < 0 ? cli_text("N/A") : cli_text("%lld%%", (long long)load);
         char *node = cli_text("%s:%lld", compose_text_at(gpu, "node", ""),
                               (long long)compose_number_at(gpu, "index", 0));
-        char *memory = cli_text("%lldMiB / %lldMiB", (long long)memory_mib(gpu, "used_bytes"),
-                                (long long)memory_mib(gpu, "memory_bytes"));
+        const int64_t used = memory_mib(gpu, "used_bytes");
+        const long long all = (long long)memory_mib(gpu, "memory_bytes");
+        char *memory = used < 0 ? cli_text("N/A / %lldMiB", all)
+                                : cli_text("%lldMiB / %lldMiB", (long long)used, all);
 
         printf("| %3zu  %-24.24s %-16.16s %8s %20s |\n", i, compose_text_at(gpu, "model", ""), node,
                util, memory);

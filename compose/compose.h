@@ -78,7 +78,8 @@ struct compose_gpu {
     char model[COMPOSE_NAME_BYTES];
     uint32_t index; /* on its node */
     int load;       /* percent; -1: unknown */
-    uint64_t memory_bytes, used_bytes;
+    uint64_t memory_bytes;
+    uint64_t used_bytes; /* UINT64_MAX: unknown */
 };
 
 /* A host of a system; its programs count the GPUs from 0 in this order. */

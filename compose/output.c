@@ -68,6 +68,8 @@ static char *bytes_text(json_int_t bytes)
     double value = (double)bytes;
     size_t unit = 0;
 
+    if (bytes < 0) /* not known */
+        return cli_text("-");
     for (; value >= 1024 && unit + 1 < FAB_ARRAY_LEN(units); unit++)
         value /= 1024;
     return cli_text(unit ? "%.1f %s" : "%.0f %s", value, units[unit]);

@@ -24,7 +24,7 @@ static void read_gpu(const json_t *from, struct compose_gpu *gpu)
     gpu->index = (uint32_t)compose_number_at(from, "Index", 0);
     gpu->load = (int)compose_number_at(from, "Load", -1);
     gpu->memory_bytes = (uint64_t)compose_number_at(from, "MemoryBytes", 0);
-    gpu->used_bytes = (uint64_t)compose_number_at(from, "UsedBytes", 0);
+    gpu->used_bytes = (uint64_t)compose_number_at(from, "UsedBytes", -1);
 }
 
 static bool read_host(const json_t *from, struct compose_host *host)

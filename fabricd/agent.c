@@ -192,5 +192,6 @@ uint64_t agent_turn(struct agent *agent, uint64_t now_ns)
     next_ns = agent_earlier(next_ns, agent_leases_turn(agent, now_ns));
     next_ns = agent_earlier(next_ns, agent_views_turn(agent, now_ns));
     next_ns = agent_earlier(next_ns, agent_discover_turn(agent, now_ns));
+    next_ns = agent_earlier(next_ns, agent_meter_turn(agent, now_ns));
     return agent_earlier(next_ns, http_turn(agent->http, now_ns));
 }

@@ -35,6 +35,11 @@ FAB_NODISCARD enum fab_status agent_create(struct loop *loop,
 /* Ends every worker and child. Takes NULL. */
 void agent_destroy(struct agent *agent);
 
+/* What this node is made of, found out now by this process, as a line of JSON on standard output.
+ */
+FAB_NODISCARD enum fab_status agent_print_machine(const struct fabricd_settings *settings,
+                                                  struct fab_err *err);
+
 /* SIGHUP: this node is discovered again. */
 void agent_reload(struct agent *agent);
 

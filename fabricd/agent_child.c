@@ -2,7 +2,7 @@
  * fabricd/agent_child.c - what may take long or hang is done by children, each with a deadline.
  *
  * A child that is overdue is killed and reported at once: one that a driver holds in the kernel may
- * not even die then. It is reaped whenever it does.
+ * not even die then. It is reaped whenever it does. A child that is to stay says so by its lines.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -32,6 +32,8 @@ struct agent_child {
     void *user;
     char *text;
     size_t text_bytes;
+    void (*line)(void *user, const char *line, size_t bytes); /* NULL: the text is kept */
+    uint64_t limit_ns;
 };
 
 static void child_free(struct agent_child *child)
@@ -56,6 +58,25 @@ static void tell_ended(struct agent_child *child, const struct agent_child_end *
         ended(child->user, end);
 }
 
+/* Tells whole lines, and keeps the beginning of the next. */
+static void tell_lines(struct agent_child *child)
+{
+    char *text = child->text, *end;
+    size_t left = child->text_bytes;
+
+    while (child->ended && (end = memchr(text, '\n', left))) {
+        const size_t bytes = (size_t)(end - text);
+
+        *end = '\0';
+        child->deadline_ns = fab_deadline_ns(agent_now_ns(child->agent), child->limit_ns);
+        child->line(child->user, text, bytes);
+        text = end + 1;
+        left -= bytes + 1;
+    }
+    memmove(child->text, text, left);
+    child->text_bytes = left;
+}
+
 /* False: there is no more now, or it ended. */
 static bool take_output(struct agent_child *child)
 {
@@ -71,6 +92,8 @@ static bool take_output(struct agent_child *child)
     got = read(child->output_fd, text + child->text_bytes, READ_BYTES);
     if (got > 0 && child->text_bytes + (size_t)got <= AGENT_OUTPUT_BYTES) {
         child->text_bytes += (size_t)got;
+        if (child->line)
+            tell_lines(child);
         return true;
     }
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
@@ -146,6 +169,7 @@ enum fab_status agent_child_start(struct agent *agent, uint64_t limit_ns,
     *child = (struct agent_child){.agent = agent,
                                   .process_fd = -1,
                                   .output_fd = ends[0],
+                                  .limit_ns = limit_ns,
                                   .deadline_ns = fab_deadline_ns(agent_now_ns(agent), limit_ns),
                                   .ended = ended,
                                   .user = user};
@@ -167,6 +191,12 @@ enum fab_status agent_child_start(struct agent *agent, uint64_t limit_ns,
     }
     *child_out = child;
     return FAB_OK;
+}
+
+void agent_child_set_lines(struct agent_child *child,
+                           void (*line)(void *user, const char *line, size_t bytes))
+{
+    child->line = line;
 }
 
 void agent_child_drop(struct agent_child *child)

@@ -5,6 +5,7 @@
  * A GPU is reported only after it was checked once, and cleared if an agent before this one left
  * something on it. A discovery that fails changes nothing: the node is still what it was.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,14 +30,18 @@ static const char *or_null(const char *text)
     return text && text[0] ? text : NULL;
 }
 
-static enum fab_status print_machine(const struct agent *agent, struct fab_err *err)
+struct topo_machine_source agent_machine_source(const struct fabricd_settings *settings)
 {
-    const struct fabricd_settings *settings = agent->settings;
-    const struct topo_machine_source source = {.name = settings->node,
-                                               .hwloc_xml = or_null(settings->hwloc_xml),
-                                               .nvml = or_null(settings->nvml) ? settings->nvml
-                                                                               : loader_nvml,
-                                               .sysroot = or_null(settings->sysroot)};
+    return (struct topo_machine_source){.name = settings->node,
+                                        .hwloc_xml = or_null(settings->hwloc_xml),
+                                        .nvml =
+                                            or_null(settings->nvml) ? settings->nvml : loader_nvml,
+                                        .sysroot = or_null(settings->sysroot)};
+}
+
+enum fab_status agent_print_machine(const struct fabricd_settings *settings, struct fab_err *err)
+{
+    const struct topo_machine_source source = agent_machine_source(settings);
     struct topo_machine *machine = fab_alloc_zeroed(1, sizeof(*machine));
     enum fab_status status = machine ? topo_machine_discover(&source, machine, err)
                                      : fab_err_set(err, FAB_ERR_NOMEM, "a machine");
@@ -44,8 +49,9 @@ static enum fab_status print_machine(const struct agent *agent, struct fab_err *
 
     if (status == FAB_OK)
         status = topo_machine_to_json(machine, &json, err);
-    if (status == FAB_OK && json_dumpf(json, stdout, JSON_COMPACT) != 0)
-        status = fab_err_set(err, FAB_ERR_IO, "writing the machine");
+    if (status == FAB_OK &&
+        (json_dumpf(json, stdout, JSON_COMPACT) != 0 || puts("") == EOF || fflush(stdout) != 0))
+        status = fab_err_errno(err, errno, "writing the machine");
     json_decref(json);
     free(machine);
     return status;
@@ -54,7 +60,7 @@ static enum fab_status print_machine(const struct agent *agent, struct fab_err *
 static int discover(const struct agent *agent, uint32_t argument)
 {
     struct fab_err err = {0};
-    const enum fab_status status = print_machine(agent, &err);
+    const enum fab_status status = agent_print_machine(agent->settings, &err);
 
     (void)argument;
     if (status != FAB_OK)
@@ -146,8 +152,10 @@ static void on_discovered(void *user, const struct agent_child_end *end)
         free(machine);
         return;
     }
-    if (!agent->machine || memcmp(agent->machine, machine, sizeof(*machine)) != 0)
+    if (!agent->machine || memcmp(agent->machine, machine, sizeof(*machine)) != 0) {
         agent->is_changed = true;
+        agent_meter_renew(agent);
+    }
     free(agent->machine);
     agent->machine = machine;
     take_gpus(agent);
@@ -214,12 +222,6 @@ uint64_t agent_discover_turn(struct agent *agent, uint64_t now_ns)
 /* ---- the report -------------------------------------------------------------------------------
  */
 
-static uint64_t used_bytes(const struct agent_gpu *gpu)
-{
-    return gpu->lease && gpu->lease->account ? ses_account_used(gpu->lease->account, gpu->index)
-                                             : 0;
-}
-
 static uint32_t fill_gpus(struct agent *agent, struct message_gpu_report *rows)
 {
     uint32_t count = 0;
@@ -231,10 +233,7 @@ static uint32_t fill_gpus(struct agent *agent, struct message_gpu_report *rows)
 
         if (!gpu->is_present)
             continue;
-        *row = (struct message_gpu_report){.index = gpu->index,
-                                           .fence = fence ? fence->dirty : 0,
-                                           .load = UINT32_MAX,
-                                           .used_bytes = used_bytes(gpu)};
+        *row = (struct message_gpu_report){.index = gpu->index, .fence = fence ? fence->dirty : 0};
         agent_copy_text(row->uuid, sizeof(row->uuid), gpu->uuid);
         agent_copy_text(row->name, sizeof(row->name), gpu->name);
         count++;
@@ -276,20 +275,21 @@ void agent_report(struct agent *agent)
     struct report {
         struct message_gpu_report gpus[LEDGER_NODE_GPU_MAX];
         struct message_program programs[MESSAGE_PROGRAM_MAX];
-        struct message_health health[MESSAGE_HEALTH_MAX];
     } *rows = fab_alloc_zeroed(1, sizeof(*rows));
+    struct agent_health *health = &agent->health;
     struct message message = {.kind = MESSAGE_REPORT};
 
     if (!rows)
         return; /* the next turn tries again */
-    message.report = (struct message_report){
-        .machine = agent->machine,
-        .gpus = rows->gpus,
-        .gpu_count = fill_gpus(agent, rows->gpus),
-        .programs = rows->programs,
-        .program_count = fill_programs(agent, rows->programs),
-        .health = rows->health,
-        .health_count = agent_health_fill(agent, rows->health, MESSAGE_HEALTH_MAX)};
+    health->count = agent_health_fill(agent, health->rows, MESSAGE_HEALTH_MAX);
+    health->at_ns = agent_now_ns(agent);
+    message.report = (struct message_report){.machine = agent->machine,
+                                             .gpus = rows->gpus,
+                                             .gpu_count = fill_gpus(agent, rows->gpus),
+                                             .programs = rows->programs,
+                                             .program_count = fill_programs(agent, rows->programs),
+                                             .health = health->rows,
+                                             .health_count = health->count};
     if (agent_tell(agent, &message)) {
         agent->is_changed = false;
         if (!agent->is_checked_told)

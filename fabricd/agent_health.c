@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * fabricd/agent_health.c - what of this node may keep programs from running well, one row a check.
  *
- * Facts come from the discovery's record, so a recorded machine tells its own; only what this
- * process itself may do is looked at here. A row that does not apply is left out.
+ * Facts come from the discovery's record and the meter, so a recorded machine tells its own; only
+ * what this process itself may do is looked at here. A row that does not apply is left out.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +16,16 @@
 #include "fabricd/agent_int.h"
 
 enum { PASS, MARGINAL, FAIL };
-enum { KIB = 1024, MIB = 1024 * 1024, MBPS_PER_GBPS = 125 };
+enum {
+    KIB = 1024,
+    MIB = 1024 * 1024,
+    MBPS_PER_GBPS = 125,
+    NS_PER_S = 1000000000,
+    CUDA_MAJOR = 1000,
+    CUDA_MINOR = 10,
+    CUDA_LEAST = 12000,    /* what this project runs on */
+    BAD_A_MINUTE_MOST = 60 /* retransmissions and errors: a rail that loses so much is no use */
+};
 static const uint64_t memlock_least_bytes = UINT64_C(64) << 20;
 static const uint64_t bar1_least_bytes = UINT64_C(256) << 20;
 
@@ -92,6 +101,23 @@ static void add_faults(struct rows *rows)
         "%s", fd >= 0 ? "can be opened" : strerror(errno));
 }
 
+/* Whether nodes agree is seen where all are known: topology/findings.c. */
+static void add_software(struct rows *rows, const struct topo_machine *machine)
+{
+    const struct topo_software *software = &machine->software;
+
+    if (machine->gpu_count > 0)
+        add(rows, "driver", software->driver[0] ? PASS : FAIL, "load the driver of the GPUs", "%s",
+            software->driver[0] ? software->driver : "none");
+    if (software->cuda > 0)
+        add(rows, "CUDA", software->cuda >= CUDA_LEAST ? PASS : FAIL,
+            "renew the driver: programs need one of CUDA 12 at least", "%u.%u",
+            software->cuda / CUDA_MAJOR, software->cuda % CUDA_MAJOR / CUDA_MINOR);
+    if (machine->hca_count > 0)
+        add(rows, "OFED", PASS, "", "%s",
+            software->ofed[0] ? software->ofed : "the kernel's own drivers");
+}
+
 /* ---- GPUs and rails ---------------------------------------------------------------------------
  */
 
@@ -120,6 +146,50 @@ static void add_gpu(struct rows *rows, const struct agent_gpu *gpu)
             "%.90s", gpu->reason);
     else if (gpu->checked_ns)
         add(rows, name, PASS, "", "computes");
+}
+
+/* A GPU at rest is slow, too, and that is well. */
+static void add_clock(struct rows *rows, const struct agent_gpu *gpu)
+{
+    static const struct {
+        uint64_t why;
+        uint8_t grade;
+        const char *name, *advice;
+    } reasons[] = {
+        {TOPO_SLOWED_HARDWARE_THERMAL, FAIL, "too hot", "look at its cooling"},
+        {TOPO_SLOWED_POWER_BRAKE, FAIL, "slowed by the power supply", "look at the power supplies"},
+        {TOPO_SLOWED_HARDWARE, FAIL, "slowed by the hardware",
+         "look at cooling and power supplies"},
+        {TOPO_SLOWED_THERMAL, MARGINAL, "slowed for its temperature", "look at its cooling"},
+        {TOPO_SLOWED_POWER_CAP, MARGINAL, "at its power limit", "raise its limit: nvidia-smi -pl"},
+    };
+    const struct topo_gauges *gauges = &gpu->agent->meter.gauges;
+    const struct topo_gpu_gauge *gauge = NULL;
+    char name[64];
+
+    for (uint32_t i = 0; i < gauges->gpu_count; i++)
+        if (strcmp(gauges->gpus[i].uuid, gpu->uuid) == 0)
+            gauge = &gauges->gpus[i];
+    if (!gauge || gauge->slowed_by == UINT64_MAX || gauge->sm_mhz == UINT32_MAX)
+        return;
+    (void)snprintf(name, sizeof(name), "GPU %u clock", gpu->index);
+    for (size_t i = 0; i < FAB_ARRAY_LEN(reasons); i++) {
+        if (gauge->slowed_by & reasons[i].why) {
+            add(rows, name, reasons[i].grade, reasons[i].advice, "%u MHz, %s", gauge->sm_mhz,
+                reasons[i].name);
+            return;
+        }
+    }
+    add(rows, name, PASS, "", "%u MHz", gauge->sm_mhz);
+}
+
+static void add_meter(struct rows *rows, const struct agent *agent)
+{
+    if (agent->machine->gpu_count > 0 && agent->meter.reason[0])
+        add(rows, "NVML", FAIL, "see nvidia-smi and dmesg: load and memory are not known", "%.90s",
+            agent->meter.reason);
+    else if (agent->machine->gpu_count > 0 && agent->meter.is_known)
+        add(rows, "NVML", PASS, "", "answers");
 }
 
 static void add_bar1(struct rows *rows, const struct topo_machine *machine)
@@ -167,20 +237,99 @@ static void add_ports(struct rows *rows, const struct topo_machine *machine)
     }
 }
 
+/* A port's subnet: who manages it. RoCE has none, and what was not found is left out. */
+static void add_subnets(struct rows *rows, const struct topo_machine *machine)
+{
+    for (uint32_t i = 0; i < machine->hca_count; i++) {
+        const struct topo_hca *hca = &machine->hcas[i];
+
+        for (uint32_t k = 0; k < hca->port_count; k++) {
+            const struct topo_hca_port *port = &hca->ports[k];
+            char name[64];
+
+            if (port->state != TOPO_PORT_ACTIVE || (port->lid == 0 && port->manager_lid == 0))
+                continue;
+            (void)snprintf(name, sizeof(name), "rail %.40s:%u subnet", hca->name, port->number);
+            add(rows, name, port->manager_lid ? PASS : FAIL, "look for opensm",
+                "%016" PRIx64 ", manager LID %u", port->subnet, port->manager_lid);
+        }
+    }
+}
+
+static const struct topo_port_gauge *base_of(const struct agent_port_base *base,
+                                             const struct topo_port_gauge *gauge)
+{
+    for (uint32_t i = 0; i < base->count; i++)
+        if (base->ports[i].number == gauge->number && strcmp(base->ports[i].hca, gauge->hca) == 0)
+            return &base->ports[i];
+    return NULL;
+}
+
+/* What a counter grew by; UINT64_MAX: not known. One that was reset counts from there. */
+static uint64_t growth(uint64_t from, uint64_t to)
+{
+    if (from == UINT64_MAX || to == UINT64_MAX)
+        return UINT64_MAX;
+    return to >= from ? to - from : to;
+}
+
+static void add_rate(struct rows *rows, const struct topo_port_gauge *gauge, const char *what,
+                     uint64_t count, uint64_t seconds, uint64_t most)
+{
+    char name[64];
+
+    if (count == UINT64_MAX)
+        return;
+    (void)snprintf(name, sizeof(name), "rail %.30s:%u %s", gauge->hca, gauge->number, what);
+    add(rows, name,
+        count == 0      ? PASS
+        : count <= most ? MARGINAL
+                        : FAIL,
+        "look at its cable, and at both ends (ibqueryerrors)", "%" PRIu64 " in %" PRIu64 " s",
+        count, seconds);
+}
+
+static void add_rates(struct rows *rows, const struct agent *agent)
+{
+    const struct agent_meter *meter = &agent->meter;
+    const struct agent_port_base *base = &meter->bases[0];
+    const uint64_t seconds = (agent_now_ns(agent) - base->at_ns) / NS_PER_S;
+    const uint64_t most = (seconds / 60 + 1) * BAD_A_MINUTE_MOST;
+
+    for (uint32_t i = 0; meter->is_known && i < meter->gauges.port_count; i++) {
+        const struct topo_port_gauge *gauge = &meter->gauges.ports[i], *from = base_of(base, gauge);
+
+        if (!from)
+            continue;
+        add_rate(rows, gauge, "retransmissions",
+                 growth(from->retransmissions, gauge->retransmissions), seconds, most);
+        add_rate(rows, gauge, "errors", growth(from->errors, gauge->errors), seconds, most);
+        add_rate(rows, gauge, "losses of link", growth(from->link_downed, gauge->link_downed),
+                 seconds, 0);
+    }
+}
+
 uint32_t agent_health_fill(const struct agent *agent, struct message_health *out, uint32_t most)
 {
     struct rows rows = {.rows = out, .most = most};
 
     if (!agent->machine)
         return 0;
+    add_software(&rows, agent->machine);
     add_memlock(&rows, agent->machine);
     add_gpudirect(&rows, agent->machine);
     add_faults(&rows);
     add_uids(&rows, agent);
+    add_meter(&rows, agent);
     add_ports(&rows, agent->machine);
+    add_subnets(&rows, agent->machine);
+    add_rates(&rows, agent);
     add_bar1(&rows, agent->machine);
-    for (uint32_t i = 0; i < agent->gpu_count; i++)
-        if (agent->gpus[i]->is_present)
-            add_gpu(&rows, agent->gpus[i]);
+    for (uint32_t i = 0; i < agent->gpu_count; i++) {
+        if (!agent->gpus[i]->is_present)
+            continue;
+        add_gpu(&rows, agent->gpus[i]);
+        add_clock(&rows, agent->gpus[i]);
+    }
     return rows.count;
 }

@@ -24,6 +24,7 @@
 #include "fabricd/settings.h"
 #include "session/ses_account.h"
 #include "session/ses_broker.h"
+#include "topology/machine.h"
 #include "topology/records.h"
 
 enum {
@@ -57,6 +58,10 @@ agent_child_start(struct agent *agent, uint64_t limit_ns,
                   int (*run)(const struct agent *agent, uint32_t argument), uint32_t argument,
                   void (*ended)(void *user, const struct agent_child_end *end), void *user,
                   struct agent_child **child_out, struct fab_err *err);
+/* Before it wrote anything: each line of its output is told (it ends with NUL) and renews the
+ * deadline. `line` must not drop the child. */
+void agent_child_set_lines(struct agent_child *child,
+                           void (*line)(void *user, const char *line, size_t bytes));
 void agent_child_drop(struct agent_child *child); /* kills it; takes NULL */
 uint64_t agent_children_turn(struct agent *agent, uint64_t now_ns);
 void agent_children_end(struct agent *agent);
@@ -99,6 +104,8 @@ struct agent_gpu {
     struct agent_lease *lease;
 };
 
+/* What the settings say of where this machine is read from; borrows their texts. */
+struct topo_machine_source agent_machine_source(const struct fabricd_settings *settings);
 void agent_discover_start(struct agent *agent);
 uint64_t agent_discover_turn(struct agent *agent, uint64_t now_ns);
 struct agent_gpu *agent_gpu_find(struct agent *agent, const char *uuid);
@@ -267,8 +274,37 @@ void agent_api_ask(struct agent *agent, const char *method, const char *path, ui
                                 uint32_t status),
                    const char *system, uint64_t fence);
 
+/* ---- what changes all the time (agent_meter.c) -------------------------------------------------
+ */
+
+/* Counters of ports at an earlier time. */
+struct agent_port_base {
+    uint64_t at_ns; /* 0: none */
+    uint32_t count;
+    struct topo_port_gauge ports[TOPO_GAUGE_PORT_MAX];
+};
+
+struct agent_meter {
+    struct agent_child *child;
+    uint64_t again_ns, again_in_ns; /* it is started again then */
+    bool is_known;                  /* gauges are of the last seconds */
+    struct topo_gauges gauges;
+    struct agent_port_base bases[2];  /* the older one is what rates are measured from */
+    char reason[LEDGER_REASON_BYTES]; /* why it is not known; "": it is, or soon */
+};
+
+uint64_t agent_meter_turn(struct agent *agent, uint64_t now_ns);
+/* Another child, which sees the GPUs that are there now. */
+void agent_meter_renew(struct agent *agent);
+
 /* ---- health (agent_health.c) ------------------------------------------------------------------
  */
+
+struct agent_health { /* as the manager heard it last */
+    struct message_health rows[MESSAGE_HEALTH_MAX];
+    uint32_t count;
+    uint64_t at_ns;
+};
 
 uint32_t agent_health_fill(const struct agent *agent, struct message_health *rows, uint32_t most);
 
@@ -295,6 +331,8 @@ struct agent {
 
     struct topo_machine *machine; /* NULL: not discovered yet */
     struct agent_child *discovery;
+    struct agent_meter meter;
+    struct agent_health health;
     uint64_t discover_ns; /* when next */
     struct agent_gpu *gpus[LEDGER_NODE_GPU_MAX];
     uint32_t gpu_count;

@@ -30,8 +30,7 @@ void agent_hello(const struct agent *agent, bool to_agent, struct message *messa
                                     .to_agent = to_agent};
     agent_copy_text(hello->node, sizeof(hello->node), agent->settings->node);
     agent_copy_text(hello->boot_id, sizeof(hello->boot_id), agent->boot_id);
-    if (agent->settings->listen)
-        agent_copy_text(hello->address, sizeof(hello->address), agent->settings->listen);
+    agent_copy_text(hello->address, sizeof(hello->address), fabricd_address(agent->settings));
 }
 
 /* ---- systems that the manager may have forgotten ----------------------------------------------

@@ -172,6 +172,27 @@ static enum fab_status take_fabric(const json_t *fabric, const char *node,
     return status;
 }
 
+/* It ends with the program that asked, which only the agent of that program's host can see. */
+static enum fab_status check_adhoc(const struct manager_request *request, const char *node,
+                                   struct fab_err *err)
+{
+    if (!request->is_adhoc)
+        return FAB_OK;
+    if (!node[0])
+        return fab_err_set(err, FAB_ERR_INVALID,
+                           "Oem.Fabric.AdHoc: an ad hoc system ends with the program that asks, "
+                           "which is not seen over the network: ask on the host itself, or leave "
+                           "AdHoc out and delete the system");
+    for (uint32_t i = 0; i < request->host_count; i++)
+        if (strcmp(request->hosts[i], node) != 0)
+            return fab_err_set(err, FAB_ERR_INVALID,
+                               "Oem.Fabric.AdHoc: an ad hoc system ends with the program that "
+                               "asks, which is on %s and not on %s: ask on %s, or leave AdHoc out "
+                               "and delete the system",
+                               node, request->hosts[i], request->hosts[i]);
+    return FAB_OK;
+}
+
 enum fab_status api_create_read(const json_t *body, uint32_t uid, const char *node,
                                 struct api_create *create_out, struct fab_err *err)
 {
@@ -193,6 +214,8 @@ enum fab_status api_create_read(const json_t *body, uint32_t uid, const char *no
     if (status == FAB_OK)
         status = take_fabric(json_object_get(json_object_get(body, "Oem"), "Fabric"), node,
                              create_out, err);
+    if (status == FAB_OK)
+        status = check_adhoc(&create_out->request, node, err);
     return status;
 }
 

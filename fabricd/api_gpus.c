@@ -31,18 +31,27 @@ static void put_place(struct api_call *call, json_t *json, const struct ledger_g
             numa == TOPO_NONE ? json_null() : json_integer(machine->numa[numa].os_index));
 }
 
+const struct topo_gpu_gauge *api_gpu_gauge(const struct api_call *call,
+                                           const struct ledger_gpu *gpu)
+{
+    return gpu->node->is_lost ? NULL
+                              : rack_gpu_gauge(call->api->parts.rack, gpu->node->name, gpu->uuid);
+}
+
 json_t *api_gpu_json(struct api_call *call, const struct ledger_gpu *gpu)
 {
-    const struct message_gpu_report *report =
-        rack_gpu_report(call->api->parts.rack, gpu->node->name, gpu->uuid);
-    json_t *json = json_pack(
-        "{s:s,s:s,s:I,s:s,s:s,s:o,s:I,s:I,s:o,s:I}", "Uuid", gpu->uuid, "Node", gpu->node->name,
-        "Index", (json_int_t)gpu->index, "Model", gpu->name, "State",
-        ledger_state_name(ledger_gpu_state(gpu)), "Reason", api_text(ledger_gpu_reason(gpu)),
-        "SinceMs", (json_int_t)gpu->since_ms, "Fence", (json_int_t)gpu->fence, "Load",
-        report && report->load != UINT32_MAX ? json_integer(report->load) : json_null(),
-        "UsedBytes", (json_int_t)(report ? report->used_bytes : 0));
+    const struct topo_gpu_gauge *gauge = api_gpu_gauge(call, gpu);
+    json_t *json = json_pack("{s:s,s:s,s:I,s:s,s:s,s:o,s:I,s:I}", "Uuid", gpu->uuid, "Node",
+                             gpu->node->name, "Index", (json_int_t)gpu->index, "Model", gpu->name,
+                             "State", ledger_state_name(ledger_gpu_state(gpu)), "Reason",
+                             api_text(ledger_gpu_reason(gpu)), "SinceMs", (json_int_t)gpu->since_ms,
+                             "Fence", (json_int_t)gpu->fence);
 
+    api_put(call, json, "Load",
+            gauge && gauge->load != UINT32_MAX ? json_integer(gauge->load) : json_null());
+    api_put(call, json, "UsedBytes",
+            gauge && gauge->used_bytes <= INT64_MAX ? json_integer((json_int_t)gauge->used_bytes)
+                                                    : json_null());
     api_put(call, json, "System", gpu->system ? json_string(gpu->system->name) : json_null());
     put_place(call, json, gpu);
     return json;

@@ -216,6 +216,9 @@ void api_get_metrics(struct api_call *call);
 
 /* What a GPU is to those who look: used by systems, blocks and processors. */
 json_t *api_gpu_json(struct api_call *call, const struct ledger_gpu *gpu);
+/* What its node measured last; NULL: nothing, or the node is lost. */
+const struct topo_gpu_gauge *api_gpu_gauge(const struct api_call *call,
+                                           const struct ledger_gpu *gpu);
 const char *api_composition_state(enum ledger_state state);
 /* {"State": ..., "Health": ...} of Redfish. */
 json_t *api_status_json(enum ledger_state state);

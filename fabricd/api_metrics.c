@@ -12,12 +12,17 @@
 #include "base/err.h"
 #include "fabricd/api_int.h"
 
-enum { STATES = LEDGER_DRAINED + 1 };
+enum { STATES = LEDGER_DRAINED + 1, MW_PER_W = 1000 };
 #define MIB (UINT64_C(1) << 20)
+
+/* What is not known is left out: no value is not 0. */
+typedef bool (*gpu_value)(const struct api_call *call, const struct ledger_gpu *gpu,
+                          uint64_t *value_out);
 
 struct family {
     const char *name, *type, *help;
     void (*write)(struct api_call *call, const struct family *family, FILE *out);
+    gpu_value value_of; /* of each GPU, for write_gpus */
 };
 
 /* A value between quotes: backslash, quote and line feed are escaped. */
@@ -50,12 +55,7 @@ static void write_gpu(const struct family *family, const struct ledger_gpu *gpu,
     (void)fprintf(out, "} %" PRIu64 "\n", value);
 }
 
-/* What is not known is left out: no value is not 0. */
-typedef bool (*gpu_value)(const struct api_call *call, const struct ledger_gpu *gpu,
-                          uint64_t *value_out);
-
-static void write_gpus(struct api_call *call, const struct family *family, FILE *out,
-                       gpu_value value_of)
+static void write_gpus(struct api_call *call, const struct family *family, FILE *out)
 {
     const struct ledger *ledger = call->api->parts.ledger;
 
@@ -64,60 +64,72 @@ static void write_gpus(struct api_call *call, const struct family *family, FILE 
         uint64_t value;
 
         for (uint32_t k = 0; k < node->gpu_count; k++)
-            if (value_of(call, node->gpus[k], &value))
+            if (family->value_of(call, node->gpus[k], &value))
                 write_gpu(family, node->gpus[k], value, out);
     }
 }
 
-static const struct message_gpu_report *present_report(const struct api_call *call,
-                                                       const struct ledger_gpu *gpu)
-{
-    return gpu->node->is_lost ? NULL
-                              : rack_gpu_report(call->api->parts.rack, gpu->node->name, gpu->uuid);
-}
-
 static bool load_of(const struct api_call *call, const struct ledger_gpu *gpu, uint64_t *value_out)
 {
-    const struct message_gpu_report *report = present_report(call, gpu);
+    const struct topo_gpu_gauge *gauge = api_gpu_gauge(call, gpu);
 
-    *value_out = report ? report->load : 0;
-    return report && report->load != UINT32_MAX;
+    *value_out = gauge ? gauge->load : 0;
+    return gauge && gauge->load != UINT32_MAX;
 }
 
 static bool used_of(const struct api_call *call, const struct ledger_gpu *gpu, uint64_t *value_out)
 {
-    const struct message_gpu_report *report = present_report(call, gpu);
+    const struct topo_gpu_gauge *gauge = api_gpu_gauge(call, gpu);
 
-    *value_out = report ? report->used_bytes / MIB : 0;
-    return report != NULL;
+    *value_out = gauge ? gauge->used_bytes / MIB : 0;
+    return gauge && gauge->used_bytes != UINT64_MAX;
 }
 
 static bool free_of(const struct api_call *call, const struct ledger_gpu *gpu, uint64_t *value_out)
 {
-    const struct message_gpu_report *report = present_report(call, gpu);
+    const struct topo_gpu_gauge *gauge = api_gpu_gauge(call, gpu);
     const topo_id id = rack_gpu(call->api->parts.rack, gpu->uuid);
     const uint64_t memory_bytes =
         id == TOPO_NO_ID ? 0 : topo_thing(rack_topo(call->api->parts.rack), id)->gpu->memory_bytes;
 
-    if (!report || memory_bytes < report->used_bytes)
+    if (!gauge || memory_bytes < gauge->used_bytes)
         return false;
-    *value_out = (memory_bytes - report->used_bytes) / MIB;
+    *value_out = (memory_bytes - gauge->used_bytes) / MIB;
     return true;
 }
 
-static void write_load(struct api_call *call, const struct family *family, FILE *out)
+static bool clock_of(const struct api_call *call, const struct ledger_gpu *gpu, uint64_t *value_out)
 {
-    write_gpus(call, family, out, load_of);
+    const struct topo_gpu_gauge *gauge = api_gpu_gauge(call, gpu);
+
+    *value_out = gauge ? gauge->sm_mhz : 0;
+    return gauge && gauge->sm_mhz != UINT32_MAX;
 }
 
-static void write_used(struct api_call *call, const struct family *family, FILE *out)
+static bool celsius_of(const struct api_call *call, const struct ledger_gpu *gpu,
+                       uint64_t *value_out)
 {
-    write_gpus(call, family, out, used_of);
+    const struct topo_gpu_gauge *gauge = api_gpu_gauge(call, gpu);
+
+    *value_out = gauge ? gauge->celsius : 0;
+    return gauge && gauge->celsius != UINT32_MAX;
 }
 
-static void write_free(struct api_call *call, const struct family *family, FILE *out)
+static bool power_of(const struct api_call *call, const struct ledger_gpu *gpu, uint64_t *value_out)
 {
-    write_gpus(call, family, out, free_of);
+    const struct topo_gpu_gauge *gauge = api_gpu_gauge(call, gpu);
+
+    *value_out = gauge ? gauge->power_mw / MW_PER_W : 0;
+    return gauge && gauge->power_mw != UINT32_MAX;
+}
+
+static bool energy_of(const struct api_call *call, const struct ledger_gpu *gpu,
+                      uint64_t *value_out)
+{
+    const struct topo_gpu_gauge *gauge = api_gpu_gauge(call, gpu);
+
+    *value_out = gauge ? gauge->energy_mj : 0;
+    return gauge && gauge->energy_mj != UINT64_MAX;
 }
 
 /* ---- counts -----------------------------------------------------------------------------------
@@ -192,15 +204,20 @@ static void write_events(struct api_call *call, const struct family *family, FIL
 }
 
 static const struct family families[] = {
-    {"DCGM_FI_DEV_GPU_UTIL", "gauge", "GPU utilization (in %).", write_load},
-    {"DCGM_FI_DEV_FB_USED", "gauge", "Framebuffer memory used (in MiB).", write_used},
-    {"DCGM_FI_DEV_FB_FREE", "gauge", "Framebuffer memory free (in MiB).", write_free},
-    {"fabric_gpus", "gauge", "GPUs of the rack by state.", write_gpu_states},
-    {"fabric_systems", "gauge", "Composed systems by state.", write_system_states},
-    {"fabric_node_up", "gauge", "1 if the node's agent is connected.", write_nodes},
-    {"fabric_programs", "gauge", "Programs that are attached, by host.", write_programs},
-    {"fabric_findings", "gauge", "Findings of discovery by severity.", write_findings},
-    {"fabric_events_total", "counter", "Changes of the rack's ledger.", write_events},
+    {"DCGM_FI_DEV_GPU_UTIL", "gauge", "GPU utilization (in %).", write_gpus, load_of},
+    {"DCGM_FI_DEV_FB_USED", "gauge", "Framebuffer memory used (in MiB).", write_gpus, used_of},
+    {"DCGM_FI_DEV_FB_FREE", "gauge", "Framebuffer memory free (in MiB).", write_gpus, free_of},
+    {"DCGM_FI_DEV_SM_CLOCK", "gauge", "SM clock frequency (in MHz).", write_gpus, clock_of},
+    {"DCGM_FI_DEV_GPU_TEMP", "gauge", "GPU temperature (in C).", write_gpus, celsius_of},
+    {"DCGM_FI_DEV_POWER_USAGE", "gauge", "Power draw (in W).", write_gpus, power_of},
+    {"DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION", "gauge", /* promtool: no counter without _total */
+     "Total energy consumption since boot (in mJ).", write_gpus, energy_of},
+    {"fabric_gpus", "gauge", "GPUs of the rack by state.", write_gpu_states, NULL},
+    {"fabric_systems", "gauge", "Composed systems by state.", write_system_states, NULL},
+    {"fabric_node_up", "gauge", "1 if the node's agent is connected.", write_nodes, NULL},
+    {"fabric_programs", "gauge", "Programs that are attached, by host.", write_programs, NULL},
+    {"fabric_findings", "gauge", "Findings of discovery by severity.", write_findings, NULL},
+    {"fabric_events_total", "counter", "Changes of the rack's ledger.", write_events, NULL},
 };
 
 void api_get_metrics(struct api_call *call)

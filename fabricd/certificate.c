@@ -361,8 +361,9 @@ static enum fab_status check_wish(const struct certificate_wish *wish, struct fa
         status = check_days(wish->days, err);
     if (status != FAB_OK)
         return status;
-    if (strcmp(wish->name, "ca") == 0)
-        return fab_err_set(err, FAB_ERR_INVALID, "no %s may be named ca: ca.pem is the CA's", what);
+    if (strcmp(wish->name, "ca") == 0 || strcmp(wish->name, "revoked") == 0)
+        return fab_err_set(err, FAB_ERR_INVALID, "no %s may be named %s: %s.pem is the CA's", what,
+                           wish->name, wish->name);
     if (wish->name_count > (wish->is_user ? 0 : CERTIFICATE_NAMES_MAX))
         return fab_err_set(err, FAB_ERR_RANGE, "%zu other names of %s (allowed: %d)",
                            wish->name_count, wish->name, wish->is_user ? 0 : CERTIFICATE_NAMES_MAX);
@@ -451,5 +452,186 @@ enum fab_status certificate_make(const char *folder, const struct certificate_wi
                             : put_files(folder, wish->name, &issue, err);
     }
     issue_fini(&issue);
+    return status;
+}
+
+/* ---- what is not accepted any more ------------------------------------------------------------
+ */
+
+struct revocation {
+    struct issue issue; /* the CA's two */
+    gnutls_x509_crt_t certificate;
+    gnutls_x509_crl_t list;
+    gnutls_datum_t pem;
+};
+
+static void revocation_fini(struct revocation *revocation)
+{
+    issue_fini(&revocation->issue);
+    if (revocation->certificate)
+        gnutls_x509_crt_deinit(revocation->certificate);
+    if (revocation->list)
+        gnutls_x509_crl_deinit(revocation->list);
+    gnutls_free(revocation->pem.data);
+}
+
+static enum fab_status load_revoked(struct revocation *revocation, const char *path,
+                                    struct fab_err *err)
+{
+    char *text = NULL;
+    size_t bytes = 0;
+    enum fab_status status = fab_file_read(path, FILE_BYTES, &text, &bytes, err);
+    gnutls_datum_t pem;
+    int result;
+
+    if (status != FAB_OK)
+        return status;
+    pem = (gnutls_datum_t){(unsigned char *)text, (unsigned)bytes};
+    result = gnutls_x509_crt_init(&revocation->certificate);
+    if (result >= 0)
+        result = gnutls_x509_crt_import(revocation->certificate, &pem, GNUTLS_X509_FMT_PEM);
+    free(text);
+    if (result < 0)
+        return failed(err, result, path);
+    if (gnutls_x509_crt_check_issuer(revocation->certificate, revocation->issue.ca) != 1)
+        return fab_err_set(err, FAB_ERR_FORMAT, "%s is not of ca.pem beside it", path);
+    return FAB_OK;
+}
+
+/* Another CA may have the same name. */
+static bool is_signed(gnutls_x509_crl_t list, gnutls_x509_crt_t ca)
+{
+    unsigned problems = 0;
+
+    return gnutls_x509_crl_verify(list, &ca, 1, 0, &problems) >= 0 && problems == 0;
+}
+
+enum fab_status certificate_check_list(const char *path, const char *ca, const char *list,
+                                       struct fab_err *err)
+{
+    const gnutls_datum_t ca_pem = {(unsigned char *)(uintptr_t)ca, (unsigned)strlen(ca)};
+    const gnutls_datum_t list_pem = {(unsigned char *)(uintptr_t)list, (unsigned)strlen(list)};
+    gnutls_x509_crt_t authority = NULL;
+    gnutls_x509_crl_t read = NULL;
+    enum fab_status status = FAB_OK;
+    int result = gnutls_x509_crt_init(&authority);
+
+    if (result >= 0)
+        result = gnutls_x509_crl_init(&read);
+    if (result >= 0)
+        result = gnutls_x509_crt_import(authority, &ca_pem, GNUTLS_X509_FMT_PEM);
+    if (result >= 0)
+        result = gnutls_x509_crl_import(read, &list_pem, GNUTLS_X509_FMT_PEM);
+    if (result < 0)
+        status = failed(err, result, path);
+    else if (!is_signed(read, authority))
+        status = fab_err_set(err, FAB_ERR_FORMAT, "%s: its list is not of this CA", path);
+    if (read)
+        gnutls_x509_crl_deinit(read);
+    if (authority)
+        gnutls_x509_crt_deinit(authority);
+    return status;
+}
+
+/* The list that is there, or an empty one. */
+static enum fab_status load_list(struct revocation *revocation, const char *path,
+                                 struct fab_err *err)
+{
+    char *text = NULL;
+    size_t bytes = 0;
+    enum fab_status status = fab_file_read(path, FILE_BYTES, &text, &bytes, err);
+    gnutls_datum_t pem;
+    int result = gnutls_x509_crl_init(&revocation->list);
+
+    if (status == FAB_OK && result >= 0) {
+        pem = (gnutls_datum_t){(unsigned char *)text, (unsigned)bytes};
+        result = gnutls_x509_crl_import(revocation->list, &pem, GNUTLS_X509_FMT_PEM);
+    }
+    free(text);
+    if (status != FAB_OK && status != FAB_ERR_NOT_FOUND)
+        return status;
+    if (result < 0)
+        return failed(err, result, path);
+    if (status == FAB_OK && !is_signed(revocation->list, revocation->issue.ca))
+        return fab_err_set(err, FAB_ERR_FORMAT, "%s is not of ca.pem beside it", path);
+    if (status == FAB_OK &&
+        gnutls_x509_crt_check_revocation(revocation->certificate, &revocation->list, 1) == 1)
+        return fab_err_set(err, FAB_ERR_EXISTS, "it stands in %s already", path);
+    return FAB_OK;
+}
+
+/* Version 2 with a number that grows (RFC 5280 5.2.3), which is the time. */
+static int sign_list(struct revocation *revocation, time_t now)
+{
+    const struct issue *issue = &revocation->issue;
+    gnutls_x509_crl_t list = revocation->list;
+    uint8_t number[sizeof(uint64_t)], id[KEY_ID_BYTES];
+    size_t id_bytes = sizeof(id);
+    int result = gnutls_x509_crl_set_crt(list, revocation->certificate, now);
+
+    for (size_t i = 0; i < sizeof(number); i++)
+        number[i] = (uint8_t)((uint64_t)now >> (8 * (sizeof(number) - 1 - i)));
+    if (result >= 0)
+        result = gnutls_x509_crl_set_version(list, 2);
+    if (result >= 0)
+        result = gnutls_x509_crl_set_this_update(list, now - SKEW_S);
+    if (result >= 0)
+        result =
+            gnutls_x509_crl_set_next_update(list, gnutls_x509_crt_get_expiration_time(issue->ca));
+    if (result >= 0)
+        result = gnutls_x509_crl_set_number(list, number, sizeof(number));
+    if (result >= 0)
+        result = gnutls_x509_crt_get_key_id(issue->ca, 0, id, &id_bytes);
+    if (result >= 0)
+        result = gnutls_x509_crl_set_authority_key_id(list, id, id_bytes);
+    if (result >= 0)
+        result = gnutls_x509_crl_sign2(list, issue->ca, issue->ca_key, GNUTLS_DIG_SHA256, 0);
+    if (result >= 0)
+        result = gnutls_x509_crl_export2(list, GNUTLS_X509_FMT_PEM, &revocation->pem);
+    return result;
+}
+
+/* Beside it first: daemons may read it at any time. */
+static enum fab_status replace_file(const char *path, gnutls_datum_t data, struct fab_err *err)
+{
+    char fresh[PATH_BYTES + sizeof(".new")];
+    enum fab_status status;
+
+    (void)snprintf(fresh, sizeof(fresh), "%s.new", path);
+    (void)unlink(fresh); /* of one that did not end */
+    status = put_file(fresh, 0644, data, err);
+    if (status == FAB_OK && rename(fresh, path) != 0) {
+        status = fab_err_errno(err, errno, "%s", path);
+        (void)unlink(fresh);
+    }
+    return status;
+}
+
+enum fab_status certificate_revoke(const char *folder, const char *name, struct fab_err *err)
+{
+    char path[PATH_BYTES], list_path[PATH_BYTES];
+    struct revocation revocation = {.certificate = NULL};
+    enum fab_status status = name_check("certificate", name, err);
+    int result;
+
+    if (status == FAB_OK && strcmp(name, "ca") == 0)
+        status = fab_err_set(err, FAB_ERR_INVALID,
+                             "a CA cannot revoke itself: give all nodes another ca.pem");
+    if (status == FAB_OK)
+        status = path_of(folder, name, ".pem", path, err);
+    if (status == FAB_OK)
+        status = path_of(folder, "revoked", ".pem", list_path, err);
+    if (status == FAB_OK)
+        status = load_ca(&revocation.issue, folder, err);
+    if (status == FAB_OK)
+        status = load_revoked(&revocation, path, err);
+    if (status == FAB_OK)
+        status = load_list(&revocation, list_path, err);
+    if (status == FAB_OK) {
+        result = sign_list(&revocation, time(NULL));
+        status = result < 0 ? failed(err, result, "making the list")
+                            : replace_file(list_path, revocation.pem, err);
+    }
+    revocation_fini(&revocation);
     return status;
 }

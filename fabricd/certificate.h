@@ -2,9 +2,9 @@
  * fabricd/certificate.h - the certificates of a site: its own CA, its nodes, its users.
  *
  * What `compose cert` does. Everything is in one folder: ca.pem and ca.key, NAME.pem and NAME.key
- * of each node and user; keys (ECDSA P-256) with mode 0600. Nothing is ever overwritten. A node's
- * certificate proves a daemon to others and its HTTPS to clients; a user's proves a client to HTTPS
- * and never passes for a node (link_tls.c).
+ * of each node and user; keys (ECDSA P-256) with mode 0600. No certificate is ever overwritten. A
+ * node's certificate proves a daemon to others and its HTTPS to clients; a user's proves a client
+ * to HTTPS and never passes for a node (link_tls.c).
  */
 #ifndef FABRICD_CERTIFICATE_H
 #define FABRICD_CERTIFICATE_H
@@ -41,6 +41,17 @@ struct certificate_wish {
  * no CA; FAB_ERR_RANGE: the CA ends before; FAB_ERR_FORMAT, FAB_ERR_DENIED: its files. */
 FAB_NODISCARD enum fab_status
 certificate_make(const char *folder, const struct certificate_wish *wish, struct fab_err *err);
+
+/* Puts FOLDER/NAME.pem into the CA's list of what is not accepted any more, FOLDER/revoked.pem,
+ * which is the one file that is ever written again (whole, or not at all). The list is valid as
+ * long as the CA. FAB_ERR_NOT_FOUND: there is no such certificate; FAB_ERR_EXISTS: it stands there
+ * already; FAB_ERR_FORMAT: it is not of this CA, or the list is not. */
+FAB_NODISCARD enum fab_status certificate_revoke(const char *folder, const char *name,
+                                                 struct fab_err *err);
+
+/* Is this text, read from `path`, a list that the CA (PEM, too) has signed? FAB_ERR_FORMAT: no. */
+FAB_NODISCARD enum fab_status certificate_check_list(const char *path, const char *ca,
+                                                     const char *list, struct fab_err *err);
 
 /* A key file, given to the caller (certificate_free_key). FAB_ERR_DENIED: others may read it. */
 FAB_NODISCARD enum fab_status certificate_read_key(const char *path, char **text_out,

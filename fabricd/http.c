@@ -104,7 +104,7 @@ static bool begin(struct http *http, struct exchange *exchange, struct MHD_Conne
         const union MHD_ConnectionInfo *secure =
             MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
 
-        if (!secure || !http_peer_name(secure->tls_session, exchange->name))
+        if (!secure || !http_peer_name(http->files, secure->tls_session, exchange->name))
             return false;
     }
     exchange->http = http;
@@ -505,16 +505,17 @@ enum fab_status http_create_network(struct loop *loop, const struct http_network
 
 uint16_t http_port(const struct http *http)
 {
-    const union MHD_DaemonInfo *info = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_BIND_PORT);
+    const union MHD_DaemonInfo *info =
+        http->daemon ? MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_BIND_PORT) : NULL;
 
     return info ? info->port : 0;
 }
 
-void http_destroy(struct http *http)
+/* Every exchange ends, and is told so. */
+static void stop_daemon(struct http *http)
 {
-    if (!http)
-        return;
     loop_unwatch(http->watch);
+    http->watch = NULL;
     FAB_LIST_EACH(at, after, &http->exchanges)
     {
         struct exchange *exchange = fab_list_object(at, struct exchange, node);
@@ -522,11 +523,38 @@ void http_destroy(struct http *http)
         if (exchange->is_suspended) /* or it cannot be stopped */
             resume(exchange);
     }
-    if (http->daemon) {
-        MHD_stop_daemon(http->daemon); /* ends every exchange */
-        if (!http->files)
-            (void)unlink(http->path);
+    if (http->daemon)
+        MHD_stop_daemon(http->daemon);
+    http->daemon = NULL;
+}
+
+enum fab_status http_reload_network(struct http *http, const struct http_network *network,
+                                    struct fab_err *err)
+{
+    struct http_files *files = NULL;
+    enum fab_status status = http_files_read(network, &files, err);
+
+    if (status != FAB_OK || http_files_are_same(http->files, files)) {
+        http_files_free(files);
+        return status;
     }
+    http->fd = MHD_quiesce_daemon(http->daemon); /* ours again: nobody else gets the port */
+    stop_daemon(http);
+    http_files_free(http->files);
+    http->files = files;
+    return start_daemon(http, err);
+}
+
+void http_destroy(struct http *http)
+{
+    bool has_socket;
+
+    if (!http)
+        return;
+    has_socket = http->daemon && !http->files;
+    stop_daemon(http);
+    if (has_socket)
+        (void)unlink(http->path);
     if (http->fd >= 0)
         (void)close(http->fd);
     http_files_free(http->files);
@@ -539,6 +567,8 @@ uint64_t http_turn(struct http *http, uint64_t now_ns)
     MHD_UNSIGNED_LONG_LONG wait_ms = 0;
     const bool has_resumed = http->has_resumed;
 
+    if (!http->daemon) /* it did not start again */
+        return UINT64_MAX;
     http->has_resumed = false;
     if (has_resumed || (MHD_get_timeout(http->daemon, &wait_ms) == MHD_YES && wait_ms == 0))
         (void)MHD_run(http->daemon);

@@ -45,14 +45,19 @@ FAB_NODISCARD enum fab_status http_create(struct loop *loop, const char *path, m
                                           http_handler handler, http_gone gone, void *user,
                                           struct http **http_out, struct fab_err *err);
 /* HTTPS at "ADDRESS:PORT" (numeric; IPv6 in brackets) with PEM files. A client's certificate that
- * is not of `ca` ends its connection; none at all is let in without a name. */
+ * is not of `ca`, or in its list `revoked` (NULL or "": none), ends its connection; none at all is
+ * let in without a name. */
 struct http_network {
-    const char *address, *ca, *certificate, *key;
+    const char *address, *ca, *certificate, *key, *revoked;
 };
 FAB_NODISCARD enum fab_status http_create_network(struct loop *loop,
                                                   const struct http_network *network,
                                                   http_handler handler, http_gone gone, void *user,
                                                   struct http **http_out, struct fab_err *err);
+/* Reads the files again; where one has changed, open connections end, and new ones are of the new
+ * files. A failure to read leaves all as it was. */
+FAB_NODISCARD enum fab_status
+http_reload_network(struct http *http, const struct http_network *network, struct fab_err *err);
 uint16_t http_port(const struct http *http); /* of "ADDRESS:0" */
 
 /* Ends open connections and unlinks the socket. Takes NULL. */

@@ -14,6 +14,8 @@ enum { HTTP_NAME_BYTES = 192 };
 /* What libmicrohttpd wants in memory, and keeps borrowed. */
 struct http_files {
     char *ca, *certificate, *key;
+    char *revoked_text;                  /* NULL: there is no list */
+    struct gnutls_x509_crl_int *revoked; /* the same */
     char priorities[64];
 };
 FAB_NODISCARD enum fab_status http_files_read(const struct http_network *network,
@@ -23,8 +25,10 @@ void http_files_free(struct http_files *files); /* takes NULL; the key is wiped 
 FAB_NODISCARD enum fab_status http_listen_tcp(const char *address, int *fd_out,
                                               struct fab_err *err);
 
-/* The name in the client's certificate, "" if it showed none. False: it is not of our authority.
- * `session` is a gnutls_session_t. */
-bool http_peer_name(void *session, char name[HTTP_NAME_BYTES]);
+bool http_files_are_same(const struct http_files *a, const struct http_files *b);
+
+/* The name in the client's certificate, "" if it showed none. False: it is not of our authority, or
+ * revoked. `session` is a gnutls_session_t. */
+bool http_peer_name(const struct http_files *files, void *session, char name[HTTP_NAME_BYTES]);
 
 #endif /* FABRICD_HTTP_INT_H */

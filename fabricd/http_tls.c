@@ -24,6 +24,24 @@ enum { PEM_BYTES = 1 << 20, ADDRESS_BYTES = 64, BACKLOG = 128 };
 /* ---- files ------------------------------------------------------------------------------------
  */
 
+static enum fab_status read_revoked(const char *path, struct http_files *files, struct fab_err *err)
+{
+    size_t bytes = 0;
+    enum fab_status status = fab_file_read(path, PEM_BYTES, &files->revoked_text, &bytes, err);
+    gnutls_datum_t text;
+    int result;
+
+    if (status != FAB_OK)
+        return status;
+    text = (gnutls_datum_t){(unsigned char *)files->revoked_text, (unsigned)bytes};
+    result = gnutls_x509_crl_init(&files->revoked);
+    if (result >= 0)
+        result = gnutls_x509_crl_import(files->revoked, &text, GNUTLS_X509_FMT_PEM);
+    return result >= 0 ? FAB_OK
+                       : fab_err_foreign(err, FAB_ERR_FORMAT, "gnutls", result, "%s: %s", path,
+                                         gnutls_strerror(result));
+}
+
 enum fab_status http_files_read(const struct http_network *network, struct http_files **files_out,
                                 struct fab_err *err)
 {
@@ -40,6 +58,8 @@ enum fab_status http_files_read(const struct http_network *network, struct http_
         status = fab_file_read(network->certificate, PEM_BYTES, &files->certificate, NULL, err);
     if (status == FAB_OK)
         status = fab_file_read(network->key, PEM_BYTES, &files->key, NULL, err);
+    if (status == FAB_OK && network->revoked && network->revoked[0])
+        status = read_revoked(network->revoked, files, err);
     if (status != FAB_OK) {
         http_files_free(files);
         return status;
@@ -54,10 +74,20 @@ void http_files_free(struct http_files *files)
         return;
     if (files->key)
         explicit_bzero(files->key, strlen(files->key));
+    if (files->revoked)
+        gnutls_x509_crl_deinit(files->revoked);
+    free(files->revoked_text);
     free(files->key);
     free(files->certificate);
     free(files->ca);
     free(files);
+}
+
+bool http_files_are_same(const struct http_files *a, const struct http_files *b)
+{
+    return strcmp(a->ca, b->ca) == 0 && strcmp(a->certificate, b->certificate) == 0 &&
+           strcmp(a->key, b->key) == 0 && !a->revoked_text == !b->revoked_text &&
+           (!a->revoked_text || strcmp(a->revoked_text, b->revoked_text) == 0);
 }
 
 /* ---- the socket -------------------------------------------------------------------------------
@@ -112,7 +142,7 @@ enum fab_status http_listen_tcp(const char *address, int *fd_out, struct fab_err
 /* ---- the client -------------------------------------------------------------------------------
  */
 
-bool http_peer_name(void *session, char name[HTTP_NAME_BYTES])
+bool http_peer_name(const struct http_files *files, void *session, char name[HTTP_NAME_BYTES])
 {
     unsigned count = 0, problems = 0;
     const gnutls_datum_t *peers = gnutls_certificate_get_peers(session, &count);
@@ -131,7 +161,8 @@ bool http_peer_name(void *session, char name[HTTP_NAME_BYTES])
         gnutls_x509_crt_import(certificate, &peers[0], GNUTLS_X509_FMT_DER) == GNUTLS_E_SUCCESS &&
         gnutls_x509_crt_get_dn_by_oid(certificate, GNUTLS_OID_X520_COMMON_NAME, 0, 0, name,
                                       &bytes) == GNUTLS_E_SUCCESS &&
-        name[0] != '\0';
+        name[0] != '\0' &&
+        (!files->revoked || gnutls_x509_crt_check_revocation(certificate, &files->revoked, 1) == 0);
     gnutls_x509_crt_deinit(certificate);
     return is_named;
 }

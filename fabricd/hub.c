@@ -343,6 +343,14 @@ static const struct ledger_gpu *own_gpu(const struct peer *peer, const char *uui
     return NULL;
 }
 
+static void take_gauges(const struct peer *peer, const struct topo_gauges *gauges)
+{
+    struct fab_err err = {0};
+
+    if (rack_gauges(peer->hub->rack, peer->name, gauges, &err) != FAB_OK)
+        fab_log_error(&peer->hub->log, "gauges were lost", "node %s why %s", peer->name, err.text);
+}
+
 static void take_checked(struct peer *peer, const struct message_checked *checked)
 {
     struct hub *hub = peer->hub;
@@ -419,7 +427,7 @@ static void take_hello(struct peer *peer, const struct message_hello *hello)
     hub->out = (struct message){.kind = MESSAGE_WELCOME, .welcome = {.version = MESSAGE_VERSION}};
     (void)snprintf(hub->out.welcome.node, sizeof(hub->out.welcome.node), "%s", hub->settings->node);
     (void)snprintf(hub->out.welcome.address, sizeof(hub->out.welcome.address), "%s",
-                   hub->settings->listen);
+                   fabricd_address(hub->settings));
     hub_boot_id(hub->out.welcome.boot_id, sizeof(hub->out.welcome.boot_id));
     (void)link_send(peer->link, &hub->out);
     fab_log_info(&hub->log, "a node is there", "node %s", peer->name);
@@ -436,6 +444,9 @@ static void take_agent_message(struct peer *peer, const struct message *message)
     switch (message->kind) { /* what only an agent says */
     case MESSAGE_REPORT:
         take_report(peer, &message->report);
+        return;
+    case MESSAGE_GAUGES:
+        take_gauges(peer, message->gauges);
         return;
     case MESSAGE_CHECKED:
         take_checked(peer, &message->checked);
@@ -679,8 +690,15 @@ static enum fab_status open_store(struct hub *hub, struct fab_err *err)
     return status;
 }
 
+static struct http_network network_of(const struct fabricd_settings *settings)
+{
+    return (struct http_network){settings->api_listen, settings->tls_ca, settings->tls_certificate,
+                                 settings->tls_key, settings->tls_revoked};
+}
+
 static enum fab_status open_api(struct hub *hub, struct fab_err *err)
 {
+    const struct http_network network = network_of(hub->settings);
     const struct api_parts parts = {
         .settings = hub->settings, .ledger = hub->ledger, .rack = hub->rack};
     char path[PATH_BYTES];
@@ -689,11 +707,8 @@ static enum fab_status open_api(struct hub *hub, struct fab_err *err)
     if (status == FAB_OK)
         api_set_manager(hub->api, hub->manager);
     if (status == FAB_OK && hub->settings->api_listen[0])
-        status = http_create_network(
-            hub->loop,
-            &(struct http_network){hub->settings->api_listen, hub->settings->tls_ca,
-                                   hub->settings->tls_certificate, hub->settings->tls_key},
-            on_network, on_network_gone, hub, &hub->network, err);
+        status = http_create_network(hub->loop, &network, on_network, on_network_gone, hub,
+                                     &hub->network, err);
     if (status != FAB_OK || hub->settings->is_agent)
         return status;
     (void)snprintf(path, sizeof(path), "%s/api.sock", hub->settings->run_dir);
@@ -752,7 +767,13 @@ void hub_destroy(struct hub *hub)
     free(hub);
 }
 
-void hub_reload(struct hub *hub)
+enum fab_status hub_reload(struct hub *hub, struct fab_err *err)
 {
-    api_reload(hub->api);
+    const struct http_network network = network_of(hub->settings);
+    const enum fab_status status =
+        hub->network ? http_reload_network(hub->network, &network, err) : FAB_OK;
+
+    if (status == FAB_OK)
+        api_reload(hub->api);
+    return status;
 }

@@ -38,8 +38,8 @@ void hub_take_link(struct hub *hub, struct link *link, const char *peer,
 /* Is this node's agent connected? */
 bool hub_has(const struct hub *hub, const char *node);
 
-/* Settings marked as such have changed (SIGHUP). */
-void hub_reload(struct hub *hub);
+/* Settings marked as such have changed (SIGHUP), and files that they name. */
+FAB_NODISCARD enum fab_status hub_reload(struct hub *hub, struct fab_err *err);
 
 uint64_t hub_turn(struct hub *hub, uint64_t now_ns);
 

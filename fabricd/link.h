@@ -48,11 +48,19 @@ struct link_ops {
     void (*down)(void *user, struct link *link, const struct fab_err *why);
 };
 
-/* CA, certificate and key, read at once. FAB_ERR_IO, FAB_ERR_FORMAT, FAB_ERR_DENIED (a key that
- * others may read) name the file. */
-FAB_NODISCARD enum fab_status link_tls_create(const char *ca, const char *certificate,
-                                              const char *key, struct link_tls **tls_out,
-                                              struct fab_err *err);
+struct link_tls_files { /* PEM */
+    const char *ca, *certificate, *key;
+    const char *revoked; /* list of what the CA has revoked; NULL or "": none */
+};
+
+/* Reads all at once. FAB_ERR_IO, FAB_ERR_FORMAT, FAB_ERR_DENIED (a key that others may read) name
+ * the file. */
+FAB_NODISCARD enum fab_status link_tls_create(const struct link_tls_files *files,
+                                              struct link_tls **tls_out, struct fab_err *err);
+/* Reads them again, for links that begin from now on; those that are up stay. A failure, also a
+ * certificate of another node (FAB_ERR_INVALID), leaves all as it was. */
+FAB_NODISCARD enum fab_status
+link_tls_reload(struct link_tls *tls, const struct link_tls_files *files, struct fab_err *err);
 void link_tls_destroy(struct link_tls *tls); /* takes NULL */
 /* The node's name in our certificate. */
 const char *link_tls_name(const struct link_tls *tls);

@@ -21,14 +21,21 @@ enum { FILE_BYTES = 1 << 20, PURPOSE_BYTES = 64 };
 
 #define PRIORITY "NORMAL:-VERS-ALL:+VERS-TLS1.3"
 
-struct link_tls {
+/* What was read from the files; sessions use it until they end, also after a reload. */
+struct keys {
+    unsigned uses;
     gnutls_certificate_credentials_t credentials;
-    gnutls_priority_t priority;
     char name[NAME_BYTES];
+};
+
+struct link_tls {
+    struct keys *keys;
+    gnutls_priority_t priority;
 };
 
 struct link_secure {
     gnutls_session_t session;
+    struct keys *keys; /* of the session */
     bool is_up;
     bool has_pending;        /* a record that the socket did not take */
     char wanted[NAME_BYTES]; /* "": any */
@@ -80,59 +87,109 @@ static enum fab_status own_name(gnutls_datum_t pem, const char *path, char *name
 }
 
 struct pem_files {
-    char *ca, *certificate, *key;
-    size_t ca_bytes, certificate_bytes, key_bytes;
+    char *ca, *certificate, *key, *revoked;
+    size_t ca_bytes, certificate_bytes, key_bytes, revoked_bytes;
 };
 
-static enum fab_status load(struct link_tls *tls, const struct pem_files *files, const char *ca,
-                            const char *certificate, const char *key, struct fab_err *err)
+static void keys_put(struct keys *keys)
 {
-    const gnutls_datum_t trusted = datum(files->ca, files->ca_bytes);
-    const gnutls_datum_t own = datum(files->certificate, files->certificate_bytes);
-    const gnutls_datum_t secret = datum(files->key, files->key_bytes);
+    if (!keys || --keys->uses > 0)
+        return;
+    if (keys->credentials)
+        gnutls_certificate_free_credentials(keys->credentials);
+    free(keys);
+}
+
+static enum fab_status set_revoked(struct keys *keys, const struct pem_files *pem, const char *path,
+                                   struct fab_err *err)
+{
+    const gnutls_datum_t list = datum(pem->revoked, pem->revoked_bytes);
     enum fab_status status;
-    int result = gnutls_priority_init(&tls->priority, PRIORITY, NULL);
+    int result;
+
+    if (!pem->revoked)
+        return FAB_OK;
+    status = certificate_check_list(path, pem->ca, pem->revoked, err);
+    if (status != FAB_OK)
+        return status;
+    result = gnutls_certificate_set_x509_crl_mem(keys->credentials, &list, GNUTLS_X509_FMT_PEM);
+    return result < 0 ? gnutls_failed(err, result, path) : FAB_OK;
+}
+
+static enum fab_status set_keys(struct keys *keys, const struct pem_files *pem,
+                                const struct link_tls_files *paths, struct fab_err *err)
+{
+    const gnutls_datum_t trusted = datum(pem->ca, pem->ca_bytes);
+    const gnutls_datum_t own = datum(pem->certificate, pem->certificate_bytes);
+    const gnutls_datum_t secret = datum(pem->key, pem->key_bytes);
+    enum fab_status status;
+    int result = gnutls_certificate_allocate_credentials(&keys->credentials);
 
     if (result < 0)
-        return gnutls_failed(err, result, "TLS 1.3");
-    result = gnutls_certificate_allocate_credentials(&tls->credentials);
-    if (result < 0)
         return gnutls_failed(err, result, "TLS");
-    result = gnutls_certificate_set_x509_trust_mem(tls->credentials, &trusted, GNUTLS_X509_FMT_PEM);
+    result =
+        gnutls_certificate_set_x509_trust_mem(keys->credentials, &trusted, GNUTLS_X509_FMT_PEM);
     if (result < 0)
-        return gnutls_failed(err, result, ca);
+        return gnutls_failed(err, result, paths->ca);
     if (result == 0)
-        return fab_err_set(err, FAB_ERR_FORMAT, "%s: no certificate in it", ca);
-    status = own_name(own, certificate, tls->name, err);
+        return fab_err_set(err, FAB_ERR_FORMAT, "%s: no certificate in it", paths->ca);
+    status = set_revoked(keys, pem, paths->revoked, err);
+    if (status == FAB_OK)
+        status = own_name(own, paths->certificate, keys->name, err);
     if (status != FAB_OK)
         return status;
     result =
-        gnutls_certificate_set_x509_key_mem(tls->credentials, &own, &secret, GNUTLS_X509_FMT_PEM);
+        gnutls_certificate_set_x509_key_mem(keys->credentials, &own, &secret, GNUTLS_X509_FMT_PEM);
     if (result == GNUTLS_E_CERTIFICATE_KEY_MISMATCH)
-        return fab_err_set(err, FAB_ERR_FORMAT, "%s is not the key of %s", key, certificate);
-    return result < 0 ? gnutls_failed(err, result, key) : FAB_OK;
+        return fab_err_set(err, FAB_ERR_FORMAT, "%s is not the key of %s", paths->key,
+                           paths->certificate);
+    return result < 0 ? gnutls_failed(err, result, paths->key) : FAB_OK;
 }
 
-enum fab_status link_tls_create(const char *ca, const char *certificate, const char *key,
-                                struct link_tls **tls_out, struct fab_err *err)
+static enum fab_status keys_read(const struct link_tls_files *paths, struct keys **keys_out,
+                                 struct fab_err *err)
 {
-    struct pem_files files = {0};
+    struct pem_files pem = {0};
+    struct keys *keys = fab_alloc_zeroed(1, sizeof(*keys));
+    enum fab_status status;
+
+    if (!keys)
+        return fab_err_set(err, FAB_ERR_NOMEM, "TLS");
+    keys->uses = 1;
+    status = fab_file_read(paths->ca, FILE_BYTES, &pem.ca, &pem.ca_bytes, err);
+    if (status == FAB_OK)
+        status = fab_file_read(paths->certificate, FILE_BYTES, &pem.certificate,
+                               &pem.certificate_bytes, err);
+    if (status == FAB_OK)
+        status = certificate_read_key(paths->key, &pem.key, &pem.key_bytes, err);
+    if (status == FAB_OK && paths->revoked && paths->revoked[0])
+        status = fab_file_read(paths->revoked, FILE_BYTES, &pem.revoked, &pem.revoked_bytes, err);
+    if (status == FAB_OK)
+        status = set_keys(keys, &pem, paths, err);
+    free(pem.ca);
+    free(pem.certificate);
+    free(pem.revoked);
+    certificate_free_key(pem.key, pem.key_bytes);
+    if (status == FAB_OK)
+        *keys_out = keys;
+    else
+        keys_put(keys);
+    return status;
+}
+
+enum fab_status link_tls_create(const struct link_tls_files *files, struct link_tls **tls_out,
+                                struct fab_err *err)
+{
     struct link_tls *tls = fab_alloc_zeroed(1, sizeof(*tls));
     enum fab_status status;
+    int result;
 
     if (!tls)
         return fab_err_set(err, FAB_ERR_NOMEM, "TLS");
-    status = fab_file_read(ca, FILE_BYTES, &files.ca, &files.ca_bytes, err);
-    if (status == FAB_OK)
-        status = fab_file_read(certificate, FILE_BYTES, &files.certificate,
-                               &files.certificate_bytes, err);
-    if (status == FAB_OK)
-        status = certificate_read_key(key, &files.key, &files.key_bytes, err);
-    if (status == FAB_OK)
-        status = load(tls, &files, ca, certificate, key, err);
-    free(files.ca);
-    free(files.certificate);
-    certificate_free_key(files.key, files.key_bytes);
+    status = keys_read(files, &tls->keys, err);
+    result = status == FAB_OK ? gnutls_priority_init(&tls->priority, PRIORITY, NULL) : 0;
+    if (result < 0)
+        status = gnutls_failed(err, result, "TLS 1.3");
     if (status != FAB_OK) {
         link_tls_destroy(tls);
         return status;
@@ -141,12 +198,30 @@ enum fab_status link_tls_create(const char *ca, const char *certificate, const c
     return FAB_OK;
 }
 
+enum fab_status link_tls_reload(struct link_tls *tls, const struct link_tls_files *files,
+                                struct fab_err *err)
+{
+    struct keys *keys = NULL;
+    enum fab_status status = keys_read(files, &keys, err);
+
+    if (status != FAB_OK)
+        return status;
+    if (strcmp(keys->name, tls->keys->name) != 0) {
+        status = fab_err_set(err, FAB_ERR_INVALID, "%s is of node %s, not of %s",
+                             files->certificate, keys->name, tls->keys->name);
+        keys_put(keys);
+        return status;
+    }
+    keys_put(tls->keys);
+    tls->keys = keys;
+    return FAB_OK;
+}
+
 void link_tls_destroy(struct link_tls *tls)
 {
     if (!tls)
         return;
-    if (tls->credentials)
-        gnutls_certificate_free_credentials(tls->credentials);
+    keys_put(tls->keys);
     if (tls->priority)
         gnutls_priority_deinit(tls->priority);
     free(tls);
@@ -154,7 +229,7 @@ void link_tls_destroy(struct link_tls *tls)
 
 const char *link_tls_name(const struct link_tls *tls)
 {
-    return tls->name;
+    return tls->keys->name;
 }
 
 /* ---- the peer's -------------------------------------------------------------------------------
@@ -254,7 +329,10 @@ static int set_up(struct link_secure *secure, struct link_tls *tls, int fd, bool
     result = gnutls_priority_set(secure->session, tls->priority);
     if (result < 0)
         return result;
-    return gnutls_credentials_set(secure->session, GNUTLS_CRD_CERTIFICATE, tls->credentials);
+    secure->keys = tls->keys;
+    secure->keys->uses++;
+    return gnutls_credentials_set(secure->session, GNUTLS_CRD_CERTIFICATE,
+                                  secure->keys->credentials);
 }
 
 enum fab_status link_secure_open(struct link_tls *tls, int fd, bool is_listener, const char *peer,
@@ -283,6 +361,7 @@ void link_secure_close(struct link_secure *secure)
         (void)gnutls_bye(secure->session, GNUTLS_SHUT_WR); /* a courtesy */
     if (secure->session)
         gnutls_deinit(secure->session);
+    keys_put(secure->keys);
     free(secure);
 }
 

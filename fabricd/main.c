@@ -29,13 +29,8 @@
 #include "fabricd/loop.h"
 #include "fabricd/notify.h"
 #include "fabricd/settings.h"
-#include "topology/codec.h"
-#include "topology/machine.h"
 
 enum { MISUSED = 2, OPTION_CHECK = 256, OPTION_DISCOVER };
-
-/* Exists, but for settings' files this is where they are looked for. */
-static const char loader_nvml[] = "libnvidia-ml.so.1";
 
 /* ---- arguments --------------------------------------------------------------------------------
  */
@@ -122,36 +117,6 @@ static enum fab_status take_arguments(int argc, char **argv, struct arguments *a
     return status;
 }
 
-/* ---- one-time works ---------------------------------------------------------------------------
- */
-
-static const char *or_null(const char *text)
-{
-    return text[0] ? text : NULL;
-}
-
-static enum fab_status discover(const struct fabricd_settings *settings, struct fab_err *err)
-{
-    const struct topo_machine_source source = {.name = settings->node,
-                                               .hwloc_xml = or_null(settings->hwloc_xml),
-                                               .nvml =
-                                                   settings->nvml[0] ? settings->nvml : loader_nvml,
-                                               .sysroot = or_null(settings->sysroot)};
-    struct topo_machine *machine = fab_alloc_zeroed(1, sizeof(*machine));
-    json_t *json = NULL;
-    enum fab_status status = machine ? topo_machine_discover(&source, machine, err)
-                                     : fab_err_set(err, FAB_ERR_NOMEM, "a machine");
-
-    if (status == FAB_OK)
-        status = topo_machine_to_json(machine, &json, err);
-    if (status == FAB_OK &&
-        (json_dumpf(json, stdout, JSON_COMPACT) != 0 || puts("") == EOF || fflush(stdout) != 0))
-        status = fab_err_errno(err, errno, "writing the machine");
-    json_decref(json);
-    free(machine);
-    return status;
-}
-
 /* ---- the daemon -------------------------------------------------------------------------------
  */
 
@@ -172,6 +137,34 @@ struct daemon {
     enum { STARTING, JOINED, READY } state;
 };
 
+static struct link_tls_files tls_files(const struct fabricd_settings *settings)
+{
+    return (struct link_tls_files){settings->tls_ca, settings->tls_certificate, settings->tls_key,
+                                   settings->tls_revoked};
+}
+
+/* All of it, or nothing. */
+static enum fab_status take_settings(struct daemon *daemon, struct fabricd_settings *fresh,
+                                     struct fab_err *err)
+{
+    const struct fabricd_settings *settings = &daemon->settings;
+    struct link_tls_files files;
+    enum fab_status status = fab_settings_reload(&fabricd_schema, &daemon->settings, fresh, err);
+
+    if (status != FAB_OK)
+        return status;
+    files = tls_files(settings);
+    if (daemon->tls)
+        status = link_tls_reload(daemon->tls, &files, err);
+    else if (settings->tls_ca[0])
+        status = fab_err_set(err, FAB_ERR_STATE, "tls.ca can be set at a restart only");
+    if (status == FAB_OK && daemon->hub)
+        status = hub_reload(daemon->hub, err);
+    if (status != FAB_OK) /* both have the same rows, so it goes back */
+        (void)!fab_settings_reload(&fabricd_schema, &daemon->settings, fresh, NULL);
+    return status;
+}
+
 static void reload(struct daemon *daemon)
 {
     struct fabricd_settings fresh;
@@ -186,11 +179,9 @@ static void reload(struct daemon *daemon)
         status = fabricd_settings_load(daemon->arguments.config, &argc, argv, &fresh, &err);
     }
     if (status == FAB_OK) {
-        status = fab_settings_reload(&fabricd_schema, &daemon->settings, &fresh, &err);
+        status = take_settings(daemon, &fresh, &err);
         fab_settings_clear(&fabricd_schema, &fresh);
     }
-    if (status == FAB_OK && daemon->hub)
-        hub_reload(daemon->hub);
     if (status == FAB_OK && daemon->agent)
         agent_reload(daemon->agent);
     if (status == FAB_OK)
@@ -344,8 +335,8 @@ static enum fab_status start_fabric(struct daemon *daemon, struct fab_err *err)
 static enum fab_status load_certificates(struct daemon *daemon, struct fab_err *err)
 {
     const struct fabricd_settings *settings = &daemon->settings;
-    enum fab_status status = link_tls_create(settings->tls_ca, settings->tls_certificate,
-                                             settings->tls_key, &daemon->tls, err);
+    const struct link_tls_files files = tls_files(settings);
+    enum fab_status status = link_tls_create(&files, &daemon->tls, err);
 
     if (status == FAB_OK && strcmp(link_tls_name(daemon->tls), settings->node) != 0)
         return fab_err_set(err, FAB_ERR_INVALID, "%s is of node %s, but the settings say %s",
@@ -429,7 +420,7 @@ int main(int argc, char **argv)
     if (setenv("FABRIC_SOCKET", "/dev/null", 1) != 0 && status == FAB_OK)
         status = fab_err_errno(&err, errno, "the environment");
     if (status == FAB_OK && daemon.arguments.only_discovers) {
-        status = discover(&daemon.settings, &err);
+        status = agent_print_machine(&daemon.settings, &err);
     } else if (status == FAB_OK && !daemon.arguments.only_checks) {
         set_limits();
         status = run(&daemon, &err);

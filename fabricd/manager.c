@@ -16,6 +16,7 @@
 #include "base/alloc.h"
 #include "base/map.h"
 #include "base/vec.h"
+#include "fabricd/shortage.h"
 
 /* A system whose agents were told something. */
 struct told {
@@ -390,25 +391,19 @@ static void plan_name(struct manager *manager, const struct manager_request *req
     while (ledger_find_system(manager->ledger, plan->name));
 }
 
-/* Says what stands in the way: "16 GPUs were asked for, 12 are free (c4130-3 is drained)". */
-static enum fab_status too_few(const struct manager *manager, uint32_t wanted, uint32_t free_count,
-                               struct fab_err *err)
+/* "r730-1 asked for 16 GPUs, 12 are free (c4130-3 is drained): ..." */
+static enum fab_status too_few(const struct manager *manager, const struct manager_request *request,
+                               uint32_t free_count, struct fab_err *err)
 {
     char reasons[FAB_ERR_TEXT_BYTES / 2] = "";
-    size_t used = 0;
 
-    for (size_t i = 0; i < ledger_node_count(manager->ledger); i++) {
-        const struct ledger_node *node = ledger_node(manager->ledger, i);
-        const char *what = node->is_lost ? "lost" : node->is_drained ? "drained" : NULL;
-
-        if (what && node->gpu_count > 0 && used < sizeof(reasons) - 1)
-            used += (size_t)snprintf(reasons + used, sizeof(reasons) - used, "%s%s is %s",
-                                     used ? ", " : " (", node->name, what);
-    }
+    shortage_list(manager->ledger, reasons, sizeof(reasons));
     return fab_err_set(err, FAB_ERR_LIMIT,
-                       "%u GPUs were asked for, %u are free%s%s: wait with --wait, or see `compose "
-                       "gpu list`",
-                       wanted, free_count, reasons, reasons[0] ? ")" : "");
+                       "%.64s%s asked for %u GPUs, %u are free%s%s%s: wait with --wait, or "
+                       "see `compose gpu list`",
+                       request->hosts[0], request->host_count > 1 ? " and others" : "",
+                       request->gpu_count, free_count, reasons[0] ? " (" : "", reasons,
+                       reasons[0] ? ")" : "");
 }
 
 static enum fab_status plan_placement(struct manager *manager,
@@ -467,7 +462,7 @@ static enum fab_status plan_gpus(struct manager *manager, const struct manager_r
         }
     }
     status = free_count < request->gpu_count
-                 ? too_few(manager, request->gpu_count, free_count, err)
+                 ? too_few(manager, request, free_count, err)
                  : plan_placement(manager, request, plan, free_gpus, free_count, err);
     free(free_gpus);
     return status;

@@ -98,6 +98,26 @@ static enum fab_status decode_fabric(const json_t *json, void *to, struct fab_er
 
 static const struct fab_json_own fabric_own = {encode_fabric, decode_fabric};
 
+static enum fab_status encode_gauges(const void *from, json_t **json_out, struct fab_err *err)
+{
+    const struct topo_gauges *gauges;
+
+    memcpy(&gauges, from, sizeof(gauges));
+    return topo_gauges_to_json(gauges, json_out, err);
+}
+
+static enum fab_status decode_gauges(const json_t *json, void *to, struct fab_err *err)
+{
+    struct topo_gauges *gauges = fab_alloc_zeroed(1, sizeof(*gauges));
+
+    if (!gauges)
+        return fab_err_set(err, FAB_ERR_NOMEM, "gauges");
+    memcpy(to, &gauges, sizeof(gauges));
+    return topo_gauges_from_json(json, gauges, err);
+}
+
+static const struct fab_json_own gauges_own = {encode_gauges, decode_gauges};
+
 static enum fab_status encode_id(const void *from, json_t **json_out, struct fab_err *err)
 {
     const uint8_t *id = from;
@@ -151,9 +171,10 @@ static const struct fab_json_member hello_rows[] = {
 static const struct fab_json_struct hello_table = FAB_JSON_TABLE(hello_rows, message_hello);
 
 static const struct fab_json_member gpu_report_rows[] = {
-    UUID(message_gpu_report, uuid),       ROW(message_gpu_report, name, TEXT),
-    ROW(message_gpu_report, index, UINT), ROW(message_gpu_report, fence, U64),
-    ROW(message_gpu_report, load, UINT),  ROW(message_gpu_report, used_bytes, U64),
+    UUID(message_gpu_report, uuid),
+    ROW(message_gpu_report, name, TEXT),
+    ROW(message_gpu_report, index, UINT),
+    ROW(message_gpu_report, fence, U64),
 };
 static const struct fab_json_struct gpu_report_table =
     FAB_JSON_TABLE(gpu_report_rows, message_gpu_report);
@@ -290,12 +311,15 @@ static const struct fab_json_member refuse_rows[] = {
 static const struct fab_json_member gone_rows[] = {{.name = "id", .kind = FAB_JSON_U64}};
 static const struct fab_json_member fabric_rows[] = {
     {.name = "fabric", .kind = FAB_JSON_OWN, .own = &fabric_own}};
+static const struct fab_json_member gauges_rows[] = {
+    {.name = "gauges", .kind = FAB_JSON_OWN, .own = &gauges_own}};
 static const struct fab_json_member stop_rows[] = {
     {.name = "channel", .kind = FAB_JSON_UINT, .size_bytes = sizeof(uint32_t)}};
 static const struct fab_json_struct ping_table = {0};
 static const struct fab_json_struct refuse_table = {refuse_rows, 1, LEDGER_REASON_BYTES};
 static const struct fab_json_struct gone_table = {gone_rows, 1, sizeof(uint64_t)};
 static const struct fab_json_struct fabric_table = {fabric_rows, 1, sizeof(struct topo_fabric *)};
+static const struct fab_json_struct gauges_table = {gauges_rows, 1, sizeof(struct topo_gauges *)};
 static const struct fab_json_struct stop_table = {stop_rows, 1, sizeof(uint32_t)};
 
 static const struct {
@@ -307,6 +331,7 @@ static const struct {
     [MESSAGE_HELLO] = {"hello", &hello_table},
     [MESSAGE_WELCOME] = {"welcome", &hello_table},
     [MESSAGE_REPORT] = {"report", &report_table},
+    [MESSAGE_GAUGES] = {"gauges", &gauges_table},
     [MESSAGE_CHECKED] = {"checked", &checked_table},
     [MESSAGE_COMMAND] = {"command", &command_table},
     [MESSAGE_DONE] = {"done", &done_table},
@@ -379,6 +404,7 @@ static enum fab_status check(const struct message *message, struct fab_err *err)
     case MESSAGE_REFUSE:
     case MESSAGE_HELLO:
     case MESSAGE_WELCOME:
+    case MESSAGE_GAUGES:
     case MESSAGE_CHECKED:
     case MESSAGE_COMMAND:
     case MESSAGE_DONE:
@@ -538,6 +564,9 @@ void message_clear(struct message *message)
         give_back(message->report.gpus);
         give_back(message->report.programs);
         give_back(message->report.health);
+        break;
+    case MESSAGE_GAUGES:
+        give_back(message->gauges);
         break;
     case MESSAGE_FABRIC:
         if (message->fabric)

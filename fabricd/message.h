@@ -8,7 +8,7 @@
  *   agent                      manager                    host's agent          GPU node's agent
  *     hello, report ----------> |                           hello --------------> |
  *     <--------------- welcome  |                           <------------ welcome |
- *     checked ----------------> | inventory                 worker_start -------> | is the system
+ *     gauges, checked --------> | inventory                 worker_start -------> | is the system
  *     <---------------- command | prepare, present          <------ worker_started| granted to this
  *     done -------------------> |         release, withdraw  packets <=========> | host? starts it
  *     released ---------------> |                           <-------- worker_ended|
@@ -45,6 +45,7 @@ enum message_kind {
     MESSAGE_HELLO,          /* first, from who dialled */
     MESSAGE_WELCOME,        /* its answer */
     MESSAGE_REPORT,         /* agent: all of this node; again at each change */
+    MESSAGE_GAUGES,         /* agent: load and memory of its GPUs, each second */
     MESSAGE_CHECKED,        /* agent: a GPU's check ended */
     MESSAGE_COMMAND,        /* manager: manager.h */
     MESSAGE_DONE,           /* agent: PREPARE, PRESENT or WITHDRAW is done, or cannot be */
@@ -76,9 +77,7 @@ struct message_gpu_report {
     char uuid[LEDGER_UUID_BYTES];
     char name[LEDGER_NAME_BYTES];
     uint32_t index;
-    uint64_t fence;      /* ledger_gpu_report */
-    uint32_t load;       /* percent, NVML's; UINT32_MAX: unknown */
-    uint64_t used_bytes; /* by workers */
+    uint64_t fence; /* ledger_gpu_report */
 };
 
 /* A program that is attached on this host now. */
@@ -98,7 +97,7 @@ struct message_health {
     char advice[160]; /* what to do; "" for pass */
 };
 
-enum { MESSAGE_PROGRAM_MAX = 256, MESSAGE_HEALTH_MAX = 64 };
+enum { MESSAGE_PROGRAM_MAX = 256, MESSAGE_HEALTH_MAX = 256 };
 
 struct message_report {
     const struct topo_machine *machine;
@@ -198,6 +197,7 @@ struct message {
         struct message_hello hello;
         struct message_hello welcome; /* of who was dialled */
         struct message_report report;
+        const struct topo_gauges *gauges;
         struct message_checked checked;
         struct message_command command;
         struct message_done done;

@@ -38,6 +38,7 @@ static void clear_node(struct rack_node *node)
     free(node->machine);
     free(node->programs);
     free(node->health);
+    free(node->gauges);
 }
 
 void rack_destroy(struct rack *rack)
@@ -117,7 +118,6 @@ static bool copy_report(const struct message_report *report, struct rack_node *c
     return true;
 }
 
-/* Load and use do not count. */
 static bool has_same_gpus(const struct rack_node *a, const struct rack_node *b)
 {
     if (a->gpu_count != b->gpu_count)
@@ -152,13 +152,57 @@ enum fab_status rack_report(struct rack *rack, const char *name, const char *add
     rack->is_stale = rack->is_stale || is_other_machine;
     (void)snprintf(copy.name, sizeof(copy.name), "%s", name);
     (void)snprintf(copy.address, sizeof(copy.address), "%s", address);
+    copy.gauges = node->gauges;
+    node->gauges = NULL;
     clear_node(node);
     *node = copy;
     return FAB_OK;
 }
 
+enum fab_status rack_gauges(struct rack *rack, const char *name, const struct topo_gauges *gauges,
+                            struct fab_err *err)
+{
+    struct rack_node *node = get_node(rack, name);
+
+    if (!node)
+        return fab_err_set(err, FAB_ERR_NOT_FOUND, "there was no report of %s", name);
+    if (!node->gauges)
+        node->gauges = fab_alloc(sizeof(*node->gauges));
+    if (!node->gauges)
+        return fab_err_set(err, FAB_ERR_NOMEM, "the gauges of %s", name);
+    *node->gauges = *gauges;
+    return FAB_OK;
+}
+
+/* Bytes and waits grow all the time, and the model does not look at them. */
+static struct topo_fabric_port without_traffic(const struct topo_fabric_port *port)
+{
+    struct topo_fabric_port copy;
+
+    memcpy(&copy, port, sizeof(copy)); /* with its padding: it is compared */
+    copy.transmit_wait = copy.transmit_bytes = copy.receive_bytes = 0;
+    return copy;
+}
+
+/* A difference in padding alone would cost a join and nothing else. */
+static bool is_same_fabric(const struct topo_fabric *a, const struct topo_fabric *b)
+{
+    if (a->node_count != b->node_count || a->port_count != b->port_count ||
+        (a->node_count > 0 && memcmp(a->nodes, b->nodes, a->node_count * sizeof(*a->nodes)) != 0))
+        return false;
+    for (uint32_t i = 0; i < a->port_count; i++) {
+        const struct topo_fabric_port one = without_traffic(&a->ports[i]);
+        const struct topo_fabric_port other = without_traffic(&b->ports[i]);
+
+        if (memcmp(&one, &other, sizeof(one)) != 0)
+            return false;
+    }
+    return true;
+}
+
 enum fab_status rack_sweep(struct rack *rack, const struct topo_fabric *fabric, struct fab_err *err)
 {
+    const uint32_t node_count = fabric->node_count, port_count = fabric->port_count;
     void *nodes = NULL, *ports = NULL;
 
     if (!copy_items(fabric->nodes, fabric->node_count, sizeof(*fabric->nodes), &nodes) ||
@@ -166,12 +210,10 @@ enum fab_status rack_sweep(struct rack *rack, const struct topo_fabric *fabric, 
         free(nodes);
         return fab_err_set(err, FAB_ERR_NOMEM, "the fabric");
     }
+    rack->is_stale = rack->is_stale || !rack->has_fabric || !is_same_fabric(&rack->fabric, fabric);
     topo_fabric_clear(&rack->fabric);
-    rack->fabric = *fabric;
-    rack->fabric.nodes = nodes;
-    rack->fabric.ports = ports;
+    rack->fabric = (struct topo_fabric){node_count, port_count, nodes, ports};
     rack->has_fabric = true;
-    rack->is_stale = true;
     return FAB_OK;
 }
 
@@ -278,13 +320,13 @@ topo_id rack_gpu(const struct rack *rack, const char *uuid)
     return value ? (topo_id)((uintptr_t)value - 1) : TOPO_NO_ID;
 }
 
-const struct message_gpu_report *rack_gpu_report(const struct rack *rack, const char *name,
-                                                 const char *uuid)
+const struct topo_gpu_gauge *rack_gpu_gauge(const struct rack *rack, const char *name,
+                                            const char *uuid)
 {
     const struct rack_node *node = get_node(rack, name);
 
-    for (uint32_t i = 0; node && i < node->gpu_count; i++)
-        if (strcmp(node->gpus[i].uuid, uuid) == 0)
-            return &node->gpus[i];
+    for (uint32_t i = 0; node && node->gauges && i < node->gauges->gpu_count; i++)
+        if (strcmp(node->gauges->gpus[i].uuid, uuid) == 0)
+            return &node->gauges->gpus[i];
     return NULL;
 }

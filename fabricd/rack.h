@@ -30,6 +30,7 @@ struct rack_node {
     uint32_t program_count;
     struct message_health *health;
     uint32_t health_count;
+    struct topo_gauges *gauges; /* NULL: none yet */
 };
 
 FAB_NODISCARD enum fab_status rack_create(struct rack **rack_out, struct fab_err *err);
@@ -39,7 +40,10 @@ void rack_destroy(struct rack *rack); /* takes NULL */
 FAB_NODISCARD enum fab_status rack_report(struct rack *rack, const char *node, const char *address,
                                           const struct message_report *report, bool *is_new_out,
                                           struct fab_err *err);
-/* Copies a sweep. */
+/* Copies what a node has measured. FAB_ERR_NOT_FOUND: it has not reported yet. */
+FAB_NODISCARD enum fab_status rack_gauges(struct rack *rack, const char *node,
+                                          const struct topo_gauges *gauges, struct fab_err *err);
+/* Copies a sweep. The model is not stale by traffic alone. */
 FAB_NODISCARD enum fab_status rack_sweep(struct rack *rack, const struct topo_fabric *fabric,
                                          struct fab_err *err);
 
@@ -57,8 +61,8 @@ const struct rack_node *rack_node(const struct rack *rack, size_t index);
 const struct rack_node *rack_find(const struct rack *rack, const char *node); /* NULL: not heard */
 /* A GPU in the model; TOPO_NO_ID. */
 topo_id rack_gpu(const struct rack *rack, const char *uuid);
-/* What its node said last of a GPU; NULL. */
-const struct message_gpu_report *rack_gpu_report(const struct rack *rack, const char *node,
-                                                 const char *uuid);
+/* What its node measured last of a GPU; NULL: nothing. */
+const struct topo_gpu_gauge *rack_gpu_gauge(const struct rack *rack, const char *node,
+                                            const char *uuid);
 
 #endif /* FABRICD_RACK_H */

@@ -3,7 +3,9 @@
  */
 #include "fabricd/settings.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -92,17 +94,24 @@ static const struct fab_setting rows[] = {
      .max = SOCKET_DIR_MAX, .env = "FABRICD_RUN_DIR",
      .help = "Folder of the sockets: api.sock (HTTP) and client.sock (programs)."},
     {ADDRESS("listen", listen), .env = "FABRICD_LISTEN",
-     .help =
-         "ADDRESS:PORT where other daemons reach this one. The manager and every node with GPUs "
-         "need it when the rack has more than one node."},
+     .help = "ADDRESS:PORT where this daemon listens for others. The manager and every node with "
+             "GPUs need it when the rack has more than one node. 0.0.0.0 and [::] are all "
+             "addresses of the node; others are then told one of them by address."},
+    {ADDRESS("address", address), .env = "FABRICD_ADDRESS",
+     .help = "ADDRESS:PORT where others dial this daemon, if that is not what listen says: behind "
+             "a translation of addresses, or when it listens at all of its own."},
     {ADDRESS("manager", manager), .env = "FABRICD_MANAGER",
      .help = "ADDRESS:PORT of the manager. Not used on the manager's own node."},
-    {FOLDER_OR_FILE("tls.ca", tls_ca),
+    {FOLDER_OR_FILE("tls.ca", tls_ca), .flags = FAB_SETTING_RUNTIME,
      .help = "The certificate of the rack's authority, a PEM file (compose-cert(1))."},
-    {FOLDER_OR_FILE("tls.certificate", tls_certificate),
+    {FOLDER_OR_FILE("tls.certificate", tls_certificate), .flags = FAB_SETTING_RUNTIME,
      .help = "This node's certificate, a PEM file that carries its name."},
-    {FOLDER_OR_FILE("tls.key", tls_key),
-     .help = "The certificate's key, a PEM file that only the daemon may read."},
+    {FOLDER_OR_FILE("tls.key", tls_key), .flags = FAB_SETTING_RUNTIME,
+     .help = "The certificate's key, a PEM file that only the daemon may read. All of these files "
+             "are read again at a reload, for connections that begin then."},
+    {FOLDER_OR_FILE("tls.revoked", tls_revoked), .flags = FAB_SETTING_RUNTIME,
+     .help = "The authority's list of certificates that are no longer accepted, a PEM file that "
+             "`compose cert revoke` makes. By default none is."},
     {ADDRESS("api.listen", api_listen),
      .help = "ADDRESS:PORT of the API for the network (HTTPS). By default there is the unix socket "
              "only."},
@@ -139,7 +148,9 @@ static const struct fab_setting rows[] = {
              "it is not."},
     {ROW("worker.check_limit", FAB_SETTING_DURATION, check_limit_ns), .fallback = "10s",
      .min = 100 * MS, .max = 600 * SECOND, .flags = FAB_SETTING_RUNTIME,
-     .help = "A GPU whose check takes longer has failed."},
+     .help =
+         "A GPU whose check takes longer has failed; NVML that says nothing for longer is asked "
+         "again by another process."},
     {ROW("worker.check_age", FAB_SETTING_DURATION, check_age_ns), .fallback = "60s",
      .max = 86400 * SECOND, .flags = FAB_SETTING_RUNTIME,
      .help = "A GPU whose last check is older is checked again before it is given."},
@@ -182,6 +193,46 @@ static enum fab_status check_tls(const struct fabricd_settings *settings, const 
     return FAB_OK;
 }
 
+/* 0.0.0.0, [::] and their other spellings: bound by the kernel, and dialled by nobody. */
+static bool is_any(const char *address)
+{
+    const char *colon = strrchr(address, ':');
+    char host[ADDRESS_MAX + 1];
+    struct in6_addr six;
+    struct in_addr four;
+
+    if (!colon)
+        return false;
+    (void)snprintf(host, sizeof(host), "%.*s", (int)(colon - address), address);
+    if (host[0] == '[' && host[strlen(host) - 1] == ']') {
+        host[strlen(host) - 1] = '\0';
+        return inet_pton(AF_INET6, host + 1, &six) == 1 && IN6_IS_ADDR_UNSPECIFIED(&six);
+    }
+    return inet_pton(AF_INET, host, &four) == 1 && four.s_addr == htonl(INADDR_ANY);
+}
+
+static enum fab_status check_addresses(const struct fabricd_settings *settings, struct fab_err *err)
+{
+    if (settings->address[0] && !settings->listen[0])
+        return fab_err_set(err, FAB_ERR_INVALID,
+                           "address is set, and listen is not: nobody can reach this daemon there");
+    if (is_any(settings->address))
+        return fab_err_set(
+            err, FAB_ERR_INVALID,
+            "address is %s, which nobody can dial: give one of this node's addresses",
+            settings->address);
+    if (is_any(settings->listen) && !settings->address[0])
+        return fab_err_set(err, FAB_ERR_INVALID,
+                           "listen is %s, which nobody can dial: set address to the ADDRESS:PORT "
+                           "where others reach this node",
+                           settings->listen);
+    if (is_any(settings->manager))
+        return fab_err_set(err, FAB_ERR_INVALID,
+                           "manager is %s, which nobody can dial: give the manager's address",
+                           settings->manager);
+    return FAB_OK;
+}
+
 static enum fab_status check_all(const struct fabricd_settings *settings, struct fab_err *err)
 {
     const bool dials = !settings->is_manager && settings->manager[0];
@@ -198,6 +249,8 @@ static enum fab_status check_all(const struct fabricd_settings *settings, struct
     if (settings->api_listen[0] && !settings->is_manager)
         return fab_err_set(err, FAB_ERR_INVALID,
                            "api.listen is set, but this node is not the manager");
+    if (check_addresses(settings, err) != FAB_OK)
+        return FAB_ERR_INVALID;
     if (settings->listen[0] || dials || settings->api_listen[0])
         return check_tls(settings,
                          settings->listen[0]       ? "listen"

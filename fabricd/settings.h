@@ -30,10 +30,11 @@ struct fabricd_settings {
     char *run_dir;   /* sockets: api.sock (HTTP), client.sock (attach protocol) */
 
     /* Between daemons: mutual TLS. */
-    char
-        *listen; /* "ADDRESS:PORT" of this daemon's links; "": none (a manager alone with itself) */
+    char *listen;  /* "ADDRESS:PORT" of this daemon's links; "": none (a manager alone) */
+    char *address; /* where others dial it; "": at `listen` (fabricd_address()) */
     char *manager; /* "ADDRESS:PORT" of the manager's links; not used by the manager's own agent */
     char *tls_ca, *tls_certificate, *tls_key; /* PEM files */
+    char *tls_revoked;                        /* the CA's list, PEM; "": none */
 
     /* API for the network. */
     char *api_listen;   /* "ADDRESS:PORT" of HTTPS; "": only the unix socket */
@@ -67,6 +68,12 @@ struct fabricd_settings {
 };
 
 extern const struct fab_schema fabricd_schema;
+
+/* "ADDRESS:PORT" where other daemons dial this one; "": nowhere. */
+static inline const char *fabricd_address(const struct fabricd_settings *settings)
+{
+    return settings->address[0] ? settings->address : settings->listen;
+}
 
 /* Defaults, the file (NULL: none), the environment (FABRICD_...), then the arguments; checks what
  * belongs together (a role, TLS files for a network address). Clear with fab_settings_clear(). */

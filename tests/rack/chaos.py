@@ -221,12 +221,12 @@ class Chaos:
         return ", ".join(found) or None
 
     def device_memory(self):
-        """As the agents report it of all GPUs: what workers have charged, not the drivers' accounts."""
+        """As the drivers of all GPUs say it; what is not known (-1) is not 0."""
         rows = self.listed(self.hosts[0], "gpu", "list")
         if isinstance(rows, str):
             return rows
         used = [f"{row['node']}/{row['index']}: {row['used_bytes']} bytes" for row in rows
-                if row["used_bytes"] > 0]
+                if row["used_bytes"] != 0]
         return ", ".join(used) or None
 
 

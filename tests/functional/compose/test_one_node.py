@@ -56,12 +56,12 @@ class OneNode(unittest.TestCase):
 
     def test_all_or_nothing(self):
         rows = [
-            (["create", "--gpus", "3", "--name", "other"], "3 GPUs were asked for, 2 are free"),
+            (["create", "--gpus", "3", "--name", "other"], "asked for 3 GPUs, 2 are free"),
             (["create", "--gpus", "1", "--name", "train"], "train is there already"),
             (["create", "--gpus", "1", "--host", "nowhere"], "there is no host nowhere"),
             (["create", "--gpus", "1", "--name", "-x"], "-x"),
             (["create", "--gpus", "3", "--wait", "1ms"], "3 GPUs"),
-            (["run", "--gpus", "3", "true"], "3 GPUs were asked for, 2 are free"),
+            (["run", "--gpus", "3", "true"], "asked for 3 GPUs, 2 are free"),
             (["run", "-s", "nothing", "true"], "nothing"),
             (["show", "nothing"], "nothing"),
             (["delete", "nothing"], "nothing"),

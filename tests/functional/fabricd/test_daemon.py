@@ -231,6 +231,41 @@ class DaemonTest(unittest.TestCase):
         self.assertEqual(ask(f"{ROOT}/Systems", "nobody-here").status, 200)
         with self.assertRaises((OSError, http.client.HTTPException)):  # cut off
             ask(f"{ROOT}/Systems", "root", stranger)
+
+        def reload():
+            daemon.process.send_signal(signal.SIGHUP)
+            daemon.wait_notice("RELOADING=1")
+            daemon.wait_notice("READY=1")
+
+        def serial():
+            with socket.create_connection(("127.0.0.1", port), LIMIT_S) as plain, \
+                    ssl.create_default_context(cafile=str(certificates / "ca.pem")) \
+                    .wrap_socket(plain, server_hostname="127.0.0.1") as secure:
+                return secure.getpeercert()["serialNumber"]
+
+        with self.subTest("a user is revoked"):
+            for more in (["user", "somebody-else"], ["revoke", "nobody-here"]):
+                subprocess.run([*compose, *more, "--dir", str(certificates)], check=True,
+                               capture_output=True, timeout=LIMIT_S)
+            self.assertEqual(ask(f"{ROOT}/Systems", "nobody-here").status, 200)  # not read yet
+            daemon.config.write_text(daemon.config.read_text() +
+                                     f'tls : {{ revoked = "{certificates}/revoked.pem"; }};\n')
+            reload()
+            with self.assertRaises((OSError, http.client.HTTPException)):
+                ask(f"{ROOT}/Systems", "nobody-here")
+            self.assertEqual(ask(f"{ROOT}/Systems", "somebody-else").status, 200)
+        with self.subTest("the daemon has a new certificate"):
+            before = serial()
+            for name in ("here.pem", "here.key"):
+                (certificates / name).unlink()
+            reload()
+            self.assertIn("the settings stay as they were", (self.folder / "log").read_text())
+            self.assertEqual(serial(), before)
+            subprocess.run([*compose, "node", "here", "--address", "127.0.0.1", "--dir",
+                            str(certificates)], check=True, capture_output=True, timeout=LIMIT_S)
+            self.assertEqual(serial(), before)
+            reload()
+            self.assertNotEqual(serial(), before)
         self.assertEqual(daemon.end(signal.SIGTERM), 0, (self.folder / "log").read_text())
 
     def test_manager_alone(self):

@@ -95,7 +95,9 @@ class Misuse(unittest.TestCase):
         (["drain", "a:x"], "neither a node, NODE:GPU nor a uuid"),
         (["fence", "a"], "--reason takes a text"),
         (["cert"], "of what?"),
-        (["cert", "rack", "--dir", "/tmp"], "not of 'rack'"),
+        (["cert", "rack", "--dir", "/tmp"], "what is 'rack'?"),
+        (["cert", "revoke", "--dir", "/tmp"], "which one?"),
+        (["cert", "revoke", "a", "--dir", "/tmp", "--days", "3"], "--days belongs to"),
         (["cert", "node", "--dir", "/tmp"], "which node?"),
         (["cert", "ca"], "where?"),
         (["cert", "ca", "a", "--dir", "/tmp"], "what is 'a'?"),
@@ -295,8 +297,8 @@ class Output(unittest.TestCase):
          "c4130-1 up         4 10.0.0.1:7000 2025-11-26 00:00:00 -\n"
          "r730-1  drained    0 10.0.0.1:7000 2025-11-26 00:00:00 disk\n"),
         (["list_gpus", "--node", "c4130-2"], 0,
-         "NODE    GPU MODEL       MEMORY GPU% STATE SYSTEM SINCE               RAILS    UUID     REASON\n"
-         "c4130-2   1 Tesla K80 12.0 GiB 50 % free  -      2025-11-26 00:00:00 mlx5_0:1 GPU-0005 -\n"),
+         "NODE    GPU MODEL       MEMORY GPU%    USED STATE SYSTEM SINCE               RAILS    UUID     REASON\n"
+         "c4130-2   1 Tesla K80 12.0 GiB 50 % 5.0 MiB free  -      2025-11-26 00:00:00 mlx5_0:1 GPU-0005 -\n"),
         (["list"], 0,
          "SYSTEM STATE    HOSTS  GPUS GPU%    USED OWNER PROGRAMS CREATED             REASON\n"
          "train  composed r730-1    2  5 % 1.0 MiB root         1 2025-11-25 23:59:59 -\n"),
@@ -360,6 +362,23 @@ class Output(unittest.TestCase):
         (["delete", "train"], lambda rows: rows, [{"name": "train", "state": "deleted"}]),
         (["drain", "c4130-1"], lambda rows: rows[0]["is"], "drained"),
     ]
+
+    def test_unknown_load(self):
+        """What no driver says is no number."""
+        dumb = block(1, "c4130-1")
+        dumb["Oem"]["Fabric"] |= {"Load": None, "UsedBytes": None}
+        half = system("train", 2)
+        half["Oem"]["Fabric"]["Hosts"][0]["Gpus"][0] |= {"Load": None, "UsedBytes": None}
+        whole = system("dumb", 1)
+        whole["Oem"]["Fabric"]["Hosts"][0]["Gpus"][0] |= {"Load": None, "UsedBytes": None}
+        answers = self.ANSWERS | {
+            ("GET", BLOCKS): members(dumb),
+            ("GET", EXPAND): members(half, whole)}
+        with Api(answers) as api:
+            self.assertIn("12.0 GiB    -    - free", run("gpu", "list", api=api).stdout)
+            lines = run("list", api=api).stdout.splitlines()
+            self.assertRegex(lines[1], r"train .* 10 % 1.0 MiB root")
+            self.assertRegex(lines[2], r"dumb .* 1 +- +- root")
 
     def test_json(self):
         for words, look, value in self.JSONS:
@@ -682,6 +701,12 @@ class Certificates(unittest.TestCase):
                             indent=2) + "\n"),
                 (["node", "../x"], 1, "no certificate was made"),
                 (["node", "ca"], 1, "no certificate was made"),
+                (["node", "revoked"], 1, "no certificate was made"),
+                (["revoke", "ann"], 0, f"{folder}/revoked.pem\n"),
+                (["revoke", "ann"], 1, "nothing was revoked: it stands in"),
+                (["revoke", "r730-1", "--json"], 0,
+                 json.dumps({"revoked": f"{folder}/revoked.pem"}, indent=2) + "\n"),
+                (["revoke", "bob"], 1, "bob.pem"),
             ]
             for words, status, text in rows:
                 with self.subTest(" ".join(words)):
@@ -693,7 +718,8 @@ class Certificates(unittest.TestCase):
                         self.assertEqual((done.stdout, done.stderr.count("\n")), ("", 1))
                         self.assertIn(text, done.stderr)
             self.assertEqual(sorted(os.listdir(folder)),
-                             ["ann.key", "ann.pem", "ca.key", "ca.pem", "r730-1.key", "r730-1.pem"])
+                             ["ann.key", "ann.pem", "ca.key", "ca.pem", "r730-1.key", "r730-1.pem",
+                              "revoked.pem"])
             for name in ("ca.key", "ann.key", "r730-1.key"):
                 self.assertEqual(os.stat(os.path.join(folder, name)).st_mode & 0o777, 0o600)
 

@@ -74,6 +74,9 @@ static void on_message(void *user, struct link *link, const struct message *mess
         CHECK(message->hello.is_agent);
         CHECK(message->hello.instance != 0);
         (void)link_send(link, &welcome);
+    } else if (message->kind == MESSAGE_GAUGES) {
+        rig->gauges = *message->gauges;
+        rig->measures++;
     } else {
         keep(rig, message);
     }
@@ -156,6 +159,7 @@ static bool make_node(struct rig *rig, const char *name)
                                               .state_dir = rig->state,
                                               .run_dir = rig->run,
                                               .listen = nothing,
+                                              .address = nothing,
                                               .manager = nothing,
                                               .hwloc_xml = nothing,
                                               .sysroot = nothing,

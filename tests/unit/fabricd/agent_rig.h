@@ -34,7 +34,8 @@ struct rig {
     struct link *link; /* the manager's end */
     char folder[64];
     char state[96], run[96];
-    uint32_t reports;
+    uint32_t reports, measures;
+    struct topo_gauges gauges; /* the last ones */
     uint32_t gpu_count, program_count, health_count;
     struct message_gpu_report gpus[LEDGER_NODE_GPU_MAX]; /* of the last report */
     struct message_program programs[8];

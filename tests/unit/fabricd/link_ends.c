@@ -116,6 +116,22 @@ void ends_until(bool (*done)(void))
     CHECK_EQ(loop_run(end_loop, NULL), FAB_OK);
 }
 
+static const struct end *asked_end;
+static uint64_t wanted_number;
+
+static bool has_number(void)
+{
+    return asked_end->number == wanted_number || asked_end->downs > 0;
+}
+
+void ends_until_number(struct end *end, uint64_t number)
+{
+    asked_end = end;
+    wanted_number = number;
+    ends_until(has_number);
+    CHECK_EQ(end->number, number);
+}
+
 void ends_pass(uint64_t ns)
 {
     while (ns > 0) {

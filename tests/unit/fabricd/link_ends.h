@@ -40,6 +40,8 @@ void ends_fini(void);
 void ends_rounds(unsigned count);
 /* Rounds until `done` says so, waiting for events. */
 void ends_until(bool (*done)(void));
+/* Rounds until that number has come, or the end of the link. */
+void ends_until_number(struct end *end, uint64_t number);
 /* The test's time goes on, with a turn at least every half second of it, which nobody notices. */
 void ends_pass(uint64_t ns);
 

@@ -13,9 +13,16 @@ static struct topo_machine *machine;
 static struct topo_fabric fabric;
 
 static const struct message_gpu_report gpus[] = {
-    {"GPU-1", "Tesla K80", 0, 7, UINT32_MAX, 12},
-    {"GPU-2", "Tesla K80", 1, UINT64_MAX, 100, 0},
+    {"GPU-1", "Tesla K80", 0, 7},
+    {"GPU-2", "Tesla K80", 1, UINT64_MAX},
 };
+static const struct topo_gauges gauges = {
+    .gpu_count = 2,
+    .port_count = 1,
+    .gpus = {{"GPU-1", 99, 875, 70, 149000, 12, 34567, TOPO_SLOWED_POWER_CAP},
+             {"GPU-2", UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT64_MAX, UINT64_MAX,
+              UINT64_MAX}},
+    .ports = {{"mlx5_0", 1, 3, 0, UINT64_MAX}}};
 static const struct message_program programs[] = {{"train", 1000, 4711, "python3", 1700000000000}};
 static const struct message_health health[] = {
     {"memory-lock limit", "64 KiB", 2, "raise LimitMEMLOCK in fabricd.service"},
@@ -117,6 +124,9 @@ void sample_message(enum message_kind kind, struct message *to)
         break;
     case MESSAGE_REPORT:
         report(&to->report);
+        break;
+    case MESSAGE_GAUGES:
+        to->gauges = &gauges;
         break;
     case MESSAGE_CHECKED:
         to->checked = (struct message_checked){"GPU-1", "no answer within 60 s"};

@@ -65,7 +65,9 @@ struct link_tls *site_tls(const char *ca, const char *name)
 
     (void)snprintf(pem, sizeof(pem), "%s.pem", name);
     (void)snprintf(key, sizeof(key), "%s.key", name);
-    assert_int_equal(link_tls_create(site_path(ca), site_path(pem), site_path(key), &tls, NULL),
+    assert_int_equal(link_tls_create(&(struct link_tls_files){site_path(ca), site_path(pem),
+                                                              site_path(key), NULL},
+                                     &tls, NULL),
                      FAB_OK);
     return tls;
 }

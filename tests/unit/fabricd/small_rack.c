@@ -86,6 +86,27 @@ static void on_answered(void *user, uint64_t id, const struct api_answer *answer
     (void)snprintf(kept->allow, sizeof(kept->allow), "%s", answer->allow);
 }
 
+/* The first GPU of each node tells nothing but that it is there. */
+static bool measure(unsigned at)
+{
+    static struct topo_gauges gauges;
+
+    gauges = (struct topo_gauges){.gpu_count = at == HOST ? 0 : GPUS_EACH};
+    for (uint32_t i = 0; i < gauges.gpu_count; i++) {
+        const bool is_dumb = i == 0;
+        struct topo_gpu_gauge *gauge = &gauges.gpus[i];
+
+        *gauge = (struct topo_gpu_gauge){.load = is_dumb ? UINT32_MAX : 10 * i,
+                                         .sm_mhz = is_dumb ? UINT32_MAX : 800 + i,
+                                         .celsius = is_dumb ? UINT32_MAX : 40 + i,
+                                         .power_mw = is_dumb ? UINT32_MAX : 60000 + 1000 * i,
+                                         .used_bytes = is_dumb ? UINT64_MAX : (uint64_t)i << 20,
+                                         .energy_mj = is_dumb ? UINT64_MAX : 5000 + i};
+        (void)snprintf(gauge->uuid, sizeof(gauge->uuid), "%.30s.%u", names[at], i);
+    }
+    return rack_gauges(small_rack.rack, names[at], &gauges, NULL) == FAB_OK;
+}
+
 static bool report(unsigned at, const struct message_program *programs, uint32_t program_count)
 {
     struct topo_machine *machine =
@@ -108,15 +129,14 @@ static bool report(unsigned at, const struct message_program *programs, uint32_t
         (void)snprintf(gpus[i].name, sizeof(gpus[i].name), "T4");
         (void)snprintf(machine->gpus[i].uuid, sizeof(machine->gpus[i].uuid), "%.47s", gpus[i].uuid);
         gpus[i].index = i;
-        gpus[i].load = 10 * i;
-        gpus[i].used_bytes = (uint64_t)i << 20;
         rows[i] = (struct ledger_gpu_report){
             .uuid = gpus[i].uuid, .name = gpus[i].name, .index = i, .fence = 0};
     }
     is_done = rack_report(small_rack.rack, names[at], "10.0.0.1:7100", &report, &is_new, NULL) ==
                   FAB_OK &&
               ledger_node_report(small_rack.ledger, names[at], "boot", rows, report.gpu_count,
-                                 small_rack.now_ms, NULL) == FAB_OK;
+                                 small_rack.now_ms, NULL) == FAB_OK &&
+              measure(at);
     free(machine);
     return is_done;
 }

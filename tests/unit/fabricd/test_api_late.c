@@ -10,6 +10,7 @@
 
 #include "base/json.h"
 #include "fabricd/ledger.h"
+#include "fabricd/rack.h"
 #include "tests/support/check.h"
 #include "tests/unit/fabricd/small_rack.h"
 
@@ -219,6 +220,25 @@ static void test_metrics(void)
           "DCGM_FI_DEV_FB_USED{gpu=\"2\"", "fabric_gpus{state=\"composed\"} 8\n",
           "fabric_systems{state=\"composed\"} 1\n", "# TYPE fabric_events_total counter\n"},
          NULL},
+        {"clocks, heat and power",
+         "GET",
+         "/metrics",
+         ANN,
+         NULL,
+         200,
+         {"DCGM_FI_DEV_SM_CLOCK{gpu=\"1\",UUID=\"c4130-2.1\",device=\"nvidia1\",model=\"T4\","
+          "Hostname=\"c4130-2\"} 801\n",
+          "DCGM_FI_DEV_GPU_TEMP{gpu=\"1\"", "DCGM_FI_DEV_POWER_USAGE{gpu=\"1\"",
+          "Hostname=\"c4130-2\"} 61\n", "Hostname=\"c4130-2\"} 5001\n"},
+         "DCGM_FI_DEV_SM_CLOCK{gpu=\"0\""},
+        {"what is not known is no value",
+         "GET",
+         "/metrics",
+         ANN,
+         NULL,
+         200,
+         {"DCGM_FI_DEV_FB_FREE{gpu=\"1\""},
+         "DCGM_FI_DEV_GPU_UTIL{gpu=\"0\""},
     };
     unsigned place;
 
@@ -228,6 +248,42 @@ static void test_metrics(void)
     RUN(rows);
     place = small_rack_ask("GET", "/metrics", ANN, NULL);
     check_metrics(small_rack.answers[place].body);
+}
+
+/* A sweep that shows what the last one showed costs no join. */
+static void test_sweeps(void)
+{
+    struct topo_fabric fabric;
+
+    if (!CHECK(small_rack_begin()))
+        return;
+    fabric = *rack_fabric(small_rack.rack);
+    fabric.ports = calloc(fabric.port_count, sizeof(*fabric.ports));
+    fabric.nodes = calloc(fabric.node_count, sizeof(*fabric.nodes));
+    assert_true(fabric.ports && fabric.nodes);
+    memcpy(fabric.ports, rack_fabric(small_rack.rack)->ports,
+           fabric.port_count * sizeof(*fabric.ports));
+    memcpy(fabric.nodes, rack_fabric(small_rack.rack)->nodes,
+           fabric.node_count * sizeof(*fabric.nodes));
+    CHECK(!rack_is_stale(small_rack.rack));
+    CHECK_CASE("the same");
+    CHECK_EQ(rack_sweep(small_rack.rack, &fabric, NULL), FAB_OK);
+    CHECK(!rack_is_stale(small_rack.rack));
+    CHECK_CASE("traffic");
+    fabric.ports[1].transmit_bytes += 1 << 20;
+    fabric.ports[1].receive_bytes += 1 << 20;
+    fabric.ports[1].transmit_wait += 7;
+    CHECK_EQ(rack_sweep(small_rack.rack, &fabric, NULL), FAB_OK);
+    CHECK(!rack_is_stale(small_rack.rack));
+    CHECK_EQ(rack_fabric(small_rack.rack)->ports[1].transmit_wait, 7); /* but it is kept */
+    CHECK_CASE("an error");
+    fabric.ports[1].symbol_errors++;
+    CHECK_EQ(rack_sweep(small_rack.rack, &fabric, NULL), FAB_OK);
+    CHECK(rack_is_stale(small_rack.rack));
+    CHECK_CASE("and again: it was not joined yet");
+    CHECK_EQ(rack_sweep(small_rack.rack, &fabric, NULL), FAB_OK);
+    CHECK(rack_is_stale(small_rack.rack));
+    topo_fabric_clear(&fabric);
 }
 
 static void test_headers(void)
@@ -411,10 +467,11 @@ static void test_certificates(void)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CHECK_TEST(test_waiting),  CHECK_TEST(test_leaving),   CHECK_TEST(test_adhoc),
-        CHECK_TEST(test_programs), CHECK_TEST(test_events),    CHECK_TEST(test_metrics),
-        CHECK_TEST(test_headers),  CHECK_TEST(test_strangers), CHECK_TEST(test_sessions),
-        CHECK_TEST(test_guessing), CHECK_TEST(test_logout),    CHECK_TEST(test_certificates)};
+        CHECK_TEST(test_waiting),     CHECK_TEST(test_leaving),  CHECK_TEST(test_adhoc),
+        CHECK_TEST(test_programs),    CHECK_TEST(test_events),   CHECK_TEST(test_metrics),
+        CHECK_TEST(test_headers),     CHECK_TEST(test_sweeps),   CHECK_TEST(test_strangers),
+        CHECK_TEST(test_sessions),    CHECK_TEST(test_guessing), CHECK_TEST(test_logout),
+        CHECK_TEST(test_certificates)};
     const int status = check_run(tests);
 
     small_rack_end();

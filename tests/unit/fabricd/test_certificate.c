@@ -279,12 +279,71 @@ static void test_short_ca(void)
     gnutls_x509_crt_deinit(node);
 }
 
+static bool is_revoked(const char *name)
+{
+    char *text = read_file("revoked.pem");
+    gnutls_datum_t pem = {(unsigned char *)text, (unsigned)strlen(text)};
+    gnutls_x509_crt_t certificate = load(name);
+    gnutls_x509_crl_t list;
+    bool is_in;
+
+    assert_int_equal(gnutls_x509_crl_init(&list), 0);
+    assert_int_equal(gnutls_x509_crl_import(list, &pem, GNUTLS_X509_FMT_PEM), 0);
+    is_in = gnutls_x509_crt_check_revocation(certificate, &list, 1) == 1;
+    gnutls_x509_crl_deinit(list);
+    gnutls_x509_crt_deinit(certificate);
+    free(text);
+    return is_in;
+}
+
+static void test_revoke(void)
+{
+    static const struct {
+        const char *label, *name;
+        enum fab_status status;
+        const char *part;
+    } rows[] = {
+        {"a node", "r730-1", FAB_OK, ""},
+        {"the same again", "r730-1", FAB_ERR_EXISTS, "revoked.pem already"},
+        {"a user", "anna", FAB_OK, ""},
+        {"nobody", "nobody", FAB_ERR_NOT_FOUND, "nobody.pem"},
+        {"the CA", "ca", FAB_ERR_INVALID, "cannot revoke itself"},
+        {"no name", "../x", FAB_ERR_INVALID, ""},
+        {"another CA's", "strange", FAB_ERR_FORMAT, "is not of ca.pem"},
+    };
+    char *strange = read_file("other/anna.pem"), *other_list, *list;
+    struct fab_err err = {0};
+
+    write_file("strange.pem", strange);
+    free(strange);
+    for (size_t i = 0; i < FAB_ARRAY_LEN(rows); i++) {
+        err = (struct fab_err){0};
+        CHECK_CASE("%s", rows[i].label);
+        CHECK_EQ(certificate_revoke(site_path(""), rows[i].name, &err), rows[i].status);
+        CHECK_HAS(err.text, rows[i].part);
+    }
+    CHECK_CASE("the list");
+    CHECK(is_revoked("r730-1.pem"));
+    CHECK(is_revoked("anna.pem"));
+    CHECK(!is_revoked("c4130-1.pem"));
+    CHECK(access(site_path("revoked.pem.new"), F_OK) != 0);
+    CHECK_CASE("a list of another CA is kept");
+    CHECK_EQ(certificate_revoke(site_path("other"), "anna", &err), FAB_OK);
+    other_list = read_file("other/revoked.pem");
+    write_file("revoked.pem", other_list);
+    CHECK_EQ(certificate_revoke(site_path(""), "c4130-1", &err), FAB_ERR_FORMAT);
+    list = read_file("revoked.pem");
+    CHECK_STR(list, other_list);
+    free(list);
+    free(other_list);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {CHECK_TEST(test_ca),      CHECK_TEST(test_node),
-                                       CHECK_TEST(test_user),    CHECK_TEST(test_refused),
-                                       CHECK_TEST(test_kept),    CHECK_TEST(test_bad_ca),
-                                       CHECK_TEST(test_short_ca)};
+    const struct CMUnitTest tests[] = {CHECK_TEST(test_ca),       CHECK_TEST(test_node),
+                                       CHECK_TEST(test_user),     CHECK_TEST(test_refused),
+                                       CHECK_TEST(test_kept),     CHECK_TEST(test_bad_ca),
+                                       CHECK_TEST(test_short_ca), CHECK_TEST(test_revoke)};
     int status;
 
     site_init();

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/fault.h"
+#include "fabricd/certificate.h"
 #include "fabricd/link_int.h"
 #include "tests/support/check.h"
 #include "tests/unit/fabricd/link_ends.h"
@@ -516,34 +517,106 @@ static void test_addresses(void)
     link_tls_destroy(tls);
 }
 
+static enum fab_status reload(struct link_tls *tls, const char *certificate, const char *key,
+                              const char *revoked, struct fab_err *err)
+{
+    const struct link_tls_files files = {site_path("ca.pem"), site_path(certificate),
+                                         site_path(key), revoked ? site_path(revoked) : NULL};
+
+    return link_tls_reload(tls, &files, err);
+}
+
+/* A node whose certificate was revoked comes in no more; what is up stays, and goes on working. */
+static void test_reload(void)
+{
+    struct link_tls *taking = site_tls("ca.pem", "c4130-1");
+    struct link_tls *dialling = site_tls("ca.pem", "r730-1");
+    struct end old_dialler, old_taker;
+    struct fab_err err = {0};
+
+    listen_as(taking);
+    dial_as(dialling, NULL);
+    ends_until(are_up_or_down);
+    CHECK_EQ(taker.ups, 1);
+    old_taker = taker;
+    old_dialler = dialler;
+    link_set_ops(old_taker.link, &end_ops, &old_taker);
+    link_set_ops(old_dialler.link, &end_ops, &old_dialler);
+    taker = dialler = (struct end){0};
+
+    CHECK_CASE("no such list: nothing changes");
+    CHECK_EQ(reload(taking, "c4130-1.pem", "c4130-1.key", "revoked.pem", &err), FAB_ERR_NOT_FOUND);
+    CHECK_HAS(err.text, "revoked.pem");
+    CHECK_CASE("another's certificate");
+    CHECK_EQ(reload(taking, "r730-1.pem", "r730-1.key", NULL, &err), FAB_ERR_INVALID);
+    CHECK_HAS(err.text, "is of node r730-1, not of c4130-1");
+    dial_as(dialling, NULL);
+    ends_until(are_up_or_down);
+    CHECK_EQ(taker.ups, 1);
+    end_close(&taker);
+    end_close(&dialler);
+    taker = dialler = (struct end){0};
+
+    CHECK_CASE("revoked");
+    CHECK_EQ(certificate_revoke(site_path("."), "r730-1", NULL), FAB_OK);
+    CHECK_EQ(reload(taking, "c4130-1.pem", "c4130-1.key", "revoked.pem", &err), FAB_OK);
+    dial_as(dialling, NULL);
+    ends_until(are_down);
+    CHECK_EQ(taker.ups, 0);
+    CHECK_HAS(taker.why.text, "revoked");
+    CHECK_HAS(dialler.why.text, "it refused us");
+
+    CHECK_CASE("the old link");
+    end_send_number(&old_dialler, 77);
+    ends_until_number(&old_taker, 77);
+    CHECK_EQ(old_taker.downs, 0);
+    end_close(&old_taker);
+    end_close(&old_dialler);
+    close_all();
+    link_tls_destroy(taking);
+    link_tls_destroy(dialling);
+}
+
 static void test_files(void)
 {
     static const struct {
         const char *label, *ca, *certificate, *key;
         enum fab_status status;
         const char *part;
+        const char *revoked;
     } rows[] = {
-        {"no CA file", "none.pem", "r730-1.pem", "r730-1.key", FAB_ERR_NOT_FOUND, "none.pem"},
-        {"no certificate", "ca.pem", "none.pem", "r730-1.key", FAB_ERR_NOT_FOUND, "none.pem"},
-        {"no key", "ca.pem", "r730-1.pem", "none.key", FAB_ERR_NOT_FOUND, "none.key"},
+        {"no CA file", "none.pem", "r730-1.pem", "r730-1.key", FAB_ERR_NOT_FOUND, "none.pem", NULL},
+        {"no certificate", "ca.pem", "none.pem", "r730-1.key", FAB_ERR_NOT_FOUND, "none.pem", NULL},
+        {"no key", "ca.pem", "r730-1.pem", "none.key", FAB_ERR_NOT_FOUND, "none.key", NULL},
         {"a CA file that is none", "r730-1.key", "r730-1.pem", "r730-1.key", FAB_ERR_FORMAT,
-         "r730-1.key"},
+         "r730-1.key", NULL},
         {"a certificate that is none", "ca.pem", "r730-1.key", "r730-1.key", FAB_ERR_FORMAT,
-         "r730-1.key"},
-        {"a key that is none", "ca.pem", "r730-1.pem", "open.key", FAB_ERR_DENIED, "chmod 600"},
+         "r730-1.key", NULL},
+        {"a key that is none", "ca.pem", "r730-1.pem", "open.key", FAB_ERR_DENIED, "chmod 600",
+         NULL},
         {"the key of another", "ca.pem", "r730-1.pem", "c4130-1.key", FAB_ERR_FORMAT,
-         "c4130-1.key is not the key of"},
+         "c4130-1.key is not the key of", NULL},
+        {"no list", "ca.pem", "r730-1.pem", "r730-1.key", FAB_ERR_NOT_FOUND, "none.pem",
+         "none.pem"},
+        {"a list that is none", "ca.pem", "r730-1.pem", "r730-1.key", FAB_ERR_FORMAT, "anna.pem",
+         "anna.pem"},
+        {"a list of another CA", "ca.pem", "r730-1.pem", "r730-1.key", FAB_ERR_FORMAT,
+         "other/revoked.pem", "other/revoked.pem"},
     };
     struct link_tls *tls;
 
+    CHECK_EQ(certificate_revoke(site_path("other"), "anna", NULL), FAB_OK);
     CHECK_EQ(symlink("ca.pem", site_path("open.key")), 0); /* readable by all */
     for (size_t i = 0; i < FAB_ARRAY_LEN(rows); i++) {
         struct fab_err err = {0};
 
         CHECK_CASE("%s", rows[i].label);
         tls = NULL;
-        CHECK_EQ(link_tls_create(site_path(rows[i].ca), site_path(rows[i].certificate),
-                                 site_path(rows[i].key), &tls, &err),
+        CHECK_EQ(link_tls_create(
+                     &(struct link_tls_files){site_path(rows[i].ca), site_path(rows[i].certificate),
+                                              site_path(rows[i].key),
+                                              rows[i].revoked ? site_path(rows[i].revoked) : NULL},
+                     &tls, &err),
                  rows[i].status);
         CHECK_HAS(err.text, rows[i].part);
         CHECK(!tls);
@@ -556,11 +629,11 @@ static void test_files(void)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {CHECK_TEST(test_identities), CHECK_TEST(test_strange_tls),
-                                       CHECK_TEST(test_no_tls),     CHECK_TEST(test_deaf_listener),
-                                       CHECK_TEST(test_crowd),      CHECK_TEST(test_no_descriptors),
-                                       CHECK_TEST(test_traffic),    CHECK_TEST(test_no_memory),
-                                       CHECK_TEST(test_addresses),  CHECK_TEST(test_files)};
+    const struct CMUnitTest tests[] = {
+        CHECK_TEST(test_identities),     CHECK_TEST(test_strange_tls), CHECK_TEST(test_no_tls),
+        CHECK_TEST(test_deaf_listener),  CHECK_TEST(test_crowd),       CHECK_TEST(test_reload),
+        CHECK_TEST(test_no_descriptors), CHECK_TEST(test_traffic),     CHECK_TEST(test_no_memory),
+        CHECK_TEST(test_addresses),      CHECK_TEST(test_files)};
     int status;
 
     gnutls_global_set_time_function(shifted_time);

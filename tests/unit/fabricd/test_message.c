@@ -227,6 +227,12 @@ static void test_refused(void)
         {"a grade of four",
          "{\"kind\":\"report\",\"machine\":{},\"gpus\":[],\"programs\":[],\"health\":[]}",
          FAB_ERR_INVALID, "name is missing"},
+        {"a load that is none",
+         "{\"kind\":\"gauges\",\"gauges\":{\"gpus\":[{\"uuid\":\"GPU-1\",\"load\":1.5}],"
+         "\"ports\":[]}}",
+         FAB_ERR_INVALID, "gpus[0]: load"},
+        {"gauges of nothing", "{\"kind\":\"gauges\",\"gauges\":{}}", FAB_ERR_INVALID,
+         "gpus is missing"},
         {"another version", "{\"kind\":\"hello\",\"version\":2,\"colour\":\"red\"}",
          FAB_ERR_VERSION, "version 2"},
         {"no version", "{\"kind\":\"hello\"}", FAB_ERR_INVALID, "version is missing"},
@@ -258,7 +264,6 @@ static void test_refused_reports(void)
          "name"},
         {"a program of no system", "\"system\":\"train\"", "\"system\":\"\"", FAB_ERR_INVALID,
          "programs[0]: system"},
-        {"a load that is none", "\"load\":100", "\"load\":1.5", FAB_ERR_INVALID, "gpus[1]: load"},
     };
     static struct message message;
     char *text = NULL;
@@ -323,6 +328,7 @@ static void test_no_memory(void)
     } rows[] = {{MESSAGE_DONE, true, false},
                 {MESSAGE_REPORT, true, true},
                 {MESSAGE_FABRIC, false, true},
+                {MESSAGE_GAUGES, false, true},
                 {MESSAGE_REQUEST, false, true}};
 
     for (size_t i = 0; i < FAB_ARRAY_LEN(rows); i++) {

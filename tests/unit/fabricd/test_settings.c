@@ -35,6 +35,9 @@ static void test_table(void)
     CHECK_STR(err.text, "");
 }
 
+#define MANAGER "node = \"a\"; role : { manager = true; }; "
+#define TLS "tls : { ca = \"x\"; certificate = \"x\"; key = \"x\"; };"
+
 static void test_together(void)
 {
     static const struct {
@@ -58,6 +61,19 @@ static void test_together(void)
          FAB_ERR_INVALID, "ADDRESS:PORT"},
         {"a port too high", "node = \"a\"; role : { manager = true; }; listen = \"::1:70000\";",
          FAB_ERR_INVALID, "ADDRESS:PORT"},
+        {"all addresses, and none told", MANAGER "listen = \"0.0.0.0:7100\";", FAB_ERR_INVALID,
+         "set address to the ADDRESS:PORT"},
+        {"all addresses of IPv6", MANAGER "listen = \"[::0]:7100\";", FAB_ERR_INVALID,
+         "listen is [::0]:7100, which nobody can dial"},
+        {"all addresses, and one told",
+         MANAGER "listen = \"0.0.0.0:7100\"; address = \"10.0.0.1:7100\"; " TLS, FAB_OK, ""},
+        {"all addresses told", MANAGER "listen = \"10.0.0.1:1\"; address = \"[::]:1\"; " TLS,
+         FAB_ERR_INVALID, "address is [::]:1, which nobody can dial"},
+        {"one told, and not listened at", MANAGER "address = \"10.0.0.1:7100\";", FAB_ERR_INVALID,
+         "listen is not"},
+        {"a manager everywhere",
+         "node = \"a\"; role : { agent = true; }; manager = \"0.0.0.0:7100\"; " TLS,
+         FAB_ERR_INVALID, "manager is 0.0.0.0:7100"},
         {"https elsewhere",
          "node = \"a\"; role : { agent = true; }; manager = \"10.0.0.1:1\"; api : { listen = "
          "\"10.0.0.1:443\"; };",
