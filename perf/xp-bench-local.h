@@ -17,9 +17,9 @@ enum bench_local_part {
 };
 
 /* Measures `parts`; before this process has any UCX, because it forks. Returns the rows. The bare
- * ring is a limit of our own: it must come near `foreign_us`, the round trip of UCX's shared
- * memory; 0: that is not known, and calls are not judged. */
-struct bench_row *bench_local(unsigned parts, unsigned pairs, bool quick, double foreign_us,
-                              unsigned *row_count_out);
+ * ring is a limit of our own: it must come near what `foreign_us` measures, the round trip of UCX's
+ * shared memory; NULL: that cannot be, and calls are not judged. */
+struct bench_row *bench_local(unsigned parts, unsigned pairs, bool quick,
+                              double (*foreign_us)(void), unsigned *row_count_out);
 
 #endif /* PERF_XP_BENCH_LOCAL_H */

@@ -424,21 +424,23 @@ static void print(struct bench_row *local, unsigned local_count)
         (void)printf("]\n");
 }
 
+static double foreign_round_trip_us(void)
+{
+    return 2 * bench_perftest_shm_latency_us(8, 10000);
+}
+
 int main(int count, char **arguments)
 {
     struct bench_row *local;
     unsigned local_count;
-    double foreign_us = 0;
 
     parse(count, arguments);
     if (!options.same_host && !getenv("RACK_RUN")) {
         bench_enter_rack(2, count, arguments);
         bench_fail("tests/rack/rack.sh cannot be started");
     }
-    if (!options.same_host && options.parts & BENCH_LOCAL_CALLS)
-        foreign_us = 2 * bench_perftest_shm_latency_us(8, 10000);
-    local = bench_local(options.parts & PARTS_LOCAL, options.pairs, options.quick, foreign_us,
-                        &local_count);
+    local = bench_local(options.parts & PARTS_LOCAL, options.pairs, options.quick,
+                        options.same_host ? NULL : foreign_round_trip_us, &local_count);
     if (options.parts > PARTS_LOCAL)
         measure_rack();
     print(local, local_count);
