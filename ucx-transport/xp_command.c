@@ -38,7 +38,7 @@ bool xp_conn_push_begin_locked(struct xp_conn *conn)
     struct xp_engine *control = &conn->node->engines[0];
 
     return conn->active && conn->active->slot->caps.quick && !xp_engine_is_mine(control) &&
-           xp_engine_try(control);
+           xp_engine_try_untimed(control);
 }
 
 void xp_conn_push_end(struct xp_conn *conn, bool begun)
@@ -239,6 +239,7 @@ struct waiting_call {
     void *reply_bytes;
     size_t capacity_bytes;
     struct xp_reply *reply_out;
+    pthread_t thread;
     atomic_int state;
 };
 
@@ -254,6 +255,10 @@ static void waiting_done(struct xp_call *call, const struct xp_reply *reply)
         waiting->reply_out->carried = FAB_ERR_RANGE;
     else if (reply->carried == FAB_OK && reply->size_bytes)
         memcpy(waiting->reply_bytes, reply->bytes, reply->size_bytes);
+    if (pthread_equal(waiting->thread, pthread_self())) { /* by ourselves: nobody is to be told */
+        atomic_store_explicit(&waiting->state, CALL_DONE, memory_order_relaxed);
+        return;
+    }
     if (atomic_exchange(&waiting->state, CALL_DONE) == CALL_SPINS) {
         xp_engine_nudge(control); /* `waiting` may be gone */
         return;
@@ -296,7 +301,8 @@ enum fab_status xp_call(struct xp_conn *conn, uint32_t op, const struct iovec *p
                                    .conn = conn,
                                    .reply_bytes = reply_bytes,
                                    .capacity_bytes = capacity_bytes,
-                                   .reply_out = reply_out};
+                                   .reply_out = reply_out,
+                                   .thread = pthread_self()};
     struct xp_engine *control = &conn->node->engines[0];
     enum fab_status status;
     bool push = false, done;

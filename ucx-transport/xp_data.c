@@ -133,10 +133,7 @@ bool xp_data_fill_locked(struct xp_life *life, struct xp_op *op, uint64_t now_ns
         conn->stats.batches++;
         if (FAB_UNLIKELY(conn->handlers->batch != NULL) && header.lane == XP_LANE_ORDERED)
             tell_batch_locked(conn, batch);
-        if (conn->resend_ns == UINT64_MAX) {
-            conn->resend_ns = fab_deadline_ns(now_ns, conn->resend_delay_ns);
-            xp_engine_timer(life->leg->slot->engine, conn->resend_ns);
-        }
+        conn->resend_due = conn->resend_ns == UINT64_MAX;
     } else if (now_ns < conn->ack_due_ns) {
         return false;
     }
@@ -151,6 +148,20 @@ bool xp_data_fill_locked(struct xp_life *life, struct xp_op *op, uint64_t now_ns
     xp_frame_encode_data(&header, op->header);
     op->send.header_bytes = XP_DATA_HEADER_BYTES;
     return true;
+}
+
+void xp_data_sent_locked(struct xp_life *life)
+{
+    struct xp_conn *conn = life->leg->conn;
+    struct xp_engine *engine = life->leg->slot->engine;
+
+    if (!conn->resend_due)
+        return;
+    conn->resend_due = false;
+    if (engine->is_untimed) /* only now: the frame did not wait for that */
+        xp_engine_look_at_clock(engine);
+    conn->resend_ns = fab_deadline_ns(engine->now_ns, conn->resend_delay_ns);
+    xp_engine_timer(engine, conn->resend_ns);
 }
 
 /* ---------------------------------------------------------------- acknowledgements */

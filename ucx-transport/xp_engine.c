@@ -49,14 +49,28 @@ static uint64_t self(void)
     return (uint64_t)pthread_self();
 }
 
-bool xp_engine_try(struct xp_engine *engine)
+bool xp_engine_try_untimed(struct xp_engine *engine)
 {
     uint64_t nobody = 0;
 
     if (atomic_load_explicit(&engine->runner, memory_order_relaxed) != 0 ||
         !atomic_compare_exchange_strong(&engine->runner, &nobody, self()))
         return false;
+    engine->is_untimed = true;
+    return true;
+}
+
+void xp_engine_look_at_clock(struct xp_engine *engine)
+{
     engine->now_ns = fab_clock_now_ns(engine->node->clock);
+    engine->is_untimed = false;
+}
+
+bool xp_engine_try(struct xp_engine *engine)
+{
+    if (!xp_engine_try_untimed(engine))
+        return false;
+    xp_engine_look_at_clock(engine);
     return true;
 }
 
@@ -249,7 +263,7 @@ static bool turn_slot(struct xp_slot *slot)
         return did;
     slot->engine->recent = slot;
     adapt_spin(slot->engine);
-    if (slot->caps.quick && atomic_load_explicit(&slot->any_ready, memory_order_relaxed))
+    if (atomic_load_explicit(&slot->any_ready, memory_order_relaxed))
         (void)pump_ready(slot); /* the answer leaves now */
     if (slot->any_stalled) {
         slot->any_stalled = false;
@@ -366,7 +380,7 @@ bool xp_engine_turn(struct xp_engine *engine)
     if (is_gone(engine))
         return turn_gone(engine);
     if (is_full || !engine->is_quick)
-        engine->now_ns = fab_clock_now_ns(engine->node->clock);
+        xp_engine_look_at_clock(engine);
     now_ns = engine->now_ns;
     for (uint32_t i = 0; i < engine->slot_count; i++)
         did = turn_slot(engine->slots[i]) || did;

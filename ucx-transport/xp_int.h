@@ -75,12 +75,13 @@ struct xp_engine {
     struct xp_slot *slots[2 * XP_RAILS_MAX];
     uint32_t slot_count;
     bool control;
-    bool is_quick;            /* control, and a look at its wires is a few loads */
-    bool has_more;            /* messages of the frame that is being taken, after the present one */
-    uint64_t now_ns;          /* of this turn; on a quick engine of some looks ago */
-    uint64_t heard_ns;        /* when a wire last moved */
-    struct xp_slot *recent;   /* which one, or was sent on; NULL: none */
-    uint32_t looks;           /* turns, and looks that were in place of one */
+    bool is_quick;          /* control, and a look at its wires is a few loads */
+    bool has_more;          /* messages of the frame that is being taken, after the present one */
+    uint64_t now_ns;        /* of this turn; on a quick engine of some looks ago */
+    bool is_untimed;        /* that is older: who sends in passing looks at the clock afterwards */
+    uint64_t heard_ns;      /* when a wire last moved */
+    struct xp_slot *recent; /* which one, or was sent on; NULL: none */
+    uint32_t looks;         /* turns, and looks that were in place of one */
     _Atomic uint64_t spin_ns; /* how long its thread looks for the next event before it sleeps */
     _Atomic uint64_t timer_ns;
     atomic_bool asleep, stop, work; /* work: connections want their turn (control) */
@@ -262,6 +263,7 @@ struct xp_conn {
     bool flush;
     bool batch_fills;                    /* the last batch was full before its time */
     uint64_t resend_ns, resend_delay_ns; /* send the log again then */
+    bool resend_due;                     /* resend_ns is to be set when the frame is out */
     uint64_t ack_due_ns;                 /* UINT64_MAX: nothing to acknowledge */
     uint64_t unacked_rx_bytes;
     bool want_resend;                  /* tell the peer of a gap */
@@ -350,6 +352,8 @@ void xp_leg_end_gone(struct xp_leg *leg); /* engine */
 /* Any thread: becomes the engine if nobody is, and looks at the clock. Who is it turns it, or sends
  * on its wires; what others made ready meanwhile has woken nobody, and let_go() sees to it. */
 bool xp_engine_try(struct xp_engine *engine);
+bool xp_engine_try_untimed(struct xp_engine *engine); /* the same without the clock */
+void xp_engine_look_at_clock(struct xp_engine *engine);
 void xp_engine_let_go(struct xp_engine *engine);
 bool xp_engine_is_mine(const struct xp_engine *engine);
 bool xp_engine_turn(struct xp_engine *engine); /* the runner */
@@ -419,6 +423,7 @@ void xp_data_rewind_locked(struct xp_conn *conn);         /* sends again what is
 /* Why a message cannot be taken now; FAB_OK: it can. */
 FAB_NODISCARD enum fab_status xp_data_room_locked(const struct xp_conn *conn, size_t args_bytes);
 bool xp_data_fill_locked(struct xp_life *life, struct xp_op *op, uint64_t now_ns);
+void xp_data_sent_locked(struct xp_life *life); /* after fill(), the frames being out */
 FAB_NODISCARD enum fab_status xp_urgent_add_locked(struct xp_conn *conn, enum xp_wire_message kind,
                                                    uint32_t op, int32_t result,
                                                    const struct iovec *parts, size_t part_count);

@@ -182,7 +182,11 @@ static bool fill_locked(struct xp_life *life, struct xp_op *op, uint64_t now_ns)
     }
     if (life->leg->bulk)
         return xp_bulk_fill_locked(life, op, now_ns);
-    return life->leg->conn->active == life->leg && xp_data_fill_locked(life, op, now_ns);
+    if (life->leg->conn->active != life->leg || !xp_data_fill_locked(life, op, now_ns))
+        return false;
+    if (!is_quick(life->leg))
+        xp_data_sent_locked(life); /* as good as: it is sent without the lock */
+    return true;
 }
 
 /* The op that stalled, or a new one with what goes out next; NULL: nothing. */
@@ -322,8 +326,9 @@ static void send_frames_locked(struct xp_life *life)
             op_done_locked(op, status);
             xp_life_doom_locked(life, "sending failed");
         }
-        return;
+        break;
     }
+    xp_data_sent_locked(life);
 }
 
 static void send_all(struct xp_life *life)

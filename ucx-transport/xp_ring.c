@@ -134,11 +134,19 @@ void xp_ring_read(struct xp_ring *ring, void *bytes, size_t size_bytes)
 
 bool xp_ring_release(struct xp_ring *ring)
 {
+    ring->released = ring->position;
     atomic_store_explicit(&ring->shared->read, ring->position, memory_order_release);
     /* Pairs with the fence in xp_ring_writer_sleeps(). */
     atomic_thread_fence(memory_order_seq_cst);
     return atomic_load_explicit(&ring->shared->writer_waits, memory_order_relaxed) &&
            atomic_exchange(&ring->shared->writer_waits, 0);
+}
+
+bool xp_ring_release_soon(struct xp_ring *ring)
+{
+    enum { SHARE = 8 };
+
+    return ring->position - ring->released >= ring->capacity / SHARE && xp_ring_release(ring);
 }
 
 bool xp_ring_reader_sleeps(struct xp_ring *ring)

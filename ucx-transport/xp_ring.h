@@ -33,6 +33,7 @@ struct xp_ring {
     uint64_t capacity; /* a power of two */
     uint64_t position; /* ours: written or read */
     uint64_t other;    /* theirs, as last seen */
+    uint64_t released; /* reader: up to here the room was given back */
     bool broken;       /* theirs cannot be: trust nothing any more */
 };
 
@@ -53,11 +54,13 @@ void xp_ring_close(struct xp_ring *ring);     /* a reader that is not told so re
 void xp_ring_tell_core(struct xp_ring *ring); /* publish() does, too */
 
 /* Reader: bytes there now. read() with NULL skips. release() gives the room back and says whether
- * the writer must be woken. */
+ * the writer must be woken; release_soon() does it when that is an eighth of the ring: a fence for
+ * each few bytes would be most of their cost. Who is going to sleep has released all. */
 uint64_t xp_ring_available(struct xp_ring *ring);
 bool xp_ring_has_news(const struct xp_ring *ring); /* a cheap look: worth to ask for more */
 void xp_ring_read(struct xp_ring *ring, void *bytes, size_t size_bytes);
 bool xp_ring_release(struct xp_ring *ring);
+bool xp_ring_release_soon(struct xp_ring *ring);
 bool xp_ring_reader_sleeps(struct xp_ring *ring);     /* false: there are bytes */
 bool xp_ring_is_closed(struct xp_ring *ring);         /* what was read until now may be bad */
 bool xp_ring_shares_core(const struct xp_ring *ring); /* the writer last ran where we do */

@@ -20,10 +20,13 @@ bool xp_engine_help_awake(struct xp_engine *engine, bool mine, bool (*is_done)(v
     const struct xp_node *node = engine->node;
     uint32_t missed = atomic_load_explicit(&engine->missed, memory_order_relaxed);
     uint64_t spin_ns = node->spin_ns * ((missed + 1) % LONG_EVERY ? 1 : LONG_FACTOR);
-    uint64_t now_ns = mine ? engine->now_ns : fab_clock_now_ns(node->clock);
-    uint64_t until_ns = fab_deadline_ns(now_ns, spin_ns);
+    uint64_t now_ns, until_ns;
     bool done, is_vain = false;
 
+    if (mine && engine->is_untimed)
+        xp_engine_look_at_clock(engine);
+    now_ns = mine ? engine->now_ns : fab_clock_now_ns(node->clock);
+    until_ns = fab_deadline_ns(now_ns, spin_ns);
     while (!(done = is_done(user)) && !is_vain && now_ns < until_ns) {
         now_ns = xp_engine_help(engine, &mine);
         is_vain = mine && xp_engine_shares_core(engine);

@@ -397,24 +397,24 @@ static void read_padded(struct xp_ep *ep, uint8_t *to, size_t size_bytes)
     xp_ring_read(&ep->in, NULL, padded(size_bytes) - size_bytes);
 }
 
-static void receive_frame(struct xp_ep *ep, const uint8_t *header, size_t header_bytes,
-                          size_t body_bytes)
+/* Header and body in one copy. */
+static void receive_frame(struct xp_ep *ep, size_t header_bytes, size_t body_bytes)
 {
     const struct xp_wire *wire = ep->wire;
 
-    read_padded(ep, wire->frame_body, body_bytes);
-    wire->config.events->frame(wire->config.core, ep, header, header_bytes, wire->frame_body,
-                               body_bytes);
+    read_padded(ep, wire->frame, padded(header_bytes) + padded(body_bytes));
+    wire->config.events->frame(wire->config.core, ep, wire->frame, header_bytes,
+                               wire->frame + padded(header_bytes), body_bytes);
     if (!ep->owner)
         ep_close(ep); /* a stranger */
 }
 
-static void receive_chunk(struct xp_ep *ep, const uint8_t *header, size_t header_bytes,
-                          uint64_t body_bytes, bool lent)
+static void receive_chunk(struct xp_ep *ep, size_t header_bytes, uint64_t body_bytes, bool lent)
 {
     struct xp_offer offer = {.ep = ep};
-    uint8_t loan[SHM_LOAN_BYTES];
+    uint8_t header[XP_HEADER_MAX_BYTES], loan[SHM_LOAN_BYTES];
 
+    read_padded(ep, header, header_bytes);
     if (lent) {
         xp_ring_read(&ep->in, loan, sizeof(loan));
         ep->loan_id = xp_get64(loan);
@@ -450,7 +450,7 @@ static uint64_t tail_bytes(uint16_t kind, uint64_t body_bytes)
 
 static bool receive_record(struct xp_ep *ep, uint64_t available)
 {
-    uint8_t record[SHM_RECORD_BYTES], header[XP_HEADER_MAX_BYTES];
+    uint8_t record[SHM_RECORD_BYTES];
     uint64_t position = ep->in.position, body_bytes, tail;
     uint16_t kind, header_bytes;
 
@@ -470,11 +470,11 @@ static bool receive_record(struct xp_ep *ep, uint64_t available)
         ep->in.position = position; /* the rest is still being written */
         return false;
     }
-    read_padded(ep, header, header_bytes);
-    if (kind == SHM_RECORD_FRAME)
-        receive_frame(ep, header, header_bytes, (size_t)body_bytes);
+    ep->was_frame = kind == SHM_RECORD_FRAME;
+    if (ep->was_frame)
+        receive_frame(ep, header_bytes, (size_t)body_bytes);
     else
-        receive_chunk(ep, header, header_bytes, body_bytes, kind == SHM_RECORD_LENT);
+        receive_chunk(ep, header_bytes, body_bytes, kind == SHM_RECORD_LENT);
     return true;
 }
 
@@ -507,7 +507,8 @@ static bool receive(struct xp_ep *ep)
     for (int i = 0; i < RECORDS_PER_TURN && !ep->closing && receive_one(ep); i++) {
         did = true;
         /* What is borrowed goes back with its record. */
-        if (!ep->borrowed && xp_ring_release(&ep->in))
+        if (!ep->borrowed &&
+            (ep->was_frame ? xp_ring_release_soon(&ep->in) : xp_ring_release(&ep->in)))
             shm_wake_peer(ep);
     }
     if (ep->wake_due && !ep->borrowed && xp_ring_available(&ep->in) == 0) {
@@ -533,7 +534,7 @@ static void wire_close(struct xp_wire *wire)
         (void)unlink(wire->path);
     fab_mutex_fini(&wire->words_lock);
     fab_mutex_fini(&wire->lock);
-    free(wire->frame_body);
+    free(wire->frame);
     free(wire);
 }
 
@@ -552,9 +553,9 @@ static enum fab_status wire_open(const struct xp_wire_config *config, struct xp_
     fab_list_init(&wire->memories);
     fab_mutex_init(&wire->lock);
     fab_mutex_init(&wire->words_lock);
-    wire->frame_body = fab_alloc(SHM_FRAME_BODY_MAX_BYTES);
-    status = wire->frame_body ? shm_listen(wire, err)
-                              : fab_err_set(err, FAB_ERR_NOMEM, "a frame's memory");
+    wire->frame = fab_alloc(padded(XP_HEADER_MAX_BYTES) + padded(SHM_FRAME_BODY_MAX_BYTES));
+    status =
+        wire->frame ? shm_listen(wire, err) : fab_err_set(err, FAB_ERR_NOMEM, "a frame's memory");
     if (status != FAB_OK) {
         wire_close(wire);
         return status;
@@ -674,6 +675,8 @@ static enum fab_status arm(struct xp_wire *wire)
         if (ep->hung)
             continue;
         xp_ring_tell_core(&ep->out);
+        if (!ep->borrowed && ep->in.released != ep->in.position && xp_ring_release(&ep->in))
+            shm_wake_peer(ep);
         if (ep->borrowed || !xp_ring_reader_sleeps(&ep->in))
             return FAB_ERR_AGAIN;
         if (wanted != UINT64_MAX && !xp_ring_writer_sleeps(&ep->out, wanted))

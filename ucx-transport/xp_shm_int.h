@@ -91,6 +91,7 @@ struct xp_ep {
     uint64_t body_left, pad_left; /* of the incoming chunk */
     struct xp_landing *landing;   /* where it goes; NULL: nowhere */
     bool wake_due;                /* the peer waits for what it lent; it can until we have all */
+    bool was_frame;               /* what was taken last: nobody waits for its room */
     bool borrowed;                /* it lies in memory of the peer: */
     uint64_t loan_id, loan_offset;
     /* wire->lock: */
@@ -112,7 +113,7 @@ struct xp_wire {
     struct fab_list eps, strangers;
     const struct xp_ep *recent; /* the last one that a frame or chunk came or went by; NULL */
     uint32_t stranger_count;
-    uint8_t *frame_body;   /* one frame, out of the peer's reach */
+    uint8_t *frame;        /* one frame's header and body, out of the peer's reach */
     struct fab_mutex lock; /* eps (changes), memories, views: mem_register() and view() come from
                               any thread */
     struct fab_list memories;
