@@ -660,6 +660,9 @@ class Completion(unittest.TestCase):
         (["drain", "c"], ["c4130-1"]),
         (["list_gpus", "--n"], ["--node"]),
         (["topo", "--m"], ["--matrix"]),
+        (["mpi"], ["mpi-env"]),
+        (["mpi-env", "t"], ["train"]),
+        (["mpi-env", "train", "--n"], ["--network"]),
     ]
 
     def test_rows(self):
