@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "perf/bench-row.h"
+#include "perf/xp-bench-work.h"
 #include "ucx-transport/xp_ring.h"
 
 double bench_memcpy_rate(void *to, const void *from, size_t size_bytes)
@@ -82,6 +83,7 @@ double bench_ring_round_trip_us(unsigned count)
     pid = fork();
     if (pid == 0) {
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        bench_pin(1);
         echo(&one, &other, count);
         _exit(0);
     }

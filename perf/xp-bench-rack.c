@@ -22,6 +22,12 @@
 enum { OUTPUT_BYTES = 256 << 10, ARGUMENTS_MAX = 32, TRIES = 100, TRY_NS = 20000000 };
 
 static const char *ucx_tls = "tcp"; /* of the next programs */
+static void (*child_setup)(void);
+
+void bench_set_child_setup(void (*setup)(void))
+{
+    child_setup = setup;
+}
 
 /* In a child: becomes the program, in a namespace of the rack ("2", "switch0"). */
 static void become(const char *space, int out, const char *const *arguments)
@@ -30,6 +36,8 @@ static void become(const char *space, int out, const char *const *arguments)
     int fd, null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (child_setup)
+        child_setup();
     (void)snprintf(path, sizeof(path), "%s/%s.net", getenv("RACK_RUN"), space);
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || setns(fd, CLONE_NEWNET) != 0 || unshare(CLONE_NEWNS) != 0 ||

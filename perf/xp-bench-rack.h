@@ -13,6 +13,9 @@
 void bench_enter_rack(unsigned hosts, int count, char **arguments);
 
 /* Both directions of a rail at every host; NULL: as fast as the machine. */
+/* What each program calls before it begins; NULL: nothing. */
+void bench_set_child_setup(void (*setup)(void));
+
 bool bench_set_rate(unsigned rail, const char *rate);
 /* The port of a host's link on its switch. */
 bool bench_set_link(unsigned rail, unsigned host, bool up);

@@ -31,13 +31,52 @@ double bench_now_s(void)
     return (double)fab_clock_now_ns(fab_clock_real()) / NS_PER_S;
 }
 
+/* ---------------------------------------------------------------- cores */
+
+static bool is_pinned;
+static cpu_set_t all_cores, core_of[2];
+
+bool bench_pin_pairs(void)
+{
+    size_t core = 0;
+
+    if (sched_getaffinity(0, sizeof(all_cores), &all_cores) != 0 || CPU_COUNT(&all_cores) < 2)
+        return false;
+    for (int end = 0; end < 2; end++, core++) {
+        while (!CPU_ISSET(core, &all_cores))
+            core++;
+        CPU_SET(core, &core_of[end]);
+    }
+    is_pinned = true;
+    bench_pin(0);
+    return true;
+}
+
+static void go_to(const cpu_set_t *cores)
+{
+    if (is_pinned && sched_setaffinity(0, sizeof(*cores), cores) != 0)
+        bench_fail("no such core");
+}
+
+void bench_pin(unsigned end)
+{
+    go_to(&core_of[end]);
+}
+
+void bench_unpin(void)
+{
+    go_to(&all_cores);
+}
+
 /* ---------------------------------------------------------------- pairs */
 
 void bench_pair_start(struct bench_pair *pair, const struct ucx_place *there)
 {
     pair->posts = 0;
+    bench_pin(1);
     if (!ucx_peer_start(&pair->peer, there))
         bench_fail("no peer");
+    bench_pin(0);
 }
 
 void bench_pair_connect(struct bench_pair *pair, const struct ucx_place *here)

@@ -19,6 +19,14 @@ _Noreturn void bench_fail(const char *what);
 void bench_say(const char *what);
 double bench_now_s(void);
 
+/* From now on our ends of pairs run on the first core that this process may use, and their peers on
+ * the second: beside other work the scheduler often has both on one. False: there is one core. */
+bool bench_pin_pairs(void);
+/* This thread and those that it makes go to where that end (0: ours, 1: the peer's) runs; unpin():
+ * to all cores again. Nothing where pairs are not pinned. */
+void bench_pin(unsigned end);
+void bench_unpin(void);
+
 /* Peers come before any link: a process cannot fork while its UCX is at work. */
 void bench_pair_start(struct bench_pair *pair, const struct ucx_place *there);
 void bench_pair_connect(struct bench_pair *pair, const struct ucx_place *here);

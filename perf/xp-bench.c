@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * perf/xp-bench.c - the transport beside ucx_perftest, iperf3, memcpy and a bare ring.
  *
- *     xp-bench [--quick] [--json] [--same-host] [--pairs N] [--part NAME]...
+ *     xp-bench [--quick] [--json] [--same-host] [--pin] [--pairs N] [--part NAME]...
  *
- * --part measures that part only (the table below names them), and may be repeated. Runs on two
+ * --part measures that part only (the table below names them), and may be repeated. --pin: each
+ * end on a core of its own, for a machine that has other work (the limits find theirs). Runs on two
  * hosts with two rails made by tests/rack/rack.sh, which it starts itself; the rows of one host
  * (--same-host: only these) need none. A pair is one measurement of ours and one of the limit, one
  * after the other. Exit status: 0 measured, 1 failed, 2 misused, 77 where the machine forbids
@@ -60,7 +61,7 @@ static const struct part {
 };
 
 static struct {
-    bool quick, json, same_host;
+    bool quick, json, same_host, pin;
     unsigned pairs, parts;
 } options;
 
@@ -329,7 +330,7 @@ static unsigned part_of(const char *name)
 static FAB_NORETURN void usage(void)
 {
     (void)fprintf(stderr,
-                  "usage: xp-bench [--quick] [--json] [--same-host] [--pairs 1..%d] "
+                  "usage: xp-bench [--quick] [--json] [--same-host] [--pin] [--pairs 1..%d] "
                   "[--part NAME]...\nparts:",
                   BENCH_PAIRS_MAX);
     for (size_t i = 0; i < FAB_ARRAY_LEN(parts); i++)
@@ -349,6 +350,8 @@ static void parse(int count, char **arguments)
             options.json = true;
         else if (strcmp(arguments[i], "--same-host") == 0)
             options.same_host = true;
+        else if (strcmp(arguments[i], "--pin") == 0)
+            options.pin = true;
         else if (strcmp(arguments[i], "--part") == 0 && i + 1 < count && part_of(arguments[i + 1]))
             options.parts |= part_of(arguments[++i]);
         else if (strcmp(arguments[i], "--pairs") == 0 && i + 1 < count &&
@@ -439,6 +442,9 @@ int main(int count, char **arguments)
         bench_enter_rack(2, count, arguments);
         bench_fail("tests/rack/rack.sh cannot be started");
     }
+    bench_set_child_setup(bench_unpin);
+    if (options.pin && !bench_pin_pairs())
+        bench_fail("--pin needs two cores");
     local = bench_local(options.parts & PARTS_LOCAL, options.pairs, options.quick,
                         options.same_host ? NULL : foreign_round_trip_us, &local_count);
     if (options.parts > PARTS_LOCAL)
