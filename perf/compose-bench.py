@@ -12,12 +12,10 @@ so what is parallel on a real rack is one after the other here.
 """
 import argparse
 import concurrent.futures
-import http.client
 import json
 import os
 import pathlib
 import random
-import socket
 import subprocess
 import sys
 import time
@@ -28,40 +26,6 @@ import soft_rack  # noqa: E402
 
 BIN = pathlib.Path(__file__).resolve().parent
 FULL, TAKEN = 503, 409
-
-
-class Connection(http.client.HTTPConnection):
-    """HTTP on the API's unix socket."""
-
-    def __init__(self, path):
-        super().__init__("localhost", timeout=300)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
-
-
-class Api:
-    def __init__(self, path):
-        self.connection = Connection(path)
-
-    def ask(self, method, path, body=None):
-        """Status, and seconds until the answer was read."""
-        start = time.perf_counter()
-        self.connection.request(method, f"/redfish/v1/{path}", json.dumps(body) if body else None,
-                                {"Content-Type": "application/json"})
-        answer = self.connection.getresponse()
-        text = answer.read()
-        return answer.status, time.perf_counter() - start, text
-
-    def create(self, name, host, gpus, wait_ms=0):
-        return self.ask("POST", "Systems", {"Name": name, "Oem": {"Fabric": {
-            "Hosts": [host], "Gpus": gpus, "WaitMs": wait_ms}}})
-
-    def delete(self, name):
-        return self.ask("DELETE", f"Systems/{name}")
 
 
 def median(values):
@@ -141,7 +105,7 @@ def bench_clients(rack, clients, rounds):
     host = rack.hosts[0]["name"]
 
     def client(number):
-        api, pick, times, full = Api("/run/rack/host/" + host + "/api.sock"), random.Random(number), [], 0
+        api, pick, times, full = rack.api(rack.hosts[0]), random.Random(number), [], 0
         for i in range(rounds):
             name = f"client-{number}-{i}"
             answer = api.create(name, host, pick.choice([1, 2, 4]))
@@ -163,8 +127,7 @@ def bench_clients(rack, clients, rounds):
 def inside(arguments):
     rows = []
     with soft_rack.SoftRack(pathlib.Path(arguments.folder), BIN) as rack:
-        host = rack.hosts[0]["name"]
-        api = Api(f"/run/rack/host/{host}/api.sock")
+        api = rack.api(rack.hosts[0])
         rows.append(bench_create(rack, api, arguments.pairs))
         rows.append(bench_attach(rack, api, arguments.pairs))
         if rack.folder.name == "demo":

@@ -7,23 +7,26 @@
 A round does a few things at once: systems are made, used and deleted by two users' worth of commands,
 while daemons, workers and programs are killed (-9), rails are cut and cables of the simulated fabric are
 pulled. Then all is mended, and must agree: every system can be deleted, every GPU is free again and in
-the hands of nobody, no worker and no zombie is left, no device has memory in use; and the next system
-of all GPUs computes right. Prints its seed; exit status 0, 1 with what was wrong, 77 with a reason.
+the hands of nobody, no worker and no zombie is left; the next system of all GPUs computes right; and with it,
+and when it is gone, store, API, agents and the devices' own accounts say the same (accounts.py). Prints its
+seed; exit status 0, 1 with what was wrong, 77 with a reason.
 """
-import argparse
+import http.client
 import json
 import os
 import pathlib
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 
 sys.dont_write_bytecode = True
+import accounts  # noqa: E402
 import soft_rack  # noqa: E402
-from soft_rack import RackError, SoftRack  # noqa: E402
+from soft_rack import RackError  # noqa: E402
 
 SETTLE_S = 60  # for anything to become as it should: generous, only so that nothing hangs for ever
 PROGRAM_S = 60
@@ -35,6 +38,7 @@ class Chaos:
         self.hosts = [host["name"] for host in rack.hosts if not host["gpus"]]
         self.nodes = [host["name"] for host in rack.hosts]
         self.gpus = sum(host["gpus"] for host in rack.hosts)
+        self.api = rack.api(rack.hosts[0])
         self.counts, self.cut = {}, []
         self.lock = threading.Lock()
         self.systems = 0
@@ -171,7 +175,8 @@ class Chaos:
         self.wait(lambda: f"{left} workers" if (left := len(self.processes("gpu-worker"))) else None,
                   "workers are left")
         self.wait(self.zombies, "zombies are left")
-        self.wait(self.device_memory, "device memory is in use")
+        self.wait(self.device_memory, "the API shows memory in use")
+        self.agree("nothing is composed")
         made = self.compose(first, "create", "--gpus", str(self.gpus), "--host", first, "--name", "after",
                             "--wait", "20s")
         if made.returncode != 0:
@@ -179,9 +184,44 @@ class Chaos:
         ran = self.compose(first, "run", "-s", "after", "--", str(self.program))
         if ran.returncode != 0:
             raise RackError(f"a program on the next system fails: {ran.stdout}{ran.stderr}")
+        self.agree("all is composed")
         gone = self.compose(first, "delete", "after")
         if gone.returncode != 0:
             raise RackError(f"the next delete fails: {gone.stderr}")
+        self.agree("the next system is gone")
+
+    def agree(self, when):
+        def holds():
+            try:
+                return accounts.disagreements(self.rack, self.api)
+            except (OSError, http.client.HTTPException, sqlite3.Error) as error:
+                return f"asking failed: {error!r}"
+
+        self.wait(holds, f"accounts differ when {when}")
+
+    def prove(self):
+        """That a device's account shows who uses it: otherwise its emptiness would prove nothing."""
+        host = self.hosts[0]
+        made = self.compose(host, "create", "--gpus", str(self.gpus), "--host", host, "--name", "proof")
+        if made.returncode != 0:
+            raise RackError(f"the first create fails: {made.stderr}")
+        program = subprocess.Popen(
+            self.rack.on(host, self.rack.bin / "compose", "run", "-s", "proof", "--", self.program, "256",
+                         str(1 << 30)),
+            env=self.rack.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL)
+
+        def shown():
+            unused = [uuid for uuid, (used, processes) in accounts.of_devices(self.rack).items()
+                      if not used or not processes]
+            return f"{unused} seem unused" if unused else None
+
+        try:
+            self.wait(shown, "devices do not show their use")
+        finally:
+            self.compose(host, "delete", "proof")
+            program.kill()
+            program.wait()
 
     def listed(self, host, *arguments):
         """Rows, or the error as a text."""
@@ -221,7 +261,7 @@ class Chaos:
         return ", ".join(found) or None
 
     def device_memory(self):
-        """As the drivers of all GPUs say it; what is not known (-1) is not 0."""
+        """As the API shows it; what is not known (-1) is not 0."""
         rows = self.listed(self.hosts[0], "gpu", "list")
         if isinstance(rows, str):
             return rows
@@ -230,46 +270,19 @@ class Chaos:
         return ", ".join(used) or None
 
 
-def inside(arguments):
-    folder = pathlib.Path(arguments.folder)
-    with SoftRack(folder, pathlib.Path(arguments.bin)) as rack:
-        chaos = Chaos(rack, arguments.seed, arguments.program)
-        end, rounds = time.monotonic() + arguments.seconds, 0
+def work(rack, given):
+    chaos = Chaos(rack, given.seed, pathlib.Path(given.program).resolve())
+    chaos.prove()
+    end, rounds = time.monotonic() + given.seconds, 0
+    while rounds < given.rounds if given.rounds else rounds == 0 or time.monotonic() < end:
         try:
-            while rounds < arguments.rounds if arguments.rounds else time.monotonic() < end:
-                chaos.round()
-                rounds += 1
+            chaos.round()
         except Exception as error:
-            print(f"chaos: seed {arguments.seed}, round {rounds + 1}: {error}")
-            for path in sorted(rack.logs.iterdir()):
-                print(f"---- {path.name}\n" + path.read_text(errors="replace")[-1500:])
-            return 1
-        print(f"chaos: seed {arguments.seed}: {rounds} rounds; " +
-              ", ".join(f"{what} {count}" for what, count in sorted(chaos.counts.items())))
-        return 0 if rounds else 1
-
-
-def main():
-    parser = argparse.ArgumentParser(usage=__doc__)
-    parser.add_argument("--bin", default=soft_rack.TOP / "build" / "release" / "bin")
-    parser.add_argument("--program", default=soft_rack.TOP / "build" / "release" / "tests" / "every_gpu")
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
-    parser.add_argument("--seconds", type=int, default=60)
-    parser.add_argument("--rounds", type=int, default=0)
-    parser.add_argument("--folder", help=argparse.SUPPRESS)
-    parser.add_argument("rack", nargs="?", default="demo")
-    arguments = parser.parse_args()
-    if arguments.folder:
-        return inside(arguments)
-    arguments.bin = pathlib.Path(arguments.bin).resolve()
-    folder = soft_rack.folder_of(arguments.rack, arguments.bin)
-    print(f"chaos: seed {arguments.seed}", flush=True)
-    os.execv(soft_rack.RACK_SH, [
-        str(soft_rack.RACK_SH), "run", str(folder / "hosts.list"), sys.executable, __file__, "--bin",
-        str(arguments.bin), "--seed", str(arguments.seed), "--seconds", str(arguments.seconds),
-        "--rounds", str(arguments.rounds), "--program", str(pathlib.Path(arguments.program).resolve()),
-        "--folder", str(folder)])
+            raise RackError(f"round {rounds + 1}: {error}") from error
+        rounds += 1
+    return f"{rounds} rounds; " + ", ".join(f"{what} {count}" for what, count in sorted(chaos.counts.items()))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(soft_rack.seeded(__file__, __doc__, work, seconds=60, rounds=0,
+                              program=str(soft_rack.TOP / "build" / "release" / "tests" / "every_gpu")))

@@ -19,6 +19,7 @@ import concurrent.futures
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
 import subprocess
@@ -31,6 +32,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 TOP = HERE.parent.parent
 sys.path.insert(0, str(HERE.parent / "ibsim"))
 import simulator  # noqa: E402
+from api import Api  # noqa: E402
 
 RACK_SH = HERE / "rack.sh"
 STANDING = TOP / "build" / "rack"  # of the one that `up` leaves
@@ -228,14 +230,22 @@ class SoftRack:
 
     def launch(self, host, role):
         name = f"{host['name']}-{role}"
-        environment = {**os.environ, "SOFTCUDA_STATE": "/run/fabricd/softcuda"}
-        if "SOFTCUDA_CONFIG" in host:
-            environment["SOFTCUDA_CONFIG"] = "/run/fabricd/softcuda.cfg"
         with open(self.logs / name, "ab") as log:
             self.daemons[name] = self.starter.submit(
                 simulator.spawn,
                 self.on(host["name"], self.bin / "fabricd", "--config", f"/run/fabricd/{role}.conf"),
-                env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log).result()
+                env=self.driver_of(host), stdin=subprocess.DEVNULL, stdout=log, stderr=log).result()
+
+    def driver_of(self, host):
+        """The environment in which softcuda is the driver of this host's devices."""
+        environment = {**os.environ, "SOFTCUDA_STATE": "/run/fabricd/softcuda"}
+        if "SOFTCUDA_CONFIG" in host:
+            environment["SOFTCUDA_CONFIG"] = "/run/fabricd/softcuda.cfg"
+        return environment
+
+    def api(self, host):
+        """A new connection to the API of this host's agent."""
+        return Api(self.private(host) / "api.sock")
 
     def kill_daemon(self, name):
         self.daemons[name].kill()
@@ -280,6 +290,39 @@ class SoftRack:
 def inside(folder, bin_dir, command):
     with SoftRack(pathlib.Path(folder), pathlib.Path(bin_dir)) as rack:
         return simulator.spawn(rack.on(rack.hosts[0]["name"], *command), env=rack.environment()).wait()
+
+
+# ---- tests that take a seed ---------------------------------------------------------------------
+
+def seeded(script, usage, work, **options):
+    """Exit status of a test that runs `work(rack, arguments)` on a rack of its own. Its text, or what went
+    wrong with the ends of all logs, is printed beside the seed. `options`: further ones, and their defaults."""
+    name = pathlib.Path(script).stem
+    parser = argparse.ArgumentParser(usage=usage)
+    parser.add_argument("--bin", default=TOP / "build" / "release" / "bin")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
+    for option, default in options.items():
+        parser.add_argument(f"--{option}", type=type(default), default=default)
+    parser.add_argument("--folder", help=argparse.SUPPRESS)
+    parser.add_argument("rack", nargs="?", default="demo")
+    given = parser.parse_args()
+    if not given.folder:
+        bin_dir = pathlib.Path(given.bin).resolve()
+        folder = folder_of(given.rack, bin_dir)
+        print(f"{name}: seed {given.seed}", flush=True)
+        os.execv(RACK_SH, [str(RACK_SH), "run", str(folder / "hosts.list"), sys.executable, script,
+                           f"--bin={bin_dir}", f"--seed={given.seed}", f"--folder={folder}",
+                           *(f"--{option}={getattr(given, option)}" for option in options)])
+    with SoftRack(pathlib.Path(given.folder), pathlib.Path(given.bin)) as rack:
+        try:
+            said = work(rack, given)
+        except Exception as error:
+            print(f"{name}: seed {given.seed}: {error}")
+            for path in sorted(rack.logs.iterdir()):
+                print(f"---- {path.name}\n" + path.read_text(errors="replace")[-1500:])
+            return 1
+    print(f"{name}: seed {given.seed}: {said}")
+    return 0
 
 
 # ---- from outside -------------------------------------------------------------------------------
