@@ -56,6 +56,11 @@ struct asked {
     bool is_stream;      /* a part of the answer has gone */
 };
 
+struct listener {
+    struct hub *hub;
+    struct http *http; /* NULL: none */
+};
+
 struct hub {
     struct loop *loop;
     const struct fabricd_settings *settings;
@@ -65,11 +70,11 @@ struct hub {
     struct rack *rack;
     struct manager *manager;
     struct api *api;
-    struct http *http;      /* api.sock, where no agent has it */
-    struct http *network;   /* HTTPS; NULL: none */
-    struct fab_vec peers;   /* struct peer * */
-    struct fab_vec missing; /* struct missing */
-    struct fab_vec asked;   /* struct asked */
+    struct listener local;   /* api.sock, where no agent has it */
+    struct listener network; /* HTTPS */
+    struct fab_vec peers;    /* struct peer * */
+    struct fab_vec missing;  /* struct missing */
+    struct fab_vec asked;    /* struct asked */
     uint64_t last_id;
     struct message out; /* large: one at a time */
 };
@@ -140,43 +145,33 @@ static void on_answered(void *user, uint64_t id, const struct api_answer *answer
         drop_asked(hub, id);
 }
 
-static void on_http(void *user, const struct http_request *request)
+/* Hands a request to the API. 0: no memory, and nobody will answer it. */
+static uint64_t ask(struct hub *hub, struct peer *peer, struct http *http, uint64_t foreign_id,
+                    struct api_request request)
 {
-    struct hub *hub = user;
-    const uint64_t id = add_asked(hub, NULL, hub->http, request->id);
-
-    if (!id) /* the connection's time limit ends it */
-        return;
-    api_request(hub->api,
-                &(struct api_request){.id = id,
-                                      .method = request->method,
-                                      .path = request->path,
-                                      .body = request->body,
-                                      .body_bytes = request->body_bytes,
-                                      .node = hub->settings->node,
-                                      .uid = request->uid},
-                hub_wall_ms());
+    request.id = add_asked(hub, peer, http, foreign_id);
+    if (request.id)
+        api_request(hub->api, &request, hub_wall_ms());
+    return request.id;
 }
 
-static void on_network(void *user, const struct http_request *request)
+/* Of api.sock, or of the network. Without memory the connection's time limit ends it. */
+static void on_http(void *user, const struct http_request *request)
 {
-    struct hub *hub = user;
-    const uint64_t id = add_asked(hub, NULL, hub->network, request->id);
+    const struct listener *listener = user;
+    struct hub *hub = listener->hub;
+    const bool is_local = listener == &hub->local;
 
-    if (!id) /* the connection's time limit ends it */
-        return;
-    api_request(hub->api,
-                &(struct api_request){.id = id,
-                                      .method = request->method,
-                                      .path = request->path,
-                                      .body = request->body,
-                                      .body_bytes = request->body_bytes,
-                                      .node = "",
-                                      .uid = request->uid,
-                                      .role = API_BY_TOKEN,
-                                      .token = request->token,
-                                      .name = request->name},
-                hub_wall_ms());
+    (void)ask(hub, NULL, listener->http, request->id,
+              (struct api_request){.method = request->method,
+                                   .path = request->path,
+                                   .body = request->body,
+                                   .body_bytes = request->body_bytes,
+                                   .node = is_local ? hub->settings->node : "",
+                                   .uid = request->uid,
+                                   .role = is_local ? API_BY_UID : API_BY_TOKEN,
+                                   .token = request->token,
+                                   .name = request->name});
 }
 
 static void end_asked(struct hub *hub, const struct peer *peer, const struct http *http,
@@ -196,32 +191,23 @@ static void end_asked(struct hub *hub, const struct peer *peer, const struct htt
 
 static void on_http_gone(void *user, uint64_t id)
 {
-    end_asked(user, NULL, ((struct hub *)user)->http, id);
-}
+    const struct listener *listener = user;
 
-static void on_network_gone(void *user, uint64_t id)
-{
-    end_asked(user, NULL, ((struct hub *)user)->network, id);
+    end_asked(listener->hub, NULL, listener->http, id);
 }
 
 static void take_request(struct peer *peer, const struct message_request *request)
 {
     struct hub *hub = peer->hub;
-    const uint64_t id = add_asked(hub, peer, NULL, request->id);
 
-    if (!id) {
+    if (!ask(hub, peer, NULL, request->id,
+             (struct api_request){.method = request->method,
+                                  .path = request->path,
+                                  .body = request->body ? request->body : "",
+                                  .body_bytes = request->body_bytes,
+                                  .node = peer->name,
+                                  .uid = request->uid}))
         fab_log_error(&hub->log, "a request was lost for want of memory", "node %s", peer->name);
-        return;
-    }
-    api_request(hub->api,
-                &(struct api_request){.id = id,
-                                      .method = request->method,
-                                      .path = request->path,
-                                      .body = request->body ? request->body : "",
-                                      .body_bytes = request->body_bytes,
-                                      .node = peer->name,
-                                      .uid = request->uid},
-                hub_wall_ms());
 }
 
 /* ---- commands ---------------------------------------------------------------------------------
@@ -648,7 +634,7 @@ static uint64_t expire_missing(struct hub *hub, uint64_t now_ns)
 
 uint64_t hub_turn(struct hub *hub, uint64_t now_ns)
 {
-    struct http *const servers[] = {hub->http, hub->network};
+    struct http *const servers[] = {hub->local.http, hub->network.http};
     uint64_t now_ms, next_ms, next_ns;
 
     drop_ended(hub, now_ns);
@@ -707,12 +693,13 @@ static enum fab_status open_api(struct hub *hub, struct fab_err *err)
     if (status == FAB_OK)
         api_set_manager(hub->api, hub->manager);
     if (status == FAB_OK && hub->settings->api_listen[0])
-        status = http_create_network(hub->loop, &network, on_network, on_network_gone, hub,
-                                     &hub->network, err);
+        status = http_create_network(hub->loop, &network, on_http, on_http_gone, &hub->network,
+                                     &hub->network.http, err);
     if (status != FAB_OK || hub->settings->is_agent)
         return status;
     (void)snprintf(path, sizeof(path), "%s/api.sock", hub->settings->run_dir);
-    return http_create(hub->loop, path, SOCKET_MODE, on_http, on_http_gone, hub, &hub->http, err);
+    return http_create(hub->loop, path, SOCKET_MODE, on_http, on_http_gone, &hub->local,
+                       &hub->local.http, err);
 }
 
 enum fab_status hub_create(struct loop *loop, const struct fabricd_settings *settings,
@@ -726,6 +713,7 @@ enum fab_status hub_create(struct loop *loop, const struct fabricd_settings *set
         return fab_err_set(err, FAB_ERR_NOMEM, "the manager");
     hub->loop = loop;
     hub->settings = settings;
+    hub->local.hub = hub->network.hub = hub;
     fab_vec_init(&hub->peers, sizeof(struct peer *));
     fab_vec_init(&hub->missing, sizeof(struct missing));
     fab_vec_init(&hub->asked, sizeof(struct asked));
@@ -755,8 +743,8 @@ void hub_destroy(struct hub *hub)
     hub->api = NULL;
     while (hub->peers.count > 0)
         drop_peer(hub, *fab_vec_at(&hub->peers, struct peer *, 0));
-    http_destroy(hub->http);
-    http_destroy(hub->network);
+    http_destroy(hub->local.http);
+    http_destroy(hub->network.http);
     manager_destroy(hub->manager);
     rack_destroy(hub->rack);
     ledger_close(hub->ledger);
@@ -771,7 +759,7 @@ enum fab_status hub_reload(struct hub *hub, struct fab_err *err)
 {
     const struct http_network network = network_of(hub->settings);
     const enum fab_status status =
-        hub->network ? http_reload_network(hub->network, &network, err) : FAB_OK;
+        hub->network.http ? http_reload_network(hub->network.http, &network, err) : FAB_OK;
 
     if (status == FAB_OK)
         api_reload(hub->api);
