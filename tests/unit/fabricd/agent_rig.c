@@ -208,6 +208,18 @@ bool rig_start(struct rig *rig, struct fab_err *err)
            rig_join(rig, err);
 }
 
+bool rig_up(struct rig *rig)
+{
+    struct fab_err err = {0};
+
+    if (!CHECK(rig_begin(rig)) || !CHECK(rig_start(rig, &err))) {
+        CHECK_STR(err.text, "");
+        return false;
+    }
+    rig_report(rig);
+    return CHECK_EQ(rig->gpu_count, 2);
+}
+
 void rig_stop(struct rig *rig)
 {
     agent_destroy(rig->agent);

@@ -52,6 +52,8 @@ bool rig_begin(struct rig *rig);
 bool rig_begin_beside(struct rig *rig, struct rig *first, const char *name);
 /* Creates the agent and joins it; false: err says why. */
 bool rig_start(struct rig *rig, struct fab_err *err);
+/* Begins and starts, up to the first report of both GPUs. False: a check has failed. */
+bool rig_up(struct rig *rig);
 void rig_stop(struct rig *rig); /* the agent only */
 void rig_end(struct rig *rig);  /* all, and the folder */
 

@@ -18,18 +18,6 @@ enum { REPLY_BYTES = 4096 };
 
 static struct rig rig;
 
-static bool begin(void)
-{
-    struct fab_err err = {0};
-
-    if (!CHECK(rig_begin(&rig)) || !CHECK(rig_start(&rig, &err))) {
-        CHECK_STR(err.text, "");
-        return false;
-    }
-    rig_report(&rig);
-    return CHECK_EQ(rig.gpu_count, 2);
-}
-
 /* ---- a local client ---------------------------------------------------------------------------
  */
 
@@ -102,7 +90,7 @@ static void test_forwarded(void)
     struct rig_heard heard;
     struct call asked;
 
-    if (!begin())
+    if (!rig_up(&rig))
         return;
     CHECK_CASE("a request and its answer");
     call(&asked, "GET", "/redfish/v1/Systems?$expand=.", "");
@@ -201,7 +189,7 @@ static void test_adhoc(void)
     struct rig_heard heard;
     pid_t asker;
 
-    if (!begin())
+    if (!rig_up(&rig))
         return;
     rig.is_adhoc = true;
     CHECK_CASE("a system lives as long as the program that it was made for");
@@ -253,7 +241,7 @@ static void test_forgotten(void)
     struct fab_err err = {0};
     uint64_t fence = 5;
 
-    if (!begin())
+    if (!rig_up(&rig))
         return;
     for (size_t i = 0; i < FAB_ARRAY_LEN(rows); i++, fence++) {
         struct rig_heard heard;
