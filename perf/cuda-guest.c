@@ -6,7 +6,6 @@
  * Reads "NAME COUNT" lines from standard input and answers each with one number. It does not know
  * what serves it: softcuda in this process, or workers. Started by cuda-bench-side.c.
  */
-#include <dlfcn.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -15,6 +14,8 @@
 #include <time.h>
 
 #include <cuda.h>
+
+#include "perf/cuda-table.h"
 
 enum { MIB = 1 << 20, COPY_MAX = 256 * MIB, MATRIX = 256 };
 
@@ -28,11 +29,7 @@ enum { MIB = 1 << 20, COPY_MAX = 256 * MIB, MATRIX = 256 };
     X(cuCtxSynchronize) X(cuMemsetD32) X(cuStreamQuery)
 /* clang-format on */
 
-static struct {
-#define FIELD(name) __typeof__(&name) name;
-    FUNCTIONS(FIELD)
-#undef FIELD
-} cu;
+CUDA_TABLE(FUNCTIONS)
 
 static const char code[] =
     ".version 6.3\n.target sm_75\n.address_size 64\n"
@@ -69,20 +66,6 @@ static void need(CUresult result, const char *what)
     exit(1);
 }
 #define NEED(name, ...) need(cu.name(__VA_ARGS__), #name)
-
-static void load(const char *path)
-{
-    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-
-    if (!library) {
-        fprintf(stderr, "cuda-guest: %s\n", dlerror());
-        exit(1);
-    }
-#define TEXT_(name) #name
-#define LOAD(name) *(void **)&cu.name = dlsym(library, TEXT_(name));
-    FUNCTIONS(LOAD)
-#undef LOAD
-}
 
 static void attach(void)
 {
@@ -274,7 +257,7 @@ int main(int argc, char **argv)
 
     if (argc < 2)
         return 2;
-    load(argv[1]);
+    load_driver(argv[1]);
     if (argc > 2 && strcmp(argv[2], "attach") == 0) { /* a program's start, and nothing else */
         attach();
         return 0;

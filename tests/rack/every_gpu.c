@@ -9,13 +9,14 @@
  * wrong, 3 when CUDA refused something. Needs no toolkit to be built: the kernel is PTX in a
  * string.
  */
-#include <dlfcn.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cuda.h>
+
+#include "perf/cuda-table.h"
 
 enum { GPUS_MAX = 64, THREADS = 256, KIB = 1024 };
 
@@ -26,11 +27,7 @@ enum { GPUS_MAX = 64, THREADS = 256, KIB = 1024 };
     X(cuMemcpyPeer) X(cuCtxSynchronize) X(cuGetErrorName)
 /* clang-format on */
 
-static struct {
-#define FIELD(name) __typeof__(&name) name;
-    FUNCTIONS(FIELD)
-#undef FIELD
-} cu;
+CUDA_TABLE(FUNCTIONS)
 
 /* words[i] = words[i] * 3 + plus */
 static const char code[] =
@@ -58,25 +55,6 @@ static void check(CUresult result, const char *what, int gpu)
         (void)cu.cuGetErrorName(result, &name);
     printf("GPU %d: %s: %s\n", gpu, what, name);
     exit(3);
-}
-
-static void load(void)
-{
-    void *library = dlopen("libcuda.so.1", RTLD_NOW);
-
-    if (!library) {
-        printf("%s\n", dlerror());
-        exit(3);
-    }
-    /* cuda.h calls some by a later name: cuMemAlloc_v2 */
-#define TEXT(name) #name
-#define NAME(name) TEXT(name)
-#define LOAD(name)                                                                                 \
-    if (!(*(void **)&cu.name = dlsym(library, NAME(name)))) {                                      \
-        printf("%s is missing\n", NAME(name));                                                     \
-        exit(3);                                                                                   \
-    }
-    FUNCTIONS(LOAD)
 }
 
 static void open_gpu(struct gpu *gpu, int number, size_t bytes)
@@ -143,7 +121,7 @@ int main(int argc, char **argv)
 
     if (!words || words_count % THREADS != 0)
         return 2;
-    load();
+    load_driver("libcuda.so.1");
     check(cu.cuInit(0), "cuInit", -1);
     check(cu.cuDeviceGetCount(&count), "count", -1);
     if (count > GPUS_MAX)
