@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """How fast a rack composes and programs attach, on racks in software (tests/rack/soft_rack.py).
 
-    compose-bench [--quick] [--json] [--pairs N] [--clients N]
+    compose-bench [--quick] [--json] [--pairs N] [--clients N] [--part NAME]... [--rack demo|pod]...
 
-Rows: create to composed and checked, 16 GPUs on 4 nodes and 64 on 16 (the API's time, with the daemons'
-CPU time beside it); attach of a program, which is its whole life on a system less that on softcuda in the
-process, in turn; and many clients that create and delete at once on the rack of 16, where "full" is the
+Parts: create: to composed and checked, 16 GPUs on 4 nodes (rack demo) and 64 on 16 (pod): the API's time, with
+the CPU time of daemons and checks beside it; the last check of each GPU is fresh. recheck: the same when every
+check is too old (worker.check_age is 0), so that each GPU is checked anew. attach: of a program, which is its whole life on a system less that on softcuda in the
+process, in turn. clients: many that create and delete at once, on the rack of 16, where "full" is the
 only error that may be. Medians; attach with the 90 % interval. Daemons of 24 nodes share this machine's cores,
 so what is parallel on a real rack is one after the other here.
 """
@@ -59,7 +60,8 @@ def must(answer, *statuses):
     return answer[1]
 
 
-def bench_create(rack, api, pairs):
+def bench_create(rack, api, arguments):
+    pairs = arguments.pairs
     host, gpus = rack.hosts[0]["name"], sum(host["gpus"] for host in rack.hosts)
     nodes = sum(host["gpus"] > 0 for host in rack.hosts)
     times, cpu = [], []
@@ -68,8 +70,9 @@ def bench_create(rack, api, pairs):
         times.append(must(api.create("bench", host, gpus), 201) * 1e3)
         cpu.append((cpu_seconds(rack) - before) * 1e3)
         must(api.delete("bench"), 204)
-    return row(f"create, {gpus} GPUs on {nodes} nodes", median(times), "ms", 100 if nodes <= 4 else 200,
-               cpu_ms=round(median(cpu), 1), pairs=pairs)
+    checks = ", checked anew" if arguments.part == ["recheck"] else ""
+    return row(f"create, {gpus} GPUs on {nodes} nodes{checks}", median(times), "ms", 100 if nodes <= 4 else 200,
+               spread=[round(min(times), 1), round(max(times), 1)], cpu_ms=round(median(cpu), 1), pairs=pairs)
 
 
 def life_of(command, environment):
@@ -81,7 +84,8 @@ def life_of(command, environment):
     return (time.perf_counter() - start) * 1e3
 
 
-def bench_attach(rack, api, pairs):
+def bench_attach(rack, api, arguments):
+    pairs = arguments.pairs
     host, gpus = rack.hosts[0]["name"], sum(host["gpus"] for host in rack.hosts)
     guest = [str(BIN / "cuda-guest"), "libcuda.so.1", "attach"]
     environment = {**rack.environment(), "SOFTCUDA_STATE": "/run/native"}
@@ -100,9 +104,9 @@ def bench_attach(rack, api, pairs):
                interval=[round(low, 1), round(high, 1)], pairs=pairs)
 
 
-def bench_clients(rack, clients, rounds):
+def bench_clients(rack, _, arguments):
     """Clients that create and delete at once; the answers they may hear are done and full."""
-    host = rack.hosts[0]["name"]
+    host, clients, rounds = rack.hosts[0]["name"], arguments.clients, 2 if arguments.quick else 5
 
     def client(number):
         api, pick, times, full = rack.api(rack.hosts[0]), random.Random(number), [], 0
@@ -124,16 +128,30 @@ def bench_clients(rack, clients, rounds):
                full=sum(full for _, full in done))
 
 
+PARTS = {"create": bench_create, "recheck": bench_create, "attach": bench_attach, "clients": bench_clients}
+RACKS = {"demo": PARTS.keys(), "pod": ["create", "recheck", "attach"]}
+
+
 def inside(arguments):
-    rows = []
-    with soft_rack.SoftRack(pathlib.Path(arguments.folder), BIN) as rack:
-        api = rack.api(rack.hosts[0])
-        rows.append(bench_create(rack, api, arguments.pairs))
-        rows.append(bench_attach(rack, api, arguments.pairs))
-        if rack.folder.name == "demo":
-            rows.append(bench_clients(rack, arguments.clients, 2 if arguments.quick else 5))
-    json.dump(rows, sys.stdout)
+    """One part on a rack of its own."""
+    part = arguments.part[0]
+    with soft_rack.SoftRack(pathlib.Path(arguments.folder), BIN,
+                            {"check_age": "0s"} if part == "recheck" else {}) as rack:
+        json.dump(PARTS[part](rack, rack.api(rack.hosts[0]), arguments), sys.stdout)
     return 0
+
+
+def measure(rack, part, arguments):
+    """The row, or None: it said why."""
+    folder = soft_rack.folder_of(rack, BIN)
+    done = subprocess.run(
+        [soft_rack.RACK_SH, "run", folder / "hosts.list", sys.executable, __file__, "--folder", folder,
+         "--part", part, "--pairs", str(arguments.pairs), "--clients", str(arguments.clients),
+         *(["--quick"] if arguments.quick else [])], stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode != 0:
+        print(done.stdout, end="")
+        return None
+    return json.loads(done.stdout)
 
 
 def main():
@@ -142,22 +160,20 @@ def main():
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--pairs", type=int)
     parser.add_argument("--clients", type=int, default=100)
+    parser.add_argument("--part", action="append", choices=PARTS)
+    parser.add_argument("--rack", action="append", choices=RACKS)
     parser.add_argument("--folder", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     arguments.pairs = arguments.pairs or (3 if arguments.quick else 31)
     if arguments.folder:
         return inside(arguments)
     rows = []
-    for rack in ["demo"] if arguments.quick else ["demo", "pod"]:
-        folder = soft_rack.folder_of(rack, BIN)
-        done = subprocess.run(
-            [soft_rack.RACK_SH, "run", folder / "hosts.list", sys.executable, __file__, "--folder", folder,
-             "--pairs", str(arguments.pairs), "--clients", str(arguments.clients),
-             *(["--quick"] if arguments.quick else [])], stdout=subprocess.PIPE, text=True, check=False)
-        if done.returncode != 0:
-            print(done.stdout, end="")
-            return done.returncode
-        rows += json.loads(done.stdout)
+    for rack in arguments.rack or (["demo"] if arguments.quick else RACKS):
+        for part in RACKS[rack]:
+            if part in (arguments.part or PARTS):
+                rows.append(measure(rack, part, arguments))
+                if rows[-1] is None:
+                    return 1
     if arguments.json:
         json.dump(rows, sys.stdout, indent=2)
         print()

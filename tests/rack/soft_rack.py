@@ -77,14 +77,13 @@ def has_uids():
 
 
 class SoftRack:
-    """On the first host of rack.sh's namespaces."""
+    """On the first host of rack.sh's namespaces. `worker`: further settings worker.NAME (fabricd.conf(5)) of agents."""
 
-    def __init__(self, folder, bin_dir, grace=None):
-        """`grace`: how long a silent host keeps its GPUs (fabricd.conf's worker.grace)."""
+    def __init__(self, folder, bin_dir, worker=None):
         self.hosts = hosts_of(folder)
         self.run = pathlib.Path(os.environ["RACK_RUN"])
         self.folder, self.built, self.bin = folder, bin_dir.parent, self.run / "build" / bin_dir.name
-        self.grace = grace
+        self.worker = worker or {}
         self.logs = self.run / "logs"
         self.logs.mkdir(exist_ok=True)
         self.fabric, self.daemons = None, {}
@@ -212,8 +211,8 @@ class SoftRack:
             values["worker"] = {"driver": str(softcuda / "libcuda.so.1")}
             if has_uids():
                 values["worker"] |= {"uid_first": UIDS[0], "uid_count": UIDS[1]}
-        if self.grace and not is_manager:
-            values.setdefault("worker", {})["grace"] = self.grace
+        if self.worker and not is_manager:
+            values["worker"] = values.get("worker", {}) | self.worker
         return "".join(f"{name} = {self.setting(value)};\n" for name, value in values.items())
 
     def setting(self, value):

@@ -252,7 +252,8 @@ class Mpi:
 
 
 def inside(arguments):
-    with SoftRack(pathlib.Path(arguments.folder), pathlib.Path(arguments.bin), grace="3s") as rack:
+    with SoftRack(pathlib.Path(arguments.folder), pathlib.Path(arguments.bin),
+                  {"grace": "3s"}) as rack:  # how long a silent host keeps its GPUs
         mpi = Mpi(rack, arguments.train)
         mpi.prepare()
         for test in Mpi.TESTS:
