@@ -13,6 +13,7 @@
 #include "base/alloc.h"
 #include "base/err.h"
 #include "base/json.h"
+#include "base/parse.h"
 #include "fabricd/ledger_int.h"
 #include "fabricd/store.h"
 
@@ -166,6 +167,8 @@ static enum fab_status load_gpu(struct ledger *ledger, const char *name,
     gpu->is_drained = read_bool(reader, "drained");
     read_text(reader, "reason", gpu->reason, sizeof(gpu->reason));
     gpu->since_ms = read_number(reader, "since", INT64_MAX);
+    if (gpu->fence > ledger->fence) /* as a report raises it: none is given twice */
+        ledger->fence = gpu->fence;
     node = ledger_get_node(ledger, node_name);
     if (reader->status == FAB_OK && !node)
         reader->status = fab_err_set(reader->err, FAB_ERR_FORMAT, "there is no node %s", node_name);
@@ -181,28 +184,41 @@ static void load_host_gpu(struct ledger *ledger, struct ledger_system *system,
 {
     struct ledger_gpu *gpu = fab_map_find_text(&ledger->gpus, uuid ? uuid : "");
 
-    if (!gpu || gpu->system || system->gpu_count == LEDGER_SYSTEM_GPU_MAX) {
+    if (!gpu || gpu->system || gpu->fence == 0 || system->gpu_count == LEDGER_SYSTEM_GPU_MAX) {
         reader->status =
             fab_err_set(reader->err, FAB_ERR_FORMAT, "GPU %s %s", uuid ? uuid : "without a name",
-                        !gpu          ? "does not exist"
-                        : gpu->system ? "stands in two systems"
-                                      : "is one too many");
+                        !gpu              ? "does not exist"
+                        : gpu->system     ? "stands in two systems"
+                        : gpu->fence == 0 ? "was never given"
+                                          : "is one too many");
         return;
     }
     gpu->system = system;
     system->gpus[system->gpu_count++] = gpu;
 }
 
+/* NULL: it is not there, or none. */
+static const json_t *read_array(struct reader *reader, const json_t *json, const char *name)
+{
+    const json_t *array = json_object_get(json, name);
+
+    if (json_is_array(array))
+        return array;
+    if (reader->status == FAB_OK)
+        reader->status = fab_err_set(reader->err, FAB_ERR_FORMAT, "%s is no array", name);
+    return NULL;
+}
+
 static void load_hosts(struct ledger *ledger, struct ledger_system *system, struct reader *reader)
 {
-    const json_t *hosts = json_object_get(reader->json, "hosts");
+    const json_t *hosts = read_array(reader, reader->json, "hosts");
     const json_t *host_json, *gpu_json;
     size_t i, k;
 
     json_array_foreach(hosts, i, host_json)
     {
         struct ledger_host *host = &system->hosts[system->host_count];
-        const json_t *gpus = json_object_get(host_json, "gpus");
+        const json_t *gpus = read_array(reader, host_json, "gpus");
         const char *node = json_string_value(json_object_get(host_json, "node"));
 
         if (reader->status != FAB_OK)
@@ -226,7 +242,7 @@ static void load_hosts(struct ledger *ledger, struct ledger_system *system, stru
 
 static void load_confirmed(struct ledger_system *system, struct reader *reader)
 {
-    const json_t *confirmed = json_object_get(reader->json, "confirmed");
+    const json_t *confirmed = read_array(reader, reader->json, "confirmed");
     const json_t *item;
     size_t i;
 
@@ -340,13 +356,16 @@ static enum fab_status last_event(void *user, const struct store_entry *entry, s
 static enum fab_status load_fence(struct ledger *ledger, struct fab_err *err)
 {
     char *text = NULL;
-    const enum fab_status status =
+    enum fab_status status =
         store_get(ledger->store, LEDGER_FENCE_KEY, &text, &ledger->fence_revision, err);
+    int64_t fence = 0;
 
     if (status == FAB_ERR_NOT_FOUND)
         return FAB_OK; /* none was given yet */
-    if (status == FAB_OK)
-        ledger->fence = strtoull(text, NULL, 10);
+    if (status == FAB_OK && (fab_parse_int(text, &fence) != FAB_OK || fence < 0))
+        status = fab_err_set(err, FAB_ERR_FORMAT, "the store's row %s: '%.40s' is no number",
+                             LEDGER_FENCE_KEY, text);
+    ledger->fence = (uint64_t)fence;
     free(text);
     return status;
 }

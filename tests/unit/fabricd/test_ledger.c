@@ -440,11 +440,27 @@ static void test_damaged_rows(void)
          "\"created\":"
          "1,\"limit\":0,\"hosts\":[],\"confirmed\":[]}",
          "it has no GPU"},
-        {"a confirmed one outside", "system/t",
+        {"a confirmed one outside", "system/s",
          "{\"state\":\"composed\",\"reason\":\"\",\"uid\":1,\"adhoc\":false,\"since\":1,"
          "\"created\":"
-         "1,\"limit\":0,\"hosts\":[{\"node\":\"n1\",\"gpus\":[\"B\"]}],\"confirmed\":[1]}",
+         "1,\"limit\":0,\"hosts\":[{\"node\":\"n1\",\"gpus\":[\"A\"]}],\"confirmed\":[1]}",
          "confirmed[0] is no GPU of it"},
+        {"confirmed is not there", "system/s",
+         "{\"state\":\"composed\",\"reason\":\"\",\"uid\":1,\"adhoc\":false,\"since\":1,"
+         "\"created\":1,\"limit\":0,\"hosts\":[{\"node\":\"n1\",\"gpus\":[\"A\"]}]}",
+         "confirmed is no array"},
+        {"a host's GPUs are none", "system/s",
+         "{\"state\":\"composed\",\"reason\":\"\",\"uid\":1,\"adhoc\":false,\"since\":1,"
+         "\"created\":1,\"limit\":0,\"hosts\":[{\"node\":\"n1\",\"gpus\":[\"A\"]},{\"node\":\"n1\"}"
+         "],"
+         "\"confirmed\":[]}",
+         "gpus is no array"},
+        {"a GPU that was never given", "system/t",
+         "{\"state\":\"composed\",\"reason\":\"\",\"uid\":1,\"adhoc\":false,\"since\":1,"
+         "\"created\":1,\"limit\":0,\"hosts\":[{\"node\":\"n1\",\"gpus\":[\"B\"]}],\"confirmed\":[]"
+         "}",
+         "GPU B was never given"},
+        {"fences lost their number", "fence", "x", "'x' is no number"},
     };
 
     for (size_t i = 0; i < FAB_ARRAY_LEN(rows); i++) {
@@ -466,6 +482,32 @@ static void test_damaged_rows(void)
         CHECK_EQ(ledger_open(store, now_ms, &ledger, &err), FAB_ERR_FORMAT);
         CHECK_HAS(err.text, rows[i].error);
     }
+}
+
+/* A store whose counter is behind its rows: made when agents of another one reported. */
+static void test_fence_of_rows(void)
+{
+    struct fab_err err = {0};
+
+    if (!fresh())
+        return;
+    CHECK_EQ(step("report n1 b1 A B", &err), FAB_OK);
+    ledger_close(ledger);
+    ledger = NULL;
+    CHECK_EQ(store_commit(store,
+                          &(struct store_change){
+                              .key = "gpu/B",
+                              .value = "{\"node\":\"n1\",\"index\":1,\"name\":\"K\",\"fence\":7,"
+                                       "\"failed\":false,\"drained\":false,\"reason\":\"\","
+                                       "\"since\":1}",
+                              .expected = STORE_ANY},
+                          1, NULL, &err),
+             FAB_OK);
+    CHECK_EQ(ledger_open(store, now_ms, &ledger, &err), FAB_OK);
+    CHECK_EQ(step("report n1 b1 A B", &err), FAB_OK);
+    CHECK_EQ(step("reserve s 9000 n1 B", &err), FAB_OK);
+    CHECK_EQ(ledger_find_gpu(ledger, "B")->fence, 8);
+    CHECK_EQ(ledger_verify(ledger, &err), FAB_OK);
 }
 
 static enum fab_status count_event(void *user, uint64_t number, const char *json,
@@ -596,10 +638,10 @@ static void test_random(void)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CHECK_TEST(test_life),   CHECK_TEST(test_limits),   CHECK_TEST(test_lost_nodes),
-        CHECK_TEST(test_gpus),   CHECK_TEST(test_old_copy), CHECK_TEST(test_requests),
-        CHECK_TEST(test_faults), CHECK_TEST(test_events),   CHECK_TEST(test_damaged_rows),
-        CHECK_TEST(test_random),
+        CHECK_TEST(test_life),          CHECK_TEST(test_limits),   CHECK_TEST(test_lost_nodes),
+        CHECK_TEST(test_gpus),          CHECK_TEST(test_old_copy), CHECK_TEST(test_requests),
+        CHECK_TEST(test_faults),        CHECK_TEST(test_events),   CHECK_TEST(test_damaged_rows),
+        CHECK_TEST(test_fence_of_rows), CHECK_TEST(test_random),
     };
     const int status = check_run(tests);
 
