@@ -28,8 +28,6 @@ enum {
     KEY_WAIT,
     KEY_RAILS,
     KEY_DMR,
-    EXIT_NOT_STARTED = 126,
-    EXIT_NOT_FOUND = 127,
     RAILS_MAX = 8
 };
 
@@ -115,28 +113,6 @@ static void check(struct cli *cli, struct arguments *arguments)
         cli_misuse(cli, "on which GPUs? Name a system with -s, or ask for some with --gpus");
 }
 
-/* ---- the program ------------------------------------------------------------------------------
- */
-
-static int not_started(const struct cli *cli, enum fab_status status, const struct fab_err *err)
-{
-    (void)cli_fail(cli, "%s", err->text);
-    return status == FAB_ERR_NOT_FOUND ? EXIT_NOT_FOUND : EXIT_NOT_STARTED;
-}
-
-static int become(struct cli *cli, const char *driver, const char *const *set, char **program)
-{
-    struct place_libraries libraries;
-    struct fab_err err = {0};
-    enum fab_status status = place_libraries_find(driver, &libraries, &err);
-
-    compose_close(cli->compose); /* its socket is not the program's */
-    cli->compose = NULL;
-    if (status == FAB_OK)
-        status = place_exec(&libraries, program, set, &err);
-    return not_started(cli, status, &err);
-}
-
 static int run_local(struct cli *cli, const struct arguments *arguments, char **program)
 {
     const char *set[3] = {NULL, NULL, NULL};
@@ -151,32 +127,7 @@ static int run_local(struct cli *cli, const struct arguments *arguments, char **
         set[0] = cli_text("SOFTCUDA_DEVICES=%u", arguments->gpus);
         set[1] = "SOFTCUDA_CONFIG="; /* the default kind, whatever was set outside */
     }
-    return become(cli, "softcuda", set, program);
-}
-
-/* ---- the system -------------------------------------------------------------------------------
- */
-
-static const char *make_system(struct cli *cli, const struct arguments *arguments)
-{
-    const char *host = arguments->host ? arguments->host : cli_this_node(cli);
-    const struct compose_request request = {.hosts = &host,
-                                            .host_count = 1,
-                                            .gpus = arguments->gpus,
-                                            .rails = arguments->rails,
-                                            .wait_ms = arguments->wait_ms,
-                                            .is_adhoc = 1};
-    struct compose_system *system = NULL;
-    struct compose_error error;
-    const char *name;
-
-    cli_progress(cli, cli_text("composing %u GPUs for %s", arguments->gpus, host));
-    if (compose_create(cli_open(cli), &request, &system, &error) != COMPOSE_OK)
-        cli_end(cli, &error);
-    cli_progress(cli, NULL);
-    name = cli_text("%s", system->name);
-    compose_system_free(system);
-    return name;
+    return place_become(cli, "softcuda", set, program);
 }
 
 static int run(struct cli *cli, int argc, char **argv)
@@ -192,14 +143,15 @@ static int run(struct cli *cli, int argc, char **argv)
     check(cli, &arguments);
     status = place_program_find(argv[first], &err); /* before GPUs are taken for it */
     if (status != FAB_OK)
-        return not_started(cli, status, &err);
+        return place_not_started(cli, status, &err);
     if (arguments.is_local)
         return run_local(cli, &arguments, argv + first);
     set[1] = place_attach_socket(cli); /* refuses what is far away */
     if (arguments.gpus)
-        arguments.system = make_system(cli, &arguments);
+        arguments.system =
+            place_compose(cli, arguments.host, arguments.gpus, arguments.rails, arguments.wait_ms);
     else
         place_check_system(cli, arguments.system, arguments.host);
     set[0] = cli_text("FABRIC_SYSTEM=%s", arguments.system);
-    return become(cli, "client", set, argv + first);
+    return place_become(cli, "client", set, argv + first);
 }

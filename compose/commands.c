@@ -14,11 +14,11 @@
     }
 
 const struct cli_command *const cli_commands[] = {
-    &cmd_create,       &cmd_list,      &cmd_show,       &cmd_delete,       &cmd_run,
-    &cmd_env,          &cmd_mpi_env,   &cmd_smi,        &cmd_node,         &cmd_gpu,
-    &cmd_topo,         &cmd_health,    &cmd_events,     &cmd_drain,        &cmd_undrain,
-    &cmd_fence,        &cmd_cert,      &cmd_complete,   NOT_YET("attach"), NOT_YET("detach"),
-    NOT_YET("resize"), NOT_YET("cdi"), NOT_YET("perf"), NOT_YET("top"),    NULL,
+    &cmd_create,       &cmd_list,         &cmd_show,      &cmd_delete,    &cmd_run,
+    &cmd_env,          &cmd_mpi_env,      &cmd_perf,      &cmd_smi,       &cmd_node,
+    &cmd_gpu,          &cmd_topo,         &cmd_health,    &cmd_events,    &cmd_drain,
+    &cmd_undrain,      &cmd_fence,        &cmd_cert,      &cmd_complete,  NOT_YET("attach"),
+    NOT_YET("detach"), NOT_YET("resize"), NOT_YET("cdi"), NOT_YET("top"), NULL,
 };
 
 /* Where they mean the same. */

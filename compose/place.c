@@ -9,6 +9,8 @@
 
 #include "cuda-runtime/launcher/launcher.h"
 
+enum { EXIT_NOT_STARTED = 126, EXIT_NOT_FOUND = 127 };
+
 /* ---- libraries and programs -------------------------------------------------------------------
  */
 
@@ -43,6 +45,25 @@ enum fab_status place_exec(const struct place_libraries *libraries, char **progr
     const struct launcher_request request = request_of(libraries, program, set);
 
     return launcher_exec(&request, err);
+}
+
+int place_not_started(const struct cli *cli, enum fab_status status, const struct fab_err *err)
+{
+    (void)cli_fail(cli, "%s", err->text);
+    return status == FAB_ERR_NOT_FOUND ? EXIT_NOT_FOUND : EXIT_NOT_STARTED;
+}
+
+int place_become(struct cli *cli, const char *driver, const char *const *set, char **program)
+{
+    struct place_libraries libraries;
+    struct fab_err err = {0};
+    enum fab_status status = place_libraries_find(driver, &libraries, &err);
+
+    compose_close(cli->compose); /* its socket is not the program's */
+    cli->compose = NULL;
+    if (status == FAB_OK)
+        status = place_exec(&libraries, program, set, &err);
+    return place_not_started(cli, status, &err);
 }
 
 enum fab_status place_environment(const struct place_libraries *libraries, const char *const *set,
@@ -120,4 +141,26 @@ void place_check_system(struct cli *cli, const char *name, const char *host)
                           "hosts (compose show %s)",
                           name, host, name));
     json_decref(system);
+}
+
+const char *place_compose(struct cli *cli, const char *host, uint32_t gpus, uint32_t rails,
+                          uint64_t wait_ms)
+{
+    const char *here = host ? host : cli_this_node(cli), *name;
+    const struct compose_request request = {.hosts = &here,
+                                            .host_count = 1,
+                                            .gpus = gpus,
+                                            .rails = rails,
+                                            .wait_ms = wait_ms,
+                                            .is_adhoc = 1};
+    struct compose_system *system = NULL;
+    struct compose_error error;
+
+    cli_progress(cli, cli_text("composing %u GPUs for %s", gpus, here));
+    if (compose_create(cli_open(cli), &request, &system, &error) != COMPOSE_OK)
+        cli_end(cli, &error);
+    cli_progress(cli, NULL);
+    name = cli_text("%s", system->name);
+    compose_system_free(system);
+    return name;
 }

@@ -54,6 +54,24 @@ class OneNode(unittest.TestCase):
         self.assertEqual(self.daemon.compose("delete", "train").returncode, 0)
         self.assertEqual(self.daemon.rows("list"), [])
 
+    def test_perf(self):
+        """The copy suite on a system, and on GPUs of its own: rows, and the report where it is said."""
+        self.assertEqual(self.daemon.compose("create", "--gpus", "2", "--name", "fast").returncode, 0)
+        report = os.path.join(self.daemon.folder, "r.html")
+        for words, label in ((["fast"], "fast"), (["--gpus", "1", "--"], "adhoc")):
+            with self.subTest(label):
+                done = self.daemon.compose("perf", "--json", *words, "-t", "h2d", "-m", "pinned", "-s", "4K",
+                                           "-D", "0.01", "-r", "5", "--max-spread", "1000", "-o", report)
+                self.assertEqual(done.returncode, 0, done.stderr + self.daemon.log())
+                result = json.loads(done.stdout)
+                self.assertEqual(result["label"], label)
+                self.assertEqual(len(result["devices"]), 2 if label == "fast" else 1)
+                self.assertEqual([row["is_verified"] for row in result["rows"]], [True, True])
+                self.assertTrue(os.path.exists(report))
+                os.unlink(report)
+        self.assertEqual(self.daemon.compose("perf", "fast", "--frob").returncode, 2)
+        self.assertEqual(self.daemon.compose("delete", "fast").returncode, 0)
+
     def test_all_or_nothing(self):
         rows = [
             (["create", "--gpus", "3", "--name", "other"], "asked for 3 GPUs, 2 are free"),

@@ -76,6 +76,10 @@ class Misuse(unittest.TestCase):
         (["run", "-s", "a", "--wait", "1s", "true"], "belong to --gpus"),
         (["run", "--config", "x", "-s", "a", "true"], "--config belongs to --local"),
         (["run", "--local", "--config", "/nonexistent/x", "true"], "there is no file"),
+        (["perf", "-s", "a", "--gpus", "1"], "a system has its GPUs"),
+        (["perf", "-s", "a", "b"], "two systems: a and b"),
+        (["perf", "--gpus", "0"], "a number from 1 to 64"),
+        (["perf", "--url", "https://m:1", "-s", "a"], "daemon of their own host"),
         (["run", "--url", "https://m:1", "-s", "a", "true"], "daemon of their own host"),
         (["env"], "which system?"),
         (["mpi-env"], "which system?"),
@@ -129,7 +133,7 @@ class Misuse(unittest.TestCase):
 
 class NotYet(unittest.TestCase):
     ROWS = [["attach"], ["detach", "x"], ["resize", "train", "--gpus", "24"], ["cdi", "train"],
-            ["perf"], ["top"],
+            ["top"],
             ["create", "--gpus", "1", "--share", "0.5"], ["create", "--memory", "8GiB"],
             ["create", "--dmr"], ["run", "-p", "0.5", "true"], ["run", "-m", "100", "true"],
             ["run", "--gpus", "1", "--dmr", "true"], ["run", "-l", "a,b", "true"]]
