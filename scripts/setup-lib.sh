@@ -9,9 +9,10 @@ PACKAGES_BUILD=(gcc g++ make cmake ninja-build pkg-config python3 libconfig-dev 
     libzstd-dev liblz4-dev libcmocka-dev nettle-dev libucx-dev libhwloc-dev libibnetdisc-dev
     libibmad-dev libibumad-dev libsqlite3-dev
     libmicrohttpd-dev libcurl4-openssl-dev libsmartcols-dev libgnutls28-dev)
-# A rack in software (tests/rack/soft_rack.py), and MPI jobs on it.
-PACKAGES_RACK=(iproute2 ibsim-utils opensm infiniband-diags util-linux openmpi-bin libopenmpi-dev)
-PACKAGES_TEST=(clang clang-format clang-tidy libclang-rt-dev llvm mandoc git binutils ucx-utils iperf3)
+# A rack in software (tests/rack/soft_rack.py), MPI jobs on it, and what copies on it are compared with.
+PACKAGES_RACK=(iproute2 ibsim-utils opensm infiniband-diags util-linux openmpi-bin libopenmpi-dev ucx-utils
+    iperf3)
+PACKAGES_TEST=(clang clang-format clang-tidy libclang-rt-dev llvm mandoc git binutils)
 # What the virtual machines of tests/vm need beyond that; their kernel: setup_guest_kernel.
 PACKAGES_VM=(qemu-system-x86 busybox-static cpio kmod ibverbs-providers util-linux)
 
