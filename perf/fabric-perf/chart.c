@@ -432,7 +432,10 @@ void fp_chart_draw(FILE *file, const struct fp_chart *chart, const struct fp_res
     (void)fprintf(file, "<text class=\"title\" x=\"%d\" y=\"18\">%s</text>\n", LEFT - 40,
                   fp_short_title(&chart->key, title));
     (void)fprintf(file, "<text class=\"tick\" x=\"%d\" y=\"18\" text-anchor=\"end\">%s</text>\n",
-                  FP_CHART_WIDTH - RIGHT, chart->is_time ? "us, waited for" : "MB/s, posted");
+                  FP_CHART_WIDTH - RIGHT,
+                  chart->is_time                      ? "us, cudaMemcpy"
+                  : chart->key.call == FP_CALL_KERNEL ? "MB/s, by a kernel"
+                                                      : "MB/s, cudaMemcpyAsync");
     draw_y_axis(file, &frame);
     draw_x_axis(file, &frame);
     for (uint32_t s = 0; s < found; s++)
