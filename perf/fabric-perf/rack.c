@@ -24,7 +24,7 @@
 #include "perf/fabric-perf/fp.h"
 #include "perf/xp-bench-rack.h"
 
-enum { HOSTS = 3, TIMES = 5, WORDS_MAX = 64 };
+enum { HOSTS = 3, TIMES = 3, WORDS_MAX = 64 };
 
 extern char **environ;
 
@@ -35,7 +35,7 @@ static char folder[PATH_MAX], build[PATH_MAX];
 
 static double latency_us(size_t size)
 {
-    return 2 * bench_perftest_latency_us(size, size < 65536 ? 2000 : 200); /* it prints half */
+    return 2 * bench_perftest_latency_us(size, 2000); /* it prints half a round trip */
 }
 
 static double bandwidth(size_t size)
@@ -89,14 +89,16 @@ static bool add_limit(struct fp_result *limits, const char *name, double (*measu
 
 static bool measure_limits(const char *path, int argc, char **argv, struct fab_err *err)
 {
-    static const size_t sizes[] = {8, 4096, 65536, 1 << 20, 4 << 20};
+    static const size_t short_sizes[] = {8, 4096}, long_sizes[] = {65536, 1 << 20, 4 << 20};
     struct fp_result limits;
     bool done = true;
 
     fp_result_init(&limits, "limits", argc, argv);
-    for (size_t i = 0; i < FAB_ARRAY_LEN(sizes); i++)
-        done = done && add_limit(&limits, "ucp_am_lat, both ways", latency_us, sizes[i], true) &&
-               add_limit(&limits, "ucp_am_bw", bandwidth, sizes[i], false);
+    for (size_t i = 0; i < FAB_ARRAY_LEN(short_sizes); i++)
+        done =
+            done && add_limit(&limits, "ucp_am_lat, both ways", latency_us, short_sizes[i], true);
+    for (size_t i = 0; i < FAB_ARRAY_LEN(long_sizes); i++)
+        done = done && add_limit(&limits, "ucp_am_bw", bandwidth, long_sizes[i], false);
     done = done && add_limit(&limits, "iperf3", stream, 0, false);
     done = done && fp_result_write(&limits, path, err) == FAB_OK;
     fp_result_fini(&limits);

@@ -65,8 +65,8 @@ static void print_rows(FILE *file, const struct fp_result *results, uint32_t cou
 static void test_table(void)
 {
     static const char *const parts[] = {
-        "\n# Host to device, cudaMemcpy, pinned, GPU 0\n#       size           us         MB/s    "
-        "spread repeats\n           8        1.001        7.994     5.0 %     15\n         256 ",
+        ("\n# Host to device, cudaMemcpy, pinned, GPU 0\n#       size           us         MB/s    "
+         "spread repeats\n           8        1.001        7.994     5.0 %     15\n         256 "),
         "\n# cudaDeviceSynchronize, idle, GPU 0\n",
         "           0            -            -   (spread 30 %: 1 to 2 us)\n",
         "           0        1.000            -     5.0 %     15\n",
@@ -83,9 +83,9 @@ static void test_table(void)
 static void test_csv(void)
 {
     static const char *const parts[] = {
-        "label,test,call,memory,link,gpu,peer,gpus,streams,size,iterations,repeats,us,us_low,us_"
-        "high,"
-        "mb_s,verified,name,reason\n\"a 'b'\",h2d,sync,pinned,none,0,-1,1,1,8,100,15,1.0008,",
+        ("label,test,call,memory,link,gpu,peer,gpus,streams,size,iterations,repeats,us,us_low,us_"
+         "high,"
+         "mb_s,verified,name,reason\n\"a 'b'\",h2d,sync,pinned,none,0,-1,1,1,8,100,15,1.0008,"),
         ",sync,none,none,none,0,-1,1,1,0,100,15,,,,,0,\"\",\"spread 30 %: 1 to 2 us\"\n",
     };
     struct fp_result result = sample_make("a \"b\"", 1);
@@ -101,11 +101,11 @@ static void test_csv(void)
 static void test_beside(void)
 {
     static const char *const parts[] = {
-        "\n# Host to device, cudaMemcpy, pinned, GPU 0: us\n#       size       native    two "
-        "rails        \n           8        1.001        2.002   2.00x\n",
+        ("\n# Host to device, cudaMemcpy, pinned, GPU 0: us\n#       size       native    two "
+         "rails        \n           8        1.001        2.002   2.00x\n"),
         "\n# Host to device, cudaMemcpyAsync, pinned, GPU 0: MB/s\n",
         "           8        7.994        3.997   0.50x\n",
-        "           0            -            -        \n", /* no ratio of nothing */
+        "           0            -            -        \n",
     };
     struct fp_result results[2] = {sample_make("native", 1), sample_make("two rails", 2)};
     char *text = sample_text(fp_print_beside, results, 2);

@@ -24,8 +24,8 @@ static void test_html(void)
 {
     static const char *const parts[] = {
         "<title>Copy suite: native, two rails</title>",
-        "<td>Host to device, cudaMemcpy, pinned, GPU 0</td><td>8 B</td><td>us</td><td>1.001</td>"
-        "<td>2.002</td><td class=\"weak\">2.00x</td>",
+        ("<td>Host to device, cudaMemcpy, pinned, GPU 0</td><td>8 B</td><td>us</td><td>1.001</td>"
+         "<td>2.002</td><td class=\"weak\">2.00x</td>"),
         "<td>Host to device, cudaMemcpyAsync, pinned, GPU 0</td><td>8 MiB</td><td>MB/s</td>",
         "<td>iperf3 &lt;1 rail&gt;</td><td></td><td>-</td><td>2500</td>",
         "2 of 27 rows could not be measured cleanly",
