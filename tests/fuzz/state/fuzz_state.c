@@ -108,10 +108,6 @@ static void read_store(char *text)
     struct ledger *ledger = NULL;
     struct fab_err err = {0};
 
-    if (!store) {
-        fab_assert(story_begin() && store_open(story_store, &store, NULL) == FAB_OK);
-        fab_assert(atexit(close_store) == 0);
-    }
     if (put_rows(text, changes) == 0)
         return;
     if (ledger_open(store, 1, &ledger, &err) == FAB_OK)
@@ -134,16 +130,13 @@ static void open_fences(struct agent *agent, const struct fabricd_settings *sett
 
 static void read_fences(const char *text)
 {
-    static char folder[] = "/tmp/fuzz-state-XXXXXX";
     static struct agent agent, again;
-    struct fabricd_settings settings = {.state_dir = folder};
-    char path[sizeof(folder) + 8];
+    struct fabricd_settings settings = {.state_dir = story_folder};
+    char path[sizeof(story_folder) + 8];
     struct fab_err err = {0};
     FILE *file;
 
-    if (strstr(folder, "XXXXXX"))
-        fab_assert(mkdtemp(folder) != NULL);
-    (void)snprintf(path, sizeof(path), "%s/fences", folder);
+    (void)snprintf(path, sizeof(path), "%s/fences", story_folder);
     file = fopen(path, "w");
     fab_assert(file && fputs(text, file) >= 0 && fclose(file) == 0);
     agent = (struct agent){.settings = &settings, .lock_fd = -1};
@@ -164,6 +157,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size_bytes)
 {
     static char text[INPUT_BYTES];
 
+    if (!store) {
+        fab_assert(story_begin() && store_open(story_store, &store, NULL) == FAB_OK);
+        fab_assert(atexit(close_store) == 0); /* its folder goes */
+    }
     if (size_bytes >= sizeof(text))
         return 0;
     memcpy(text, data, size_bytes);
