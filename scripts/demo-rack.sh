@@ -43,6 +43,45 @@ digits, data parallel:"
     show compose delete job
 }
 
+# "foreign NODE SERVER... -- CLIENT...": what CLIENT prints, with SERVER, which serves one client, on the node.
+foreign()
+{
+    local node=$1 server=() pid tries
+    shift
+    while [ "$1" != -- ]; do
+        server+=("$1")
+        shift
+    done
+    shift
+    "$tests/rack.sh" on "$node" "${server[@]}" >/dev/null 2>&1 &
+    pid=$!
+    for tries in $(seq 50); do # until the server listens
+        "$@" 2>/dev/null && break
+        sleep 0.1
+    done
+    kill "$pid" 2>/dev/null || true
+    wait "$pid" 2>/dev/null || true
+}
+
+copy_suite() # SYSTEM
+{
+    local report=/run/copy-suite.html node=c4130-1
+    say "How fast are copies to these GPUs? The copy suite in short: each number is a median, each row's data were
+compared, and what the machine did not let it measure cleanly is a '-' with the reason:"
+    show compose perf "$1" --quick -s 8,64K,16M -t memcpy,h2d,d2h,p2p,launch-sync -m pinned -o "$report"
+    if command -v iperf3 >/dev/null && command -v ucx_perftest >/dev/null; then
+        say "Beside it, the limits that other programs reach on the same wire, one rail to $node:"
+        foreign $node iperf3 -s -1 -- iperf3 -c $node -t 1 -f m |
+            awk '/receiver/ {printf "iperf3                           %11.0f MB/s\n", $(NF - 2) / 8}'
+        export UCX_TLS=tcp UCX_NET_DEVICES=rail0
+        foreign $node ucx_perftest -t ucp_am_lat -- ucx_perftest $node -t ucp_am_lat -s 8 -n 1000 -f -v |
+            awk -F, 'END {if ($2) printf "ucx_perftest, 8 B there and back %11.2f us\n", 2 * $2}'
+        foreign $node ucx_perftest -t ucp_am_bw -E sleep -- ucx_perftest $node -t ucp_am_bw -s 4194304 -n 64 -f -v -E sleep |
+            awk -F, 'END {if ($6) printf "ucx_perftest, 4 MiB              %11.0f MB/s\n", $6 * 1.048576}'
+        unset UCX_TLS UCX_NET_DEVICES
+    fi
+}
+
 say "The rack is up. Each node runs fabricd, found its own GPUs, PCIe tree and HCAs, and had every GPU
 checked; the fabric was swept on a simulated switch that OpenSM manages."
 show compose node list
@@ -58,6 +97,7 @@ before=$(rail_bytes)
 show compose run -s train -- "$examples/jacobi-static"
 say "$(($(rail_bytes) - before)) bytes went over this host's two rails."
 show compose smi train
+copy_suite train
 
 say "And back:"
 show compose delete train

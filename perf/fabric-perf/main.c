@@ -141,11 +141,15 @@ static struct tally measure_rows(const struct fp_options *options, struct fp_res
 
 static void print_head(const struct fp_result *result, FILE *table)
 {
+    enum { SHOWN = 4 };
+
     (void)fprintf(table, "# fabric-perf: %s, %s, %u cores, %s\n", result->label, result->cpu,
                   result->cores, result->date);
-    for (uint32_t i = 0; i < result->device_count; i++)
+    for (uint32_t i = 0; i < result->device_count && i < SHOWN; i++)
         (void)fprintf(table, "# GPU %u: %s, %s, %.1f GiB\n", i, result->devices[i].name,
                       result->devices[i].pci, (double)result->devices[i].memory_bytes / (1 << 30));
+    if (result->device_count > SHOWN)
+        (void)fprintf(table, "# ... %u GPUs\n", result->device_count);
 }
 
 static int run(const struct fp_options *options, int argc, char **argv)
