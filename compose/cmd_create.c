@@ -20,14 +20,14 @@ enum {
     KEY_SHARE,
     KEY_MEMORY,
     KEY_DMR,
-    RAILS_MAX = 8
+    RAILS_MAX = 7
 };
 
 static const struct argp_option options[] = {
     {"gpus", KEY_GPUS, "N", 0, "How many, 1 to 64", 0},
     {"host", KEY_HOST, "HOST,...", 0, "Who gets them, evenly (default: this host)", 0},
     {"name", KEY_NAME, "NAME", 0, "The system's name (default: one is made)", 0},
-    {"rails", KEY_RAILS, "N", 0, "Rails that each GPU must have", 0},
+    {"rails", KEY_RAILS, "N", 0, "Use N rails, on nodes that have so many (default: all)", 0},
     {"pack", KEY_PACK, NULL, 0, "On as few nodes as can be", 0},
     {"spread", KEY_SPREAD, NULL, 0, "On as many nodes as can be", 0},
     {"wait", KEY_WAIT, "TIME", 0, "Stand in line for so long (60s) if too few are free", 0},

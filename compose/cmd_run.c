@@ -28,14 +28,14 @@ enum {
     KEY_WAIT,
     KEY_RAILS,
     KEY_DMR,
-    RAILS_MAX = 8
+    RAILS_MAX = 7
 };
 
 static const struct argp_option options[] = {
     {"system", KEY_SYSTEM, "NAME", 0, "On this system (default: FABRIC_SYSTEM)", 0},
     {"gpus", KEY_GPUS, "N", 0, "On N GPUs that are given back when the program ends", 0},
     {"host", KEY_HOST, "HOST", 0, "This host's name, where it must be said", 0},
-    {"rails", KEY_RAILS, "N", 0, "With --gpus: rails that each GPU must have", 0},
+    {"rails", KEY_RAILS, "N", 0, "With --gpus: use N rails, on nodes that have so many", 0},
     {"wait", KEY_WAIT, "TIME", 0, "With --gpus: stand in line for so long (60s)", 0},
     {"local", KEY_LOCAL, NULL, 0, "On softcuda in the program: no daemon, no GPU", 0},
     {"config", KEY_CONFIG, "FILE", 0, "With --local: its devices (softcuda.conf(5))", 0},

@@ -128,6 +128,8 @@ static void print_head(const json_t *about)
     print_value(about, "owner_uid", "Owner", CLI_USER);
     print_value(about, "adhoc", "Ad hoc", CLI_TEXT);
     print_value(about, "created_ms", "Created", CLI_TIME);
+    if (json_integer_value(json_object_get(about, "rails")) > 0)
+        print_value(about, "rails", "Rails", CLI_NUMBER);
 }
 
 static int print(const struct cli *cli, json_t *about)
@@ -165,13 +167,14 @@ static int run(struct cli *cli, int argc, char **argv)
     if (!name)
         cli_misuse(cli, "which system? 'compose list' shows their names");
     system = cli_get_named(cli, "/redfish/v1/Systems", name);
-    about = cli_pack("{ss ss ss sI sI sb sI so so}", "name", compose_text_at(system, "Id", name),
+    about = cli_pack("{ss ss ss sI sI sb sI sI so so}", "name", compose_text_at(system, "Id", name),
                      "state", compose_text_at(system, "Oem.Fabric.State", ""), "reason",
                      compose_text_at(system, "Oem.Fabric.Reason", ""), "since_ms",
                      (json_int_t)compose_number_at(system, "Oem.Fabric.SinceMs", 0), "owner_uid",
                      (json_int_t)compose_number_at(system, "Oem.Fabric.OwnerUid", 0), "adhoc",
                      cli_is_adhoc(system), "created_ms",
-                     (json_int_t)compose_number_at(system, "Oem.Fabric.CreatedMs", 0), "gpus",
+                     (json_int_t)compose_number_at(system, "Oem.Fabric.CreatedMs", 0), "rails",
+                     (json_int_t)compose_number_at(system, "Oem.Fabric.Rails", 0), "gpus",
                      cli_gpu_rows(system), "programs", program_rows(system));
     json_decref(system);
     return cli->is_json ? cli_json(about) : print(cli, about);

@@ -108,7 +108,7 @@ struct compose_request {
     const char *const *uuids;
     size_t uuid_count;
     const char *strategy; /* "pack", "spread"; NULL: by the bandwidth that each GPU gets */
-    uint32_t rails;       /* of each GPU, at least; 0: any */
+    uint32_t rails;       /* to use, on nodes that have so many; 0: all */
     uint64_t wait_ms;     /* stand in line for so long when the rack is full; 0: do not wait */
     uint64_t limit_ms;    /* for composing; 0: the manager's own */
     int is_adhoc;         /* ends with the calling process, whatever it becomes by execve() */

@@ -149,7 +149,9 @@ static void fill_grant(struct agent_session *session, struct ses_grant *grant)
         if (strcmp(session->seats[i].node, agent->settings->node) != 0)
             session->is_apart = true;
     }
-    agent_node_fill(session->agent, session->is_apart, &grant->node);
+    agent_node_fill(session->agent, session->is_apart, &session->here);
+    agent_rails_keep_here(session, &session->here);
+    grant->node = session->here;
 }
 
 static enum fab_status grant(void *user, const struct ses_peer *peer, struct ses_grant *grant_out,
@@ -192,15 +194,6 @@ static enum fab_status start_here(struct agent_session *session, uint32_t index,
     return FAB_OK;
 }
 
-static const struct message_gpu *first_gpu(const struct agent_session *session, const char *node)
-{
-    uint32_t i = 0;
-
-    while (strcmp(session->command_of.gpus[i].node, node) != 0)
-        i++; /* the seat was made from one of them */
-    return &session->command_of.gpus[i];
-}
-
 static enum fab_status start(void *user, void *opaque, uint32_t index, int fd,
                              struct ses_node *node_out, pid_t *pid_out, struct fab_err *err)
 {
@@ -209,37 +202,25 @@ static enum fab_status start(void *user, void *opaque, uint32_t index, int fd,
     struct agent_seat *seat = &session->seats[index];
 
     if (strcmp(seat->node, agent->settings->node) == 0) {
-        agent_node_fill(agent, session->is_apart, &seat->where);
+        seat->where = session->here;
         *node_out = seat->where;
         return start_here(session, index, fd, pid_out, err);
     }
     *pid_out = 0;
     agent_copy_text(node_out->name, sizeof(node_out->name), seat->node);
-    return agent_channel_open(session, index, first_gpu(session, seat->node), fd, &seat->channel,
-                              err);
+    return agent_channel_open(session, index, agent_rails_gpu(session, seat->node), fd,
+                              &seat->channel, err);
 }
 
-static bool is_ucx(const struct ses_node *node, uint32_t rail)
-{
-    return node->rails[rail].wire == SES_WIRE_UCX;
-}
-
-/* Rail i with rail i of the other node; of two kinds, only those that reach it. */
 static uint32_t pairs(void *user, void *opaque, uint32_t index, struct ses_pair *pairs_out)
 {
-    struct agent *agent = user;
     const struct agent_session *session = opaque;
     const struct ses_node *there = &session->seats[index].where;
-    struct ses_node here;
-    uint32_t count = 0;
 
-    agent_node_fill(agent, session->is_apart, &here);
-    if (memcmp(here.id, there->id, sizeof(here.id)) == 0)
+    (void)user;
+    if (memcmp(session->here.id, there->id, sizeof(there->id)) == 0)
         return 0;
-    for (uint32_t i = 0; i < here.rail_count && i < there->rail_count; i++)
-        if (is_ucx(&here, i) && is_ucx(there, i))
-            pairs_out[count++] = (struct ses_pair){.local = (uint8_t)i, .peer = (uint8_t)i};
-    return count;
+    return agent_rails_pair(session, index, pairs_out);
 }
 
 static void kill_worker(void *user, void *opaque, uint32_t index)

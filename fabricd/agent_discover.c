@@ -275,6 +275,7 @@ void agent_report(struct agent *agent)
     struct report {
         struct message_gpu_report gpus[LEDGER_NODE_GPU_MAX];
         struct message_program programs[MESSAGE_PROGRAM_MAX];
+        struct rails_rail rails[RAILS_MAX];
     } *rows = fab_alloc_zeroed(1, sizeof(*rows));
     struct agent_health *health = &agent->health;
     struct message message = {.kind = MESSAGE_REPORT};
@@ -289,7 +290,9 @@ void agent_report(struct agent *agent)
                                              .programs = rows->programs,
                                              .program_count = fill_programs(agent, rows->programs),
                                              .health = health->rows,
-                                             .health_count = health->count};
+                                             .health_count = health->count,
+                                             .rails = rows->rails,
+                                             .rail_count = agent_rails_list(agent, rows->rails)};
     if (agent_tell(agent, &message)) {
         agent->is_changed = false;
         if (!agent->is_checked_told)

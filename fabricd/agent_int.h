@@ -170,8 +170,24 @@ void agent_worker_end(struct agent_worker *worker);
 void agent_worker_kill(struct agent_worker *worker);
 /* Becomes `gpu-worker ARGUMENT DEVICE` with the node's driver; for checks. Returns on failure. */
 int agent_worker_run(const struct agent *agent, const char *argument, uint32_t device);
+/* ---- rails (agent_rails.c) ---------------------------------------------------------------------
+ */
+
+struct agent_session;
+
+/* All rails of this node by number (room for RAILS_MAX), for the manager; returns how many. */
+uint32_t agent_rails_list(const struct agent *agent, struct rails_rail *rails_out);
 /* This node as its processes must know it; `is_apart`: it has peers on other nodes. */
 void agent_node_fill(struct agent *agent, bool is_apart, struct ses_node *node_out);
+/* Takes the rails away that the session does not use, and puts the others in their order: of this
+ * node, and of the node of a worker. */
+void agent_rails_keep_here(const struct agent_session *session, struct ses_node *here);
+void agent_rails_keep_there(const struct message_gpu *gpu, struct ses_node *there);
+/* A GPU of that node in the session: all of them have the same rails. */
+const struct message_gpu *agent_rails_gpu(const struct agent_session *session, const char *node);
+/* The pairs to worker `index` on another node; 0: no rail leads there now. */
+uint32_t agent_rails_pair(const struct agent_session *session, uint32_t index,
+                          struct ses_pair *pairs_out);
 
 /* ---- views and sessions: the host's side (agent_view.c, agent_client.c) -----------------------
  */
@@ -217,6 +233,7 @@ struct agent_session {
     char command[64];
     uint64_t since_ms;
     bool is_apart;
+    struct ses_node here; /* as it was granted */
     uint32_t worker_count;
     struct agent_seat seats[SES_WORKERS_MAX];
     struct message_command command_of; /* the view's, as it was granted */

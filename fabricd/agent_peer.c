@@ -191,7 +191,9 @@ static void on_started(struct agent_peer *peer, const struct message_worker_star
 {
     struct agent_channel *channel = find_channel(peer, started->channel);
     struct agent_session *session = channel ? channel->session : NULL;
+    struct ses_pair pairs[SES_RAILS_MAX];
     struct ses_node *where;
+    char why[SES_TEXT_BYTES];
 
     if (!session || channel->is_started)
         return; /* not wanted any more, or asked for again: it lives */
@@ -199,6 +201,15 @@ static void on_started(struct agent_peer *peer, const struct message_worker_star
     where = &session->seats[channel->index].where;
     *where = started->node;
     agent_copy_text(where->name, sizeof(where->name), peer->name);
+    agent_rails_keep_there(agent_rails_gpu(session, peer->name), where);
+    if (memcmp(where->id, session->here.id, sizeof(where->id)) != 0 &&
+        agent_rails_pair(session, channel->index, pairs) == 0) {
+        (void)snprintf(why, sizeof(why),
+                       "no rail of %.64s leads to %.64s now: see `compose show %.48s`",
+                       session->here.name, peer->name, session->system);
+        channel_fail(channel, why);
+        return;
+    }
     ses_broker_worker_started(peer->agent->broker, session, channel->index, where);
 }
 

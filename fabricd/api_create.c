@@ -10,7 +10,6 @@
 
 #define BLOCKS API_ROOT "/CompositionService/ResourceBlocks/"
 
-enum { RAILS_MAX = 8 };
 #define WAIT_MAX_MS INT64_C(86400000)
 
 static enum fab_status take_number(const json_t *object, const char *name, int64_t min, int64_t max,
@@ -165,10 +164,7 @@ static enum fab_status take_fabric(const json_t *fabric, const char *node,
         status = take_number(fabric, "Rails", 1, RAILS_MAX, &rails, err);
     if (status == FAB_OK && json_object_get(fabric, "AdHoc"))
         status = fab_json_get_bool(fabric, "AdHoc", &request->is_adhoc, err);
-    if (status == FAB_OK && rails > 0)
-        return fab_err_set(err, FAB_ERR_UNSUPPORTED,
-                           "Oem.Fabric.Rails is not in this version: a system uses all rails that "
-                           "both nodes have; leave it out");
+    request->rails = (uint32_t)rails;
     return status;
 }
 
@@ -227,8 +223,8 @@ bool api_is_same_system(const struct ledger_system *system, const json_t *body, 
 
     if (api_create_read(body, uid, node, &create, NULL) != FAB_OK || system->owner_uid != uid ||
         system->is_adhoc || wanted->is_adhoc || system->host_count != wanted->host_count ||
-        system->gpu_count != wanted->gpu_count || system->state == LEDGER_RELEASING ||
-        system->state == LEDGER_FAILED)
+        system->gpu_count != wanted->gpu_count || system->rails != wanted->rails ||
+        system->state == LEDGER_RELEASING || system->state == LEDGER_FAILED)
         return false;
     for (uint32_t i = 0; i < system->host_count; i++)
         if (strcmp(system->hosts[i].node, wanted->hosts[i]) != 0)

@@ -10,7 +10,7 @@
 
 #define SYSTEM_TYPE "ComputerSystem.v1_23_1.ComputerSystem"
 
-enum { RAILS_SHOWN = 8 };
+enum { PORTS_MAX = TOPO_HCA_MAX * TOPO_HCA_PORT_MAX, RAIL_NAME_BYTES = 160 };
 
 /* ---- composed systems -------------------------------------------------------------------------
  */
@@ -27,23 +27,46 @@ static json_t *path_json(struct api_call *call, topo_id machine, topo_id gpu)
                      (int)path.ib_hops, "Mbps", (json_int_t)path.mbps);
 }
 
-/* Rail i of the host goes to rail i of the GPU, as the agents pair them. */
-static json_t *rails_json(struct api_call *call, topo_id machine, topo_id gpu)
+/* "c4130-1/mlx5_0:1": its place in the model, else what UCX opens. */
+static void rail_name(const struct rack *rack, const char *node, uint32_t number, char *name)
 {
-    const struct topo *topo = rack_topo(call->api->parts.rack);
-    struct topo_rail local[RAILS_SHOWN], remote[RAILS_SHOWN];
-    json_t *json = json_array();
-    size_t count, remote_count;
+    const struct rails_rail *rails;
+    const uint32_t count = rack_rails(rack, node, &rails);
 
-    if (machine == TOPO_NO_ID || gpu == TOPO_NO_ID || topo_thing(topo, gpu)->machine == machine)
-        return json;
-    count = topo_rails(topo, machine, local, RAILS_SHOWN);
-    remote_count = topo_rails(topo, gpu, remote, RAILS_SHOWN);
-    for (size_t i = 0; i < count && i < remote_count && i < RAILS_SHOWN; i++)
+    if (number < count)
+        (void)snprintf(name, RAIL_NAME_BYTES, "%s/%s", node,
+                       rails[number].port[0] ? rails[number].port : rails[number].device);
+    else /* its agent has not reported since this manager started */
+        (void)snprintf(name, RAIL_NAME_BYTES, "%s/rail%u", node, number);
+}
+
+static bool is_direct(const struct topo *topo, topo_id gpu, const char *port)
+{
+    struct topo_rail rails[PORTS_MAX];
+    const size_t count = gpu == TOPO_NO_ID ? 0 : topo_rails(topo, gpu, rails, PORTS_MAX);
+
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(topo_thing(topo, rails[i].port)->name, port) == 0)
+            return rails[i].is_direct;
+    return false;
+}
+
+/* The pairs that were chosen when the system got its GPUs. */
+static json_t *rails_json(struct api_call *call, const struct ledger_host *host,
+                          const struct ledger_gpu *gpu, const struct rails_choice *choice)
+{
+    const struct rack *rack = call->api->parts.rack;
+    json_t *json = json_array();
+
+    for (uint32_t i = 0; i < choice->count; i++) {
+        char local[RAIL_NAME_BYTES], remote[RAIL_NAME_BYTES];
+
+        rail_name(rack, host->node, choice->pairs[i].local, local);
+        rail_name(rack, gpu->node->name, choice->pairs[i].remote, remote);
         api_add(call, json,
-                json_pack("{s:s,s:s,s:b}", "Local", topo_thing(topo, local[i].port)->name, "Remote",
-                          topo_thing(topo, remote[i].port)->name, "Direct",
-                          (int)remote[i].is_direct));
+                json_pack("{s:s,s:s,s:b}", "Local", local, "Remote", remote, "Direct",
+                          (int)is_direct(rack_topo(rack), rack_gpu(rack, gpu->uuid), remote)));
+    }
     return json;
 }
 
@@ -60,7 +83,8 @@ static json_t *host_json(struct api_call *call, const struct ledger_system *syst
         json_t *json = api_gpu_json(call, gpu);
 
         api_put(call, json, "Path", path_json(call, machine, id));
-        api_put(call, json, "Rails", rails_json(call, machine, id));
+        api_put(call, json, "Rails",
+                rails_json(call, host, gpu, &system->rails_of[host->first_gpu + i]));
         api_add(call, gpus, json);
     }
     return json_pack("{s:s,s:o}", "Name", host->node, "Gpus", gpus);
@@ -102,12 +126,12 @@ json_t *api_system_json(struct api_call *call, const struct ledger_system *syste
     for (uint32_t i = 0; i < system->host_count; i++)
         api_add(call, hosts, host_json(call, system, &system->hosts[i]));
     add_programs(call, system, programs);
-    oem = json_pack("{s:s,s:o,s:I,s:I,s:I,s:b,s:I,s:o,s:o}", "State",
+    oem = json_pack("{s:s,s:o,s:I,s:I,s:I,s:b,s:I,s:I,s:o,s:o}", "State",
                     ledger_state_name(system->state), "Reason", api_text(system->reason), "SinceMs",
                     (json_int_t)system->since_ms, "CreatedMs", (json_int_t)system->created_ms,
                     "OwnerUid", (json_int_t)system->owner_uid, "AdHoc", (int)system->is_adhoc,
-                    "Fence", (json_int_t)(system->gpu_count ? system->gpus[0]->fence : 0), "Hosts",
-                    hosts, "Programs", programs);
+                    "Fence", (json_int_t)(system->gpu_count ? system->gpus[0]->fence : 0), "Rails",
+                    (json_int_t)system->rails, "Hosts", hosts, "Programs", programs);
     api_put(call, json, "SystemType", json_string("Composed"));
     api_put(call, json, "Status", api_status_json(system->state));
     api_put(call, json, "Processors", api_link("Systems/%s/Processors", system->name));

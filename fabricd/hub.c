@@ -240,17 +240,20 @@ static const char *host_of(const struct ledger_gpu *gpu)
     return "";
 }
 
-static void put_gpu(const struct hub *hub, const struct ledger_gpu *gpu, enum manager_verb verb,
+static void put_gpu(const struct hub *hub, const struct manager_command *command, uint32_t index,
                     struct message_gpu *gpu_out)
 {
+    const struct ledger_gpu *gpu = command->gpus[index];
     const struct rack_node *node = rack_find(hub->rack, gpu->node->name);
 
     *gpu_out = (struct message_gpu){.index = gpu->index, .fence = gpu->fence};
     (void)snprintf(gpu_out->uuid, sizeof(gpu_out->uuid), "%s", gpu->uuid);
     (void)snprintf(gpu_out->node, sizeof(gpu_out->node), "%s", gpu->node->name);
     (void)snprintf(gpu_out->host, sizeof(gpu_out->host), "%s", host_of(gpu));
-    if (verb == MANAGER_PRESENT && node)
+    if (command->verb == MANAGER_PRESENT && node)
         (void)snprintf(gpu_out->address, sizeof(gpu_out->address), "%s", node->address);
+    gpu_out->rail_count = command->rails[index].count;
+    memcpy(gpu_out->rails, command->rails[index].pairs, sizeof(gpu_out->rails));
 }
 
 static void on_command(void *user, const struct manager_command *command)
@@ -270,7 +273,7 @@ static void on_command(void *user, const struct manager_command *command)
                                             .gpu_count = command->gpu_count}};
     (void)snprintf(out->system, sizeof(out->system), "%s", command->system);
     for (uint32_t i = 0; i < command->gpu_count; i++)
-        put_gpu(hub, command->gpus[i], command->verb, &out->gpus[i]);
+        put_gpu(hub, command, i, &out->gpus[i]);
     (void)link_send(peer->link, &hub->out);
 }
 
@@ -280,7 +283,13 @@ static void on_manager_answer(void *user, uint64_t request_id, enum fab_status s
     api_take_answer(((struct hub *)user)->api, request_id, status, system, err);
 }
 
-static const struct manager_ops manager_ops = {.command = on_command, .answer = on_manager_answer};
+static uint32_t on_rails(void *user, const char *node, const struct rails_rail **rails_out)
+{
+    return rack_rails(((struct hub *)user)->rack, node, rails_out);
+}
+
+static const struct manager_ops manager_ops = {
+    .command = on_command, .answer = on_manager_answer, .rails = on_rails};
 
 /* ---- what agents say --------------------------------------------------------------------------
  */

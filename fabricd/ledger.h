@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "fabricd/rails.h"
 
 struct fab_err;
 struct store;
@@ -97,7 +98,9 @@ struct ledger_system {
     uint32_t host_count, gpu_count;
     struct ledger_host hosts[LEDGER_SYSTEM_HOST_MAX];
     struct ledger_gpu *gpus[LEDGER_SYSTEM_GPU_MAX];
-    bool is_confirmed[LEDGER_SYSTEM_GPU_MAX]; /* nothing of it is on that GPU any more */
+    uint32_t rails;                                      /* that were asked for; 0: all */
+    struct rails_choice rails_of[LEDGER_SYSTEM_GPU_MAX]; /* each GPU's; none: not decided here */
+    bool is_confirmed[LEDGER_SYSTEM_GPU_MAX];            /* nothing of it is on that GPU any more */
 };
 
 /* Loads what the store holds. All nodes are lost until their agents report. `store` is kept.
@@ -166,7 +169,9 @@ struct ledger_request {
     const struct ledger_host *hosts; /* gpu ranges one after another, all of gpus[] */
     const char *const *uuids;        /* all hosts' GPUs, in order */
     uint32_t gpu_count;
-    uint64_t limit_ms; /* until when it must be composed, or it is undone */
+    uint32_t rails;                     /* ledger_system */
+    const struct rails_choice *choices; /* of each GPU; NULL: not decided */
+    uint64_t limit_ms;                  /* until when it must be composed, or it is undone */
 };
 
 /* All GPUs or none: each gets the same new fence number, above every earlier one. The system is

@@ -64,6 +64,28 @@ static json_t *hosts_json(const struct ledger_system *system)
     return hosts;
 }
 
+/* Of each GPU in the system's order: pairs of numbers. NULL: no memory. */
+static json_t *rails_json(const struct ledger_system *system)
+{
+    json_t *rails = json_array();
+
+    for (uint32_t i = 0; rails && i < system->gpu_count; i++) {
+        const struct rails_choice *choice = &system->rails_of[i];
+        json_t *pairs = json_array();
+
+        for (uint32_t k = 0; k < choice->count; k++)
+            (void)json_array_append_new(pairs, json_pack("[II]", (json_int_t)choice->pairs[k].local,
+                                                         (json_int_t)choice->pairs[k].remote));
+        if (json_array_size(pairs) != choice->count || json_array_append(rails, pairs) != 0) {
+            json_decref(pairs);
+            json_decref(rails);
+            return NULL;
+        }
+        json_decref(pairs);
+    }
+    return rails;
+}
+
 /* Positions in the system's order. */
 static json_t *confirmed_json(const struct ledger_system *system)
 {
@@ -81,12 +103,13 @@ static json_t *confirmed_json(const struct ledger_system *system)
 char *ledger_system_row(const struct ledger_system *system)
 {
     /* "o" takes what it is given, also when packing fails. */
-    return text_of(json_pack("{sssssIsbsIsIsIsoso}", "state", ledger_state_name(system->state),
+    return text_of(json_pack("{sssssIsbsIsIsIsIsososo}", "state", ledger_state_name(system->state),
                              "reason", system->reason, "uid", (json_int_t)system->owner_uid,
                              "adhoc", system->is_adhoc, "since", (json_int_t)system->since_ms,
                              "created", (json_int_t)system->created_ms, "limit",
                              (json_int_t)(system->limit_ms == UINT64_MAX ? 0 : system->limit_ms),
-                             "hosts", hosts_json(system), "confirmed", confirmed_json(system)));
+                             "rails", (json_int_t)system->rails, "hosts", hosts_json(system),
+                             "rails_of", rails_json(system), "confirmed", confirmed_json(system)));
 }
 
 /* ---- reading ----------------------------------------------------------------------------------
@@ -240,6 +263,46 @@ static void load_hosts(struct ledger *ledger, struct ledger_system *system, stru
     }
 }
 
+/* False: no pair of numbers of rails. */
+static bool read_pair(const json_t *json, struct rails_pair *pair)
+{
+    int local = -1, remote = -1;
+
+    if (json_array_size(json) != 2)
+        return false;
+    local = (int)json_integer_value(json_array_get(json, 0));
+    remote = (int)json_integer_value(json_array_get(json, 1));
+    *pair = (struct rails_pair){(uint32_t)local, (uint32_t)remote};
+    return local >= 0 && local < RAILS_MAX && remote >= 0 && remote < RAILS_MAX;
+}
+
+/* A row of an earlier version has none: it uses all, by number. */
+static void load_rails(struct ledger_system *system, struct reader *reader)
+{
+    const json_t *rails = json_object_get(reader->json, "rails_of"), *pairs, *pair;
+    size_t i, k;
+
+    if (!rails || reader->status != FAB_OK)
+        return;
+    system->rails = (uint32_t)read_number(reader, "rails", RAILS_MAX);
+    json_array_foreach(rails, i, pairs)
+    {
+        struct rails_choice *choice = &system->rails_of[i < system->gpu_count ? i : 0];
+
+        json_array_foreach(pairs, k, pair)
+        {
+            if (i < system->gpu_count && choice->count < RAILS_MAX &&
+                read_pair(pair, &choice->pairs[choice->count])) {
+                choice->count++;
+                continue;
+            }
+            reader->status = fab_err_set(reader->err, FAB_ERR_FORMAT,
+                                         "rails_of[%zu][%zu] is no pair of rails", i, k);
+            return;
+        }
+    }
+}
+
 static void load_confirmed(struct ledger_system *system, struct reader *reader)
 {
     const json_t *confirmed = read_array(reader, reader->json, "confirmed");
@@ -297,6 +360,7 @@ static enum fab_status load_system(struct ledger *ledger, const char *name,
     load_hosts(ledger, system, reader);
     if (reader->status == FAB_OK && system->gpu_count == 0)
         reader->status = fab_err_set(reader->err, FAB_ERR_FORMAT, "it has no GPU");
+    load_rails(system, reader);
     load_confirmed(system, reader);
     if (reader->status == FAB_OK)
         reader->status = ledger_add_system(ledger, system);

@@ -151,6 +151,10 @@ enum fab_status ledger_reserve(struct ledger *ledger, const struct ledger_reques
     system->since_ms = now_ms;
     system->limit_ms = request->limit_ms;
     system->host_count = request->host_count;
+    system->rails = request->rails;
+    if (request->choices)
+        memcpy(system->rails_of, request->choices,
+               request->gpu_count * sizeof(system->rails_of[0]));
     memcpy(system->hosts, request->hosts, request->host_count * sizeof(system->hosts[0]));
     ledger_begin(&change, ledger, now_ms);
     change.gives_fence = true;

@@ -14,9 +14,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/map.h"
-#include "base/vec.h"
-#include "fabricd/shortage.h"
+#include "fabricd/manager_int.h"
 
 /* A system whose agents were told something. */
 struct told {
@@ -36,18 +34,6 @@ struct waiting {
     char *texts;
     const char *hosts[LEDGER_SYSTEM_HOST_MAX];
     const char *uuids[LEDGER_SYSTEM_GPU_MAX];
-};
-
-struct manager {
-    struct ledger *ledger;
-    const struct manager_ops *ops;
-    void *user;
-    const struct topo *topo;
-    struct fab_map topo_gpus; /* uuid to id + 1 */
-    struct fab_vec told;      /* struct told * */
-    struct fab_vec line;      /* struct waiting *, oldest first */
-    uint64_t next_name;
-    uint64_t next_ms; /* of the ledger's limits */
 };
 
 const char *manager_verb_name(enum manager_verb verb)
@@ -129,13 +115,6 @@ enum fab_status manager_set_topo(struct manager *manager, const struct topo *top
     return FAB_OK;
 }
 
-static topo_id topo_gpu(const struct manager *manager, const char *uuid)
-{
-    void *value = fab_map_find_text(&manager->topo_gpus, uuid);
-
-    return value ? (topo_id)((uintptr_t)value - 1) : TOPO_NO_ID;
-}
-
 /* ---- what agents are told ---------------------------------------------------------------------
  */
 
@@ -149,7 +128,7 @@ static bool is_waiting_for(const struct told *told, const char *node)
 
 static void command(const struct manager *manager, const struct ledger_system *system,
                     enum manager_verb verb, const char *node, const struct ledger_gpu *const *gpus,
-                    uint32_t gpu_count)
+                    const struct rails_choice *rails, uint32_t gpu_count)
 {
     const struct manager_command command = {.verb = verb,
                                             .node = node,
@@ -157,6 +136,7 @@ static void command(const struct manager *manager, const struct ledger_system *s
                                             .owner_uid = system->owner_uid,
                                             .fence = system->gpus[0]->fence,
                                             .gpus = gpus,
+                                            .rails = rails,
                                             .gpu_count = gpu_count};
 
     manager->ops->command(manager->user, &command);
@@ -164,13 +144,15 @@ static void command(const struct manager *manager, const struct ledger_system *s
 
 /* The GPUs of a system that one node has; 0 if it has none. */
 static uint32_t gpus_on(const struct ledger_system *system, const char *node,
-                        const struct ledger_gpu **gpus_out)
+                        const struct ledger_gpu **gpus_out, struct rails_choice *rails_out)
 {
     uint32_t count = 0;
 
     for (uint32_t i = 0; i < system->gpu_count; i++)
-        if (strcmp(system->gpus[i]->node->name, node) == 0)
+        if (strcmp(system->gpus[i]->node->name, node) == 0) {
+            rails_out[count] = system->rails_of[i];
             gpus_out[count++] = system->gpus[i];
+        }
     return count;
 }
 
@@ -179,10 +161,11 @@ static void tell_node(const struct manager *manager, const struct ledger_system 
                       const char *node, bool is_going)
 {
     const struct ledger_gpu *gpus[LEDGER_SYSTEM_GPU_MAX];
-    const uint32_t own_count = gpus_on(system, node, gpus);
+    struct rails_choice rails[LEDGER_SYSTEM_GPU_MAX];
+    const uint32_t own_count = gpus_on(system, node, gpus, rails);
 
     if (own_count > 0)
-        command(manager, system, is_going ? MANAGER_RELEASE : MANAGER_PREPARE, node, gpus,
+        command(manager, system, is_going ? MANAGER_RELEASE : MANAGER_PREPARE, node, gpus, rails,
                 own_count);
     for (uint32_t i = 0; i < system->host_count; i++) {
         const struct ledger_host *host = &system->hosts[i];
@@ -192,7 +175,7 @@ static void tell_node(const struct manager *manager, const struct ledger_system 
         for (uint32_t k = 0; k < host->gpu_count; k++)
             gpus[k] = system->gpus[host->first_gpu + k];
         command(manager, system, is_going ? MANAGER_WITHDRAW : MANAGER_PRESENT, node, gpus,
-                host->gpu_count);
+                &system->rails_of[host->first_gpu], host->gpu_count);
     }
 }
 
@@ -341,154 +324,20 @@ static bool settle_gone(struct manager *manager)
 /* ---- creating ---------------------------------------------------------------------------------
  */
 
-struct plan {
-    char name[LEDGER_NAME_BYTES];
-    struct ledger_host hosts[LEDGER_SYSTEM_HOST_MAX];
-    const char *uuids[LEDGER_SYSTEM_GPU_MAX];
-    uint32_t gpu_count;
-};
-
-static enum fab_status plan_hosts(const struct manager *manager,
-                                  const struct manager_request *request, struct plan *plan,
-                                  struct fab_err *err)
-{
-    const uint32_t hosts = request->host_count;
-    const uint32_t share = hosts ? request->gpu_count / hosts : 0;
-
-    if (hosts == 0 || hosts > LEDGER_SYSTEM_HOST_MAX)
-        return fab_err_set(err, FAB_ERR_RANGE, "a system has 1 to %d hosts, not %u",
-                           LEDGER_SYSTEM_HOST_MAX, hosts);
-    if (request->gpu_count == 0 || request->gpu_count > LEDGER_SYSTEM_GPU_MAX)
-        return fab_err_set(err, FAB_ERR_RANGE, "a system has 1 to %d GPUs, not %u",
-                           LEDGER_SYSTEM_GPU_MAX, request->gpu_count);
-    if (share * hosts != request->gpu_count)
-        return fab_err_set(
-            err, FAB_ERR_INVALID, "%u GPUs do not split evenly among %u hosts: ask for %u or %u",
-            request->gpu_count, hosts, share ? share * hosts : hosts, (share + 1) * hosts);
-    for (uint32_t i = 0; i < hosts; i++) {
-        if (strlen(request->hosts[i]) >= LEDGER_NAME_BYTES ||
-            !ledger_find_node(manager->ledger, request->hosts[i]))
-            return fab_err_set(err, FAB_ERR_NOT_FOUND,
-                               "there is no host %.64s: see `compose node list`",
-                               request->hosts[i]);
-        (void)snprintf(plan->hosts[i].node, LEDGER_NAME_BYTES, "%s", request->hosts[i]);
-        plan->hosts[i].first_gpu = i * share;
-        plan->hosts[i].gpu_count = share;
-    }
-    plan->gpu_count = request->gpu_count;
-    return FAB_OK;
-}
-
-static void plan_name(struct manager *manager, const struct manager_request *request,
-                      struct plan *plan)
-{
-    if (request->name) {
-        (void)snprintf(plan->name, sizeof(plan->name), "%s", request->name);
-        return;
-    }
-    do
-        (void)snprintf(plan->name, sizeof(plan->name), "system-%" PRIu64, manager->next_name++);
-    while (ledger_find_system(manager->ledger, plan->name));
-}
-
-/* "r730-1 asked for 16 GPUs, 12 are free (c4130-3 is drained): ..." */
-static enum fab_status too_few(const struct manager *manager, const struct manager_request *request,
-                               uint32_t free_count, struct fab_err *err)
-{
-    char reasons[FAB_ERR_TEXT_BYTES / 2] = "";
-
-    shortage_list(manager->ledger, reasons, sizeof(reasons));
-    return fab_err_set(err, FAB_ERR_LIMIT,
-                       "%.64s%s asked for %u GPUs, %u are free%s%s%s: wait with --wait, or "
-                       "see `compose gpu list`",
-                       request->hosts[0], request->host_count > 1 ? " and others" : "",
-                       request->gpu_count, free_count, reasons[0] ? " (" : "", reasons,
-                       reasons[0] ? ")" : "");
-}
-
-static enum fab_status plan_placement(struct manager *manager,
-                                      const struct manager_request *request, struct plan *plan,
-                                      const topo_id *free_gpus, uint32_t free_count,
-                                      struct fab_err *err)
-{
-    struct placement_host hosts[PLACEMENT_HOSTS_MAX];
-    const struct placement_request placement_request = {.topo = manager->topo,
-                                                        .hosts = hosts,
-                                                        .host_count = request->host_count,
-                                                        .free_gpus = free_gpus,
-                                                        .free_count = free_count,
-                                                        .strategy = request->strategy};
-    struct placement placement;
-    enum fab_status status;
-
-    for (uint32_t i = 0; i < request->host_count; i++) {
-        hosts[i] = (struct placement_host){topo_find(manager->topo, plan->hosts[i].node),
-                                           plan->hosts[i].gpu_count};
-        if (hosts[i].machine == TOPO_NO_ID)
-            return fab_err_set(err, FAB_ERR_NOT_FOUND, "host %s is not in the topology yet",
-                               plan->hosts[i].node);
-    }
-    status = placement_choose(&placement_request, &placement, err);
-    for (uint32_t i = 0; status == FAB_OK && i < placement.gpu_count; i++)
-        plan->uuids[i] = topo_thing(manager->topo, placement.gpus[i])->gpu->uuid;
-    return status;
-}
-
-static enum fab_status plan_gpus(struct manager *manager, const struct manager_request *request,
-                                 struct plan *plan, struct fab_err *err)
-{
-    size_t room = 1;
-    topo_id *free_gpus;
-    uint32_t free_count = 0;
-    enum fab_status status;
-
-    if (request->uuids) {
-        memcpy(plan->uuids, request->uuids, request->gpu_count * sizeof(plan->uuids[0]));
-        return FAB_OK;
-    }
-    for (size_t i = 0; i < ledger_node_count(manager->ledger); i++)
-        room += ledger_node(manager->ledger, i)->gpu_count;
-    free_gpus = fab_alloc_zeroed(room, sizeof(*free_gpus));
-    if (!free_gpus)
-        return fab_err_set(err, FAB_ERR_NOMEM, "choosing GPUs");
-    for (size_t i = 0; i < ledger_node_count(manager->ledger); i++) {
-        const struct ledger_node *node = ledger_node(manager->ledger, i);
-
-        for (uint32_t k = 0; k < node->gpu_count; k++) {
-            const topo_id id = topo_gpu(manager, node->gpus[k]->uuid);
-
-            if (ledger_gpu_state(node->gpus[k]) == LEDGER_FREE && id != TOPO_NO_ID)
-                free_gpus[free_count++] = id;
-        }
-    }
-    status = free_count < request->gpu_count
-                 ? too_few(manager, request, free_count, err)
-                 : plan_placement(manager, request, plan, free_gpus, free_count, err);
-    free(free_gpus);
-    return status;
-}
-
 /* FAB_ERR_LIMIT and FAB_ERR_BUSY: may work later. */
 static enum fab_status start(struct manager *manager, uint64_t request_id,
                              const struct manager_request *request, uint64_t now_ms,
                              struct fab_err *err)
 {
     const uint64_t limit_ms = request->limit_ms ? request->limit_ms : MANAGER_CREATE_LIMIT_MS;
-    struct plan plan = {.gpu_count = 0};
+    struct manager_plan plan = {.gpu_count = 0};
     const struct ledger_system *system;
     struct told *told;
     enum fab_status status;
 
-    status = plan_hosts(manager, request, &plan, err);
-    if (status == FAB_OK && request->name && ledger_find_system(manager->ledger, request->name))
-        return fab_err_set(err, FAB_ERR_EXISTS,
-                           "a system %s is there already: take another --name, or delete it",
-                           request->name);
-    if (status == FAB_OK)
-        status = plan_gpus(manager, request, &plan, err);
+    status = manager_plan(manager, request, &plan, err);
     if (status != FAB_OK)
         return status;
-    plan_name(manager, request, &plan);
     status = ledger_reserve(manager->ledger,
                             &(struct ledger_request){.name = plan.name,
                                                      .owner_uid = request->owner_uid,
@@ -497,6 +346,8 @@ static enum fab_status start(struct manager *manager, uint64_t request_id,
                                                      .hosts = plan.hosts,
                                                      .uuids = plan.uuids,
                                                      .gpu_count = plan.gpu_count,
+                                                     .rails = request->rails,
+                                                     .choices = plan.rails,
                                                      .limit_ms = now_ms + limit_ms},
                             now_ms, &system, err);
     if (status != FAB_OK)

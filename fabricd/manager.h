@@ -18,6 +18,7 @@
 #include "base/err.h"
 #include "fabricd/ledger.h"
 #include "fabricd/placement.h"
+#include "fabricd/rails.h"
 
 struct manager;
 
@@ -44,6 +45,7 @@ struct manager_command {
     /* PREPARE, RELEASE: the node's own GPUs; PRESENT: the host's virtual GPUs in their order. */
     uint32_t gpu_count;
     const struct ledger_gpu *const *gpus;
+    const struct rails_choice *rails; /* of each GPU */
 };
 
 /* Called inside the calls below; they may not call back. */
@@ -53,6 +55,9 @@ struct manager_ops {
     /* The end of a request. `system` is NULL when it failed (err says why) or is gone. */
     void (*answer)(void *user, uint64_t request_id, enum fab_status status,
                    const struct ledger_system *system, const struct fab_err *err);
+    /* The rails that a node has reported, by number; returns how many. May be NULL: none are known.
+     */
+    uint32_t (*rails)(void *user, const char *node, const struct rails_rail **rails_out);
 };
 
 /* `ledger` and `ops` are kept. */
@@ -77,6 +82,7 @@ struct manager_request {
     uint32_t gpu_count;       /* of all hosts together; splits evenly */
     const char *const *uuids; /* these GPUs, in this order, instead of a placement; may be NULL */
     enum placement_strategy strategy;
+    uint32_t rails;    /* each GPU is used over so many; 0: over all that there are */
     uint64_t wait_ms;  /* for GPUs to be free; 0: not at all */
     uint64_t limit_ms; /* from GPUs to composed; 0: MANAGER_CREATE_LIMIT_MS */
 };

@@ -194,6 +194,14 @@ static const struct fab_json_member health_rows[] = {
 };
 static const struct fab_json_struct health_table = FAB_JSON_TABLE(health_rows, message_health);
 
+static const struct fab_json_member rail_report_rows[] = {
+    ROW(rails_rail, device, TEXT),
+    ROW(rails_rail, port, TEXT),
+    ROW(rails_rail, net, TEXT),
+};
+static const struct fab_json_struct rail_report_table =
+    FAB_JSON_TABLE(rail_report_rows, rails_rail);
+
 static const struct fab_json_member report_rows[] = {
     FAB_JSON_BY_OWNER(message_report, machine, machine_own),
     FAB_JSON_MANY(message_report, gpus, FAB_JSON_LIST, gpu_count, LEDGER_NODE_GPU_MAX,
@@ -202,6 +210,7 @@ static const struct fab_json_member report_rows[] = {
                   &program_table),
     FAB_JSON_MANY(message_report, health, FAB_JSON_LIST, health_count, MESSAGE_HEALTH_MAX,
                   &health_table),
+    FAB_JSON_MANY(message_report, rails, FAB_JSON_LIST, rail_count, RAILS_MAX, &rail_report_table),
 };
 static const struct fab_json_struct report_table = FAB_JSON_TABLE(report_rows, message_report);
 
@@ -211,9 +220,20 @@ static const struct fab_json_member checked_rows[] = {
 };
 static const struct fab_json_struct checked_table = FAB_JSON_TABLE(checked_rows, message_checked);
 
+static const struct fab_json_member pair_rows[] = {
+    ROW(rails_pair, local, UINT),
+    ROW(rails_pair, remote, UINT),
+};
+static const struct fab_json_struct pair_table = FAB_JSON_TABLE(pair_rows, rails_pair);
+
 static const struct fab_json_member gpu_rows[] = {
-    UUID(message_gpu, uuid),         NAME(message_gpu, node),       NAME(message_gpu, host),
-    ROW(message_gpu, address, TEXT), ROW(message_gpu, index, UINT), ROW(message_gpu, fence, U64),
+    UUID(message_gpu, uuid),
+    NAME(message_gpu, node),
+    NAME(message_gpu, host),
+    ROW(message_gpu, address, TEXT),
+    ROW(message_gpu, index, UINT),
+    ROW(message_gpu, fence, U64),
+    FAB_JSON_MANY(message_gpu, rails, FAB_JSON_ARRAY, rail_count, RAILS_MAX, &pair_table),
 };
 static const struct fab_json_struct gpu_table = FAB_JSON_TABLE(gpu_rows, message_gpu);
 
@@ -276,10 +296,9 @@ static const struct fab_json_struct worker_start_table =
     FAB_JSON_TABLE(worker_start_rows, message_worker_start);
 
 static const struct fab_json_member rail_rows[] = {
-    ROW(ses_rail, device, TEXT),
-    FAB_JSON_NAMED(ses_rail, wire, wires),
-    ROW(ses_rail, numa_node, INDEX),
-    ROW(ses_rail, trusted, BOOL),
+    ROW(ses_rail, device, TEXT),     FAB_JSON_NAMED(ses_rail, wire, wires),
+    ROW(ses_rail, numa_node, INDEX), ROW(ses_rail, trusted, BOOL),
+    ROW(ses_rail, number, UINT),
 };
 static const struct fab_json_struct rail_table = FAB_JSON_TABLE(rail_rows, ses_rail);
 
@@ -564,6 +583,7 @@ void message_clear(struct message *message)
         give_back(message->report.gpus);
         give_back(message->report.programs);
         give_back(message->report.health);
+        give_back(message->report.rails);
         break;
     case MESSAGE_GAUGES:
         give_back(message->gauges);

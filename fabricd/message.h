@@ -26,6 +26,7 @@
 #include "base/status.h"
 #include "fabricd/ledger.h"
 #include "fabricd/manager.h"
+#include "fabricd/rails.h"
 #include "session/ses.h"
 #include "topology/records.h"
 
@@ -107,6 +108,8 @@ struct message_report {
     uint32_t program_count;
     const struct message_health *health;
     uint32_t health_count;
+    const struct rails_rail *rails; /* by number */
+    uint32_t rail_count;            /* at most RAILS_MAX */
 };
 
 /* A GPU of a system. */
@@ -117,6 +120,8 @@ struct message_gpu {
     char address[MESSAGE_ADDRESS_BYTES]; /* of the node's agent; PRESENT only, else "" */
     uint32_t index;                      /* of its node's driver */
     uint64_t fence;
+    uint32_t rail_count;                /* 0: rail i with rail i, all that both have */
+    struct rails_pair rails[RAILS_MAX]; /* the host's and the node's, by number */
 };
 
 struct message_command {

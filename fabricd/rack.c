@@ -98,7 +98,7 @@ static bool copy_report(const struct message_report *report, struct rack_node *c
 {
     void *machine = NULL, *programs = NULL, *health = NULL;
     const bool is_copied =
-        report->gpu_count <= LEDGER_NODE_GPU_MAX &&
+        report->gpu_count <= LEDGER_NODE_GPU_MAX && report->rail_count <= RAILS_MAX &&
         copy_items(report->machine, 1, sizeof(*report->machine), &machine) &&
         copy_items(report->programs, report->program_count, sizeof(*report->programs), &programs) &&
         copy_items(report->health, report->health_count, sizeof(*report->health), &health);
@@ -115,6 +115,9 @@ static bool copy_report(const struct message_report *report, struct rack_node *c
     copy->gpu_count = report->gpu_count;
     if (report->gpu_count)
         memcpy(copy->gpus, report->gpus, report->gpu_count * sizeof(copy->gpus[0]));
+    copy->rail_count = report->rail_count;
+    if (report->rail_count)
+        memcpy(copy->rails, report->rails, report->rail_count * sizeof(copy->rails[0]));
     return true;
 }
 
@@ -311,6 +314,14 @@ const struct rack_node *rack_node(const struct rack *rack, size_t index)
 const struct rack_node *rack_find(const struct rack *rack, const char *node)
 {
     return get_node(rack, node);
+}
+
+uint32_t rack_rails(const struct rack *rack, const char *name, const struct rails_rail **rails_out)
+{
+    const struct rack_node *node = get_node(rack, name);
+
+    *rails_out = node ? node->rails : NULL;
+    return node ? node->rail_count : 0;
 }
 
 topo_id rack_gpu(const struct rack *rack, const char *uuid)

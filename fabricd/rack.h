@@ -30,7 +30,9 @@ struct rack_node {
     uint32_t program_count;
     struct message_health *health;
     uint32_t health_count;
-    struct topo_gauges *gauges; /* NULL: none yet */
+    struct topo_gauges *gauges;         /* NULL: none yet */
+    struct rails_rail rails[RAILS_MAX]; /* by number */
+    uint32_t rail_count;
 };
 
 FAB_NODISCARD enum fab_status rack_create(struct rack **rack_out, struct fab_err *err);
@@ -59,6 +61,8 @@ const struct topo_fabric *rack_fabric(const struct rack *rack); /* NULL: none wa
 size_t rack_node_count(const struct rack *rack);
 const struct rack_node *rack_node(const struct rack *rack, size_t index);
 const struct rack_node *rack_find(const struct rack *rack, const char *node); /* NULL: not heard */
+/* The rails that a node has reported, by number; returns how many. */
+uint32_t rack_rails(const struct rack *rack, const char *node, const struct rails_rail **rails_out);
 /* A GPU in the model; TOPO_NO_ID. */
 topo_id rack_gpu(const struct rack *rack, const char *uuid);
 /* What its node measured last of a GPU; NULL: nothing. */

@@ -11,11 +11,12 @@
 #include "base/err.h"
 #include "base/settings_file.h"
 #include "fabricd/ledger.h"
+#include "fabricd/rails.h"
 
 #define SECOND INT64_C(1000000000)
 #define MS INT64_C(1000000)
 
-enum { RAILS_MAX = 8, ADDRESS_MAX = 63, PATH_MAX_BYTES = 1023, SOCKET_DIR_MAX = 90 };
+enum { ADDRESS_MAX = 63, PATH_MAX_BYTES = 1023, SOCKET_DIR_MAX = 90 };
 
 /* ---- rows -------------------------------------------------------------------------------------
  */

@@ -51,6 +51,7 @@ struct ses_rail {
     enum ses_wire wire;
     int32_t numa_node; /* -1: unknown */
     bool trusted;      /* RDMA inside a trusted fabric */
+    uint32_t number;   /* on its node, for who pairs them; processes do not hear it */
 };
 
 /* What a process must know of its own node to open a transport. */

@@ -41,6 +41,30 @@ for rail in 0 1; do
     [ $((carried * 10)) -ge $((copied * 4)) ] || fail "rail $rail carried $carried of $copied bytes"
 done
 
+# With one rail only that one carries, but for what agents and the fabric's manager say to each other.
+compose delete all
+! compose create --gpus 1 --host "$host" --rails 3 2>/run/said || fail "three rails, where there are two"
+grep -q "asked for 1 GPUs with 3 rails, 0 are free" /run/said || fail "no reason: $(cat /run/said)"
+compose create --gpus "$gpus" --host "$host" --name all --rails 1 >/dev/null 2>/run/said || fail "one rail: $(cat /run/said)"
+pairs=$(compose show all --json | grep -o "\"$host/mlx4_0:[12]-[^\"]*" | sort -u)
+used=$(cut -d: -f2 <<<"$pairs" | cut -c1 | sort -u)
+[ "$(wc -l <<<"$used")" = 1 ] || fail "more than one rail of the host: $pairs"
+used=$((used - 1))
+before0=$(bytes_of_rail 0) before1=$(bytes_of_rail 1)
+said=$(compose run -s all -- "$program" $kib $rounds) || fail "the program, on one rail: $said"
+[ "$said" = "$gpus GPUs computed right" ] || fail "the program said: $said"
+for rail in 0 1; do
+    before=before$rail
+    carried=$(($(bytes_of_rail $rail) - ${!before}))
+    if [ $rail = $used ]; then
+        [ $carried -ge $copied ] || fail "rail $rail carried $carried of $copied bytes"
+    else
+        [ $((carried * 20)) -le $copied ] || fail "rail $rail carried $carried bytes, and is not of the system"
+    fi
+done
+compose delete all
+[ "$(compose create --gpus "$gpus" --host "$host" --name all 2>/dev/null)" = all ] || fail "create, again"
+
 # The program maps the client library and no softcuda; workers run on their nodes, as another user if any can.
 compose run -s all -- sh -c 'exec "$0" 1024 100000' "$program" >/run/said 2>&1 &
 pid=$!

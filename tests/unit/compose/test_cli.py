@@ -54,7 +54,7 @@ class Misuse(unittest.TestCase):
         (["create", "--gpus", "3", "--host", "a,b"], "3 GPUs cannot be split evenly over 2 hosts"),
         (["create", "--gpus", "1", "--pack", "--spread"], "exclude each other"),
         (["create", "--gpus", "1", "--wait", "60"], "a time such as 60s, not '60'"),
-        (["create", "--gpus", "1", "--rails", "9"], "a number from 1 to 8, not '9'"),
+        (["create", "--gpus", "1", "--rails", "9"], "a number from 1 to 7, not '9'"),
         (["create", "--gpus", "1", "--name", ""], "a name of 1 to 63 characters"),
         (["create", "--gpus", "1", "--name", "x" * 64], "a name of 1 to 63 characters"),
         (["create", "--gpus", "1", "more"], "what is 'more'?"),

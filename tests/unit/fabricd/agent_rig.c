@@ -27,6 +27,9 @@ static void keep_report(struct rig *rig, const struct message_report *report)
     rig->reports++;
     rig->gpu_count = report->gpu_count;
     rig->program_count = report->program_count < 8 ? report->program_count : 8;
+    rig->rail_count = report->rail_count;
+    if (report->rail_count)
+        memcpy(rig->rails, report->rails, report->rail_count * sizeof(rig->rails[0]));
     rig->health_count = report->health_count;
     for (uint32_t i = 0; i < report->gpu_count; i++)
         rig->gpus[i] = report->gpus[i];
@@ -272,6 +275,8 @@ void rig_command_of(struct rig *rig, const struct rig *owner, const char *host, 
 
         gpu->index = owner->gpus[i].index;
         gpu->fence = fence;
+        gpu->rail_count = rig->choice.count;
+        memcpy(gpu->rails, rig->choice.pairs, sizeof(gpu->rails));
         agent_copy_text(gpu->uuid, sizeof(gpu->uuid), owner->gpus[i].uuid);
         agent_copy_text(gpu->node, sizeof(gpu->node), owner->name);
         agent_copy_text(gpu->host, sizeof(gpu->host), host);

@@ -42,7 +42,10 @@ struct rig {
     struct message_health health[MESSAGE_HEALTH_MAX];
     struct rig_heard heard[RIG_HEARD_MAX]; /* not taken yet */
     uint32_t heard_count;
-    bool is_adhoc; /* what rig_command() says */
+    struct rails_rail rails[RAILS_MAX]; /* of the last report */
+    uint32_t rail_count;
+    bool is_adhoc;              /* what rig_command() says */
+    struct rails_choice choice; /* also that, of each GPU */
     bool (*is_done)(struct rig *rig);
 };
 

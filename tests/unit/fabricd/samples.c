@@ -29,6 +29,11 @@ static const struct message_health health[] = {
     {"ports", "2 active", 0, ""},
 };
 
+static const struct rails_rail rails[] = {
+    {"mlx5_0:1", "mlx5_0:1", ""},
+    {"ib1", "mlx5_0:2", "10.77.1.0/24"},
+};
+
 static struct message_hello hello(void)
 {
     return (struct message_hello){.version = MESSAGE_VERSION,
@@ -49,7 +54,9 @@ static void report(struct message_report *to)
                                   .programs = programs,
                                   .program_count = FAB_ARRAY_LEN(programs),
                                   .health = health,
-                                  .health_count = FAB_ARRAY_LEN(health)};
+                                  .health_count = FAB_ARRAY_LEN(health),
+                                  .rails = rails,
+                                  .rail_count = FAB_ARRAY_LEN(rails)};
 }
 
 static const struct topo_fabric *some_fabric(void)
@@ -65,25 +72,27 @@ static const struct topo_fabric *some_fabric(void)
 
 static void command(struct message_command *to)
 {
-    *to = (struct message_command){.verb = MANAGER_PRESENT,
-                                   .system = "train",
-                                   .owner_uid = 1000,
-                                   .fence = 12,
-                                   .is_adhoc = true,
-                                   .gpu_count = 2,
-                                   .gpus = {{"GPU-1", "c4130-1", "r730-1", "10.0.0.1:7000", 0, 12},
-                                            {"GPU-9", "c4130-2", "r730-1", "", 3, 12}}};
+    *to = (struct message_command){
+        .verb = MANAGER_PRESENT,
+        .system = "train",
+        .owner_uid = 1000,
+        .fence = 12,
+        .is_adhoc = true,
+        .gpu_count = 2,
+        .gpus = {{"GPU-1", "c4130-1", "r730-1", "10.0.0.1:7000", 0, 12, 2, {{1, 0}, {0, 1}}},
+                 {"GPU-9", "c4130-2", "r730-1", "", 3, 12, 0, {{0}}}}};
 }
 
 static void worker_started(struct message_worker_started *to)
 {
-    *to = (struct message_worker_started){
-        .channel = 3,
-        .pid = 99,
-        .node = {.id = {0, 1, 0xfe, 0xff},
-                 .name = "c4130-1",
-                 .rail_count = 2,
-                 .rails = {{"mlx5_0:1", SES_WIRE_UCX, -1, true}, {"ib1", SES_WIRE_UCX, 1, false}}}};
+    *to =
+        (struct message_worker_started){.channel = 3,
+                                        .pid = 99,
+                                        .node = {.id = {0, 1, 0xfe, 0xff},
+                                                 .name = "c4130-1",
+                                                 .rail_count = 2,
+                                                 .rails = {{"mlx5_0:1", SES_WIRE_UCX, -1, true, 0},
+                                                           {"ib1", SES_WIRE_UCX, 1, false, 1}}}};
 }
 
 static void sample_http(enum message_kind kind, struct message *to)

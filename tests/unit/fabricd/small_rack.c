@@ -61,7 +61,14 @@ static void on_manager_answer(void *user, uint64_t id, enum fab_status status,
     api_take_answer(small_rack.api, id, status, system, err);
 }
 
-static const struct manager_ops ops = {.command = on_command, .answer = on_manager_answer};
+static uint32_t on_rails(void *user, const char *node, const struct rails_rail **rails_out)
+{
+    (void)user;
+    return rack_rails(small_rack.rack, node, rails_out);
+}
+
+static const struct manager_ops ops = {
+    .command = on_command, .answer = on_manager_answer, .rails = on_rails};
 
 static void on_answered(void *user, uint64_t id, const struct api_answer *answer)
 {
@@ -115,13 +122,17 @@ static bool report(unsigned at, const struct message_program *programs, uint32_t
     struct ledger_gpu_report rows[GPUS_EACH];
     const struct message_health health = {
         .name = "memory-lock limit", .value = "64 KiB", .grade = 2, .advice = "raise it"};
+    static const struct rails_rail rails[] = {{"ib0", "mlx4_0:1", "10.0.0.0/24"},
+                                              {"ib1", "mlx4_0:2", "10.0.1.0/24"}};
     const struct message_report report = {.machine = machine,
                                           .gpus = gpus,
                                           .gpu_count = at == HOST ? 0 : GPUS_EACH,
                                           .programs = programs,
                                           .program_count = program_count,
                                           .health = &health,
-                                          .health_count = 1};
+                                          .health_count = 1,
+                                          .rails = rails,
+                                          .rail_count = FAB_ARRAY_LEN(rails)};
     bool is_new, is_done;
 
     for (uint32_t i = 0; i < report.gpu_count; i++) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * tests/unit/fabricd/small_rack.h - a manager with its API and a rack of made machines: r730-1 and
- * two c4130 with four GPUs each, one switch. Agents answer at once, or when they are told to.
+ * two c4130 with four GPUs each, one switch; of two rails each the second has no cable. Agents
+ * answer at once, or when they are told to.
  *
  * GPUs are "c4130-1.0" .. "c4130-2.3". One rack at a time in a process.
  */

@@ -343,13 +343,39 @@ static void test_bad_requests(void)
          400,
          {"Gpus is 2"},
          NULL},
-        {"rails",
+        {"rails that no node has",
          "POST",
          V "/Systems",
          ANN,
          "{\"Oem\":{\"Fabric\":{\"Gpus\":1,\"Rails\":2}}}",
-         501,
-         {"not in this version"},
+         503,
+         {"r730-1 asked for 1 GPUs with 2 rails, 0 are free (c4130-1 has",
+          "c4130-1 has 1 of 2 rails to r730-1"},
+         NULL},
+        {"rails that no node has, by block",
+         "POST",
+         V "/Systems",
+         ANN,
+         "{\"Links\":{\"ResourceBlocks\":[{\"@odata.id\":\"" BLOCKS
+         "/c4130-1.0\"}]},\"Oem\":{\"Fabric\":{\"Rails\":2}}}",
+         503,
+         {"2 rails were asked for, and 1 of r730-1 lead to every node"},
+         NULL},
+        {"no rails at all",
+         "POST",
+         V "/Systems",
+         ANN,
+         "{\"Oem\":{\"Fabric\":{\"Gpus\":1,\"Rails\":0}}}",
+         400,
+         {"Rails"},
+         NULL},
+        {"more rails than any node can have",
+         "POST",
+         V "/Systems",
+         ANN,
+         "{\"Oem\":{\"Fabric\":{\"Gpus\":1,\"Rails\":8}}}",
+         400,
+         {"Rails"},
          NULL},
         {"no such system", "DELETE", V "/Systems/x", ANN, NULL, 404, {"compose list"}, NULL},
         {"a machine", "DELETE", V "/Systems/c4130-1", ANN, NULL, 403, {"administrator"}, NULL},
@@ -401,6 +427,49 @@ static void test_bad_requests(void)
     RUN(rows);
     CHECK_CASE("nothing changed");
     CHECK_EQ(ledger_system_count(small_rack.ledger), 0);
+}
+
+static void test_rails(void)
+{
+    static const struct small_row rows[] = {
+        {"one rail",
+         "POST",
+         V "/Systems",
+         ANN,
+         "{\"Name\":\"thin\",\"Oem\":{\"Fabric\":{\"Hosts\":[\"r730-1\"],\"Gpus\":2,\"Rails\":1}}}",
+         201,
+         {"\"Rails\":1,",
+          "\"Rails\":[{\"Local\":\"r730-1/mlx4_0:1\",\"Remote\":\"c4130-1/mlx4_0:1\","
+          "\"Direct\":true}]"},
+         "mlx4_0:2\",\"Remote"},
+        {"again",
+         "POST",
+         V "/Systems",
+         ANN,
+         "{\"Name\":\"thin\",\"Oem\":{\"Fabric\":{\"Hosts\":[\"r730-1\"],\"Gpus\":2,\"Rails\":1}}}",
+         200,
+         {"\"Rails\":1,"},
+         NULL},
+        {"again, with all rails",
+         "POST",
+         V "/Systems",
+         ANN,
+         "{\"Name\":\"thin\",\"Oem\":{\"Fabric\":{\"Hosts\":[\"r730-1\"],\"Gpus\":2}}}",
+         409,
+         {"thin is there already"},
+         NULL},
+        {"all rails: the second may come back",
+         "POST",
+         V "/Systems",
+         ANN,
+         "{\"Name\":\"wide\",\"Oem\":{\"Fabric\":{\"Hosts\":[\"r730-1\"],\"Gpus\":2}}}",
+         201,
+         {"\"Rails\":0,", "mlx4_0:2\",\"Remote\":\"c4130-1/mlx4_0:2\""},
+         NULL},
+    };
+
+    if (CHECK(small_rack_begin()))
+        RUN(rows);
 }
 
 static void test_life(void)
@@ -602,7 +671,8 @@ static void test_drain(void)
 int main(void)
 {
     const struct CMUnitTest tests[] = {CHECK_TEST(test_reading), CHECK_TEST(test_bad_requests),
-                                       CHECK_TEST(test_life), CHECK_TEST(test_drain)};
+                                       CHECK_TEST(test_rails), CHECK_TEST(test_life),
+                                       CHECK_TEST(test_drain)};
     const int status = check_run(tests);
 
     small_rack_end();

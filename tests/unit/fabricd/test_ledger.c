@@ -60,6 +60,21 @@ static bool fresh(void)
  *   reopen
  */
 
+static const struct rails_choice choices[STORY_WORDS_MAX] = {
+    {.count = 2, .pairs = {{1, 0}, {0, 6}}}, {.count = 1, .pairs = {{5, 5}}}};
+
+/* Also after the store was opened again. */
+static void check_rails(void)
+{
+    for (size_t i = 0; i < ledger_system_count(ledger); i++) {
+        const struct ledger_system *system = ledger_system(ledger, i);
+
+        CHECK_EQ(system->rails, 2);
+        for (uint32_t k = 0; k < system->gpu_count; k++)
+            CHECK(memcmp(&system->rails_of[k], &choices[k], sizeof(choices[k])) == 0);
+    }
+}
+
 static enum fab_status step_reserve(char **words, int count, struct fab_err *err)
 {
     struct ledger_host host = {.gpu_count = (uint32_t)(count - 4)};
@@ -71,6 +86,8 @@ static enum fab_status step_reserve(char **words, int count, struct fab_err *err
                                            .hosts = &host,
                                            .uuids = uuids,
                                            .gpu_count = (uint32_t)(count - 4),
+                                           .rails = 2,
+                                           .choices = choices,
                                            .limit_ms = strtoull(words[2], NULL, 10)};
 
     (void)snprintf(host.node, sizeof(host.node), "%s", words[3]);
@@ -173,6 +190,7 @@ static void tell(const char *label, const struct row *rows, size_t count)
             return;
         CHECK_STR(shown(), rows[i].shown ? rows[i].shown : before);
         (void)snprintf(before, sizeof(before), "%s", shown());
+        check_rails();
         if (!CHECK_EQ(ledger_verify(ledger, &err), FAB_OK))
             printf("%s\n", err.text);
     }

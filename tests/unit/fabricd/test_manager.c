@@ -20,6 +20,7 @@ static struct ledger *ledger;
 static struct manager *manager;
 static uint64_t now_ms;
 static char said[LOG_BYTES];
+static uint32_t rails; /* that creates ask for; nodes have some then: n2 one, others two */
 
 static void say(const char *format, ...) FAB_PRINTF(1, 2);
 static void say(const char *format, ...)
@@ -37,8 +38,21 @@ static void on_command(void *user, const struct manager_command *command)
     (void)user;
     say("%s%s %s %s@%" PRIu64, said[0] ? "; " : "", command->node, manager_verb_name(command->verb),
         command->system, command->fence);
-    for (uint32_t i = 0; i < command->gpu_count; i++)
+    for (uint32_t i = 0; i < command->gpu_count; i++) {
         say(" %s", command->gpus[i]->uuid);
+        for (uint32_t k = 0; command->rails && k < command->rails[i].count; k++)
+            say("%s%u-%u", k ? "," : ":", command->rails[i].pairs[k].local,
+                command->rails[i].pairs[k].remote);
+    }
+}
+
+static uint32_t on_rails(void *user, const char *node, const struct rails_rail **rails_out)
+{
+    static const struct rails_rail all[] = {{"ib0", "", "net0"}, {"ib1", "", "net1"}};
+
+    (void)user;
+    *rails_out = all;
+    return rails == 0 ? 0 : strcmp(node, "n2") == 0 ? 1 : 2;
 }
 
 static void on_answer(void *user, uint64_t request_id, enum fab_status status,
@@ -52,7 +66,8 @@ static void on_answer(void *user, uint64_t request_id, enum fab_status status,
         say(": %s", err->text);
 }
 
-static const struct manager_ops ops = {.command = on_command, .answer = on_answer};
+static const struct manager_ops ops = {
+    .command = on_command, .answer = on_answer, .rails = on_rails};
 
 static void stop(void)
 {
@@ -114,6 +129,7 @@ static void step_create(char **words, int count)
                                       .hosts = hosts,
                                       .uuids = gpus,
                                       .limit_ms = 500,
+                                      .rails = rails,
                                       .wait_ms = count > 5 ? strtoull(words[5], NULL, 10) : 0};
 
     request.host_count = split(words[3], hosts);
@@ -273,10 +289,36 @@ static void test_line(void)
     TELL("line", rows);
 }
 
+/* Rails are chosen with the GPUs, and are the same after a restart, whatever nodes have then. */
+static void test_rails(void)
+{
+    static const struct row two[] = {
+        {"up n1 b1 A B", ""},
+        {"up n2 b1 C D", ""},
+        {"up r1 b1", ""},
+        {"create 1 train r1 A,C", "#1 ERR_LIMIT: 2 rails were asked for, and 1 of r1 lead to every "
+                                  "node of its GPUs now: see `compose topo`"},
+        {"create 2 train r1 B,A", "r1 present train@1 B:0-0,1-1 A:0-0,1-1; "
+                                  "n1 prepare train@1 B:0-0,1-1 A:0-0,1-1"},
+        {"create 3 own n1 C", "#3 ERR_LIMIT: 2 rails were asked for, and 1 of n1 lead to every "
+                              "node of its GPUs now: see `compose topo`"},
+        {"create 4 own n2 C", "n2 prepare own@2 C; n2 present own@2 C"}, /* needs none */
+    };
+    rails = 2;
+    TELL("two rails", two);
+    rails = 0;
+    CHECK_CASE("restarted");
+    said[0] = '\0';
+    step("restart");
+    CHECK_STR(said, "n2 prepare own@2 C; n2 present own@2 C; "
+                    "r1 present train@1 B:0-0,1-1 A:0-0,1-1; "
+                    "n1 prepare train@1 B:0-0,1-1 A:0-0,1-1");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {CHECK_TEST(test_life), CHECK_TEST(test_undone),
-                                       CHECK_TEST(test_line)};
+                                       CHECK_TEST(test_line), CHECK_TEST(test_rails)};
     const int status = check_run(tests);
 
     clean_up();

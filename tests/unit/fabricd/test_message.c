@@ -68,8 +68,8 @@ static void test_values(void)
     static const char started[] =
         "{\"kind\":\"worker_started\",\"channel\":3,\"pid\":99,\"node\":{\"id\":"
         "\"0001feff000000000000000000000000\",\"name\":\"c4130-1\",\"rails\":[{\"device\":"
-        "\"mlx5_0:1\",\"wire\":\"ucx\",\"numa_node\":-1,\"trusted\":true},{\"device\":\"ib1\","
-        "\"wire\":\"ucx\",\"numa_node\":1,\"trusted\":false}]}}";
+        "\"mlx5_0:1\",\"wire\":\"ucx\",\"numa_node\":-1,\"trusted\":true,\"number\":0},{\"device\":"
+        "\"ib1\",\"wire\":\"ucx\",\"numa_node\":1,\"trusted\":false,\"number\":1}]}}";
     static struct message message;
     const struct ses_node *node = &message.worker_started.node;
 
@@ -224,6 +224,12 @@ static void test_refused(void)
          "{\"kind\":\"worker_started\",\"channel\":1,\"pid\":1,\"node\":{\"id\":\"00\",\"name\":"
          "\"a\",\"rails\":[]}}",
          FAB_ERR_INVALID, "id is not 32"},
+        {"too many rails",
+         "{\"kind\":\"command\",\"verb\":\"present\",\"system\":\"a\",\"owner_uid\":1,\"fence\":1,"
+         "\"is_adhoc\":false,\"gpus\":[{\"uuid\":\"a\",\"node\":\"a\",\"host\":\"a\",\"address\":"
+         "\"\","
+         "\"index\":0,\"fence\":1,\"rails\":[1,2,3,4,5,6,7,8]}]}",
+         FAB_ERR_LIMIT, "rails"},
         {"a grade of four",
          "{\"kind\":\"report\",\"machine\":{},\"gpus\":[],\"programs\":[],\"health\":[]}",
          FAB_ERR_INVALID, "name is missing"},
