@@ -210,6 +210,79 @@ static void serve(struct ses_worker *session, int end_fd, const struct fab_log *
     }
 }
 
+/* ---- waiting for a client ------------------------------------------------------------------- */
+
+/* What a worker that was started before it was asked for has opened meanwhile. */
+static struct {
+    struct ses_node described;
+    struct xp_node *node; /* NULL: nothing */
+} warm;
+
+static bool is_same_rail(const struct ses_rail *a, const struct ses_rail *b)
+{
+    return a->wire == b->wire && a->numa_node == b->numa_node && a->trusted == b->trusted &&
+           strcmp(a->device, b->device) == 0;
+}
+
+static bool is_as_described(const struct ses_node *node)
+{
+    bool is_same = memcmp(node->id, warm.described.id, sizeof(node->id)) == 0 &&
+                   node->rail_count == warm.described.rail_count;
+
+    for (uint32_t i = 0; is_same && i < node->rail_count; i++)
+        is_same = is_same_rail(&node->rails[i], &warm.described.rails[i]);
+    return is_same;
+}
+
+/* The rails, open already if they are those that were foreseen. */
+static enum fab_status take_node(const struct ses_node *node, const struct fab_log *log,
+                                 struct xp_node **node_out, struct fab_err *err)
+{
+    struct xp_node *opened = warm.node;
+
+    warm.node = NULL;
+    if (opened && is_as_described(node)) {
+        *node_out = opened;
+        return FAB_OK;
+    }
+    if (opened)
+        fab_log_info(log, "the session has other rails than were foreseen", "node %s", node->name);
+    xp_node_destroy(opened);
+    return open_node(node, log, node_out, err);
+}
+
+/* All that is the same for every client of the lease: the driver is loaded and started, the rails
+ * are open. Nothing is allocated on a device. */
+static enum fab_status get_ready(const struct fab_log *log, struct fab_err *err)
+{
+    struct cudas_driver driver;
+    enum fab_status status = cudas_driver_load(arguments.driver, &driver, err);
+    CUresult result = status == FAB_OK ? driver.cuInit(0) : CUDA_SUCCESS;
+
+    if (result != CUDA_SUCCESS)
+        return fab_err_foreign(err, FAB_ERR_DEVICE, "cuda", (int)result,
+                               "the CUDA driver does not start");
+    return status == FAB_OK ? open_node(&warm.described, log, &warm.node, err) : status;
+}
+
+/* The session of who asked for this worker, at its start or later. */
+static enum fab_status open_session(const struct fab_log *log, struct ses_worker **session_out,
+                                    struct fab_err *err)
+{
+    int fd, session_fd;
+    enum fab_status status = ses_warm_open(&fd, &warm.described, err);
+
+    if (status == FAB_ERR_NOT_FOUND)
+        return ses_worker_open(session_out, err);
+    if (status == FAB_OK)
+        status = get_ready(log, err);
+    if (status == FAB_OK)
+        status = ses_warm_wait(fd, &session_fd, err);
+    return status == FAB_OK ? ses_worker_open_at(session_fd, session_out, err) : status;
+}
+
+/* ---- the whole ------------------------------------------------------------------------------- */
+
 static enum fab_status run(struct ses_worker *session, const struct fab_log *log,
                            struct fab_err *err)
 {
@@ -225,7 +298,7 @@ static enum fab_status run(struct ses_worker *session, const struct fab_log *log
 
     if (status != FAB_OK)
         return status;
-    status = open_node(&prepare->node, log, &node, err);
+    status = take_node(&prepare->node, log, &node, err);
     if (status != FAB_OK)
         return status;
     end_fd = eventfd(0, EFD_CLOEXEC);
@@ -280,7 +353,7 @@ int main(int argc, char **argv)
         return EXIT_FAILURE;
     if (arguments.check >= 0 || arguments.clear >= 0)
         _exit(check_or_clear()); /* a device that hangs must not keep the process */
-    status = ses_worker_open(&session, &err);
+    status = open_session(&log, &session, &err);
     if (status == FAB_OK) {
         status = run(session, &log, &err);
         if (status != FAB_OK && status != FAB_ERR_CANCELLED)

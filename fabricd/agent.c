@@ -95,10 +95,6 @@ static enum fab_status open_all(struct agent *agent, struct fab_err *err)
 {
     enum fab_status status = identify(agent, err);
 
-    if (status == FAB_OK && agent->settings->warm_workers > 0)
-        status = fab_err_set(err, FAB_ERR_UNSUPPORTED,
-                             "warm_workers: workers that are started before they are asked for are "
-                             "not in this version: set it to 0");
     if (status == FAB_OK)
         status = agent_worker_find(agent, err);
     if (status == FAB_OK)
@@ -190,6 +186,7 @@ uint64_t agent_turn(struct agent *agent, uint64_t now_ns)
     next_ns = agent_earlier(next_ns, agent_guests_turn(agent, now_ns));
     next_ns = agent_earlier(next_ns, broker_turn(agent, now_ns));
     next_ns = agent_earlier(next_ns, agent_leases_turn(agent, now_ns));
+    next_ns = agent_earlier(next_ns, agent_warm_turn(agent, now_ns));
     next_ns = agent_earlier(next_ns, agent_views_turn(agent, now_ns));
     next_ns = agent_earlier(next_ns, agent_discover_turn(agent, now_ns));
     next_ns = agent_earlier(next_ns, agent_meter_turn(agent, now_ns));

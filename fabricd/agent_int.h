@@ -139,6 +139,7 @@ struct agent_lease {
     struct ses_account *account;
     char image_folder[PATH_MAX]; /* "": none */
     struct fab_list workers;
+    uint64_t warm_ns; /* before that no worker is started that nobody asked for */
 };
 
 void agent_lease_prepare(struct agent *agent, const struct message_command *command);
@@ -157,19 +158,37 @@ struct agent_worker {
     struct agent_lease *lease;
     pid_t pid;
     uint32_t slot; /* of the account */
+    int warm_fd;   /* it waits for a program, and hears of it here; -1: it has one */
+    int process_fd;
+    struct loop_watch *process; /* while it waits: then nobody else sees its end */
+    bool is_unwanted;           /* the setting is lower now */
 };
 
 /* Finds gpu-worker. */
 FAB_NODISCARD enum fab_status agent_worker_find(struct agent *agent, struct fab_err *err);
-/* `fd` is inherited, and stays the caller's. FAB_ERR_STATE: the lease is not ready. */
+/* Starts one, or takes one that waits. `fd` is inherited, and stays the caller's. FAB_ERR_STATE:
+ * the lease is not ready. */
 FAB_NODISCARD enum fab_status agent_worker_start(struct agent_lease *lease, int fd,
                                                  struct agent_worker **worker_out,
                                                  struct fab_err *err);
+/* Starts one that finds `fd` by this variable. */
+FAB_NODISCARD enum fab_status agent_worker_fork(struct agent_lease *lease, const char *variable,
+                                                int fd, struct agent_worker **worker_out,
+                                                struct fab_err *err);
 /* Its process has ended: reaps it, and gives back what it had. */
 void agent_worker_end(struct agent_worker *worker);
 void agent_worker_kill(struct agent_worker *worker);
 /* Becomes `gpu-worker ARGUMENT DEVICE` with the node's driver; for checks. Returns on failure. */
 int agent_worker_run(const struct agent *agent, const char *argument, uint32_t device);
+/* ---- workers that wait (agent_warm.c) ----------------------------------------------------------
+ */
+
+/* Gives `fd`, a worker's end of a session, to one that waits; NULL: none does. */
+struct agent_worker *agent_warm_take(struct agent_lease *lease, int fd);
+void agent_warm_drop(
+    struct agent_worker *worker); /* it does not wait any more; also one with work */
+uint64_t agent_warm_turn(struct agent *agent, uint64_t now_ns);
+
 /* ---- rails (agent_rails.c) ---------------------------------------------------------------------
  */
 

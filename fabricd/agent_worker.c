@@ -92,7 +92,8 @@ static bool keep_open(int fd)
     return fcntl(fd, F_SETFD, 0) == 0;
 }
 
-static FAB_NORETURN void become_worker(const struct agent_lease *lease, int fd, uint32_t slot)
+static FAB_NORETURN void become_worker(const struct agent_lease *lease, const char *variable,
+                                       int fd, uint32_t slot)
 {
     const struct agent *agent = lease->agent;
     char text[NUMBER_BYTES * 2];
@@ -101,7 +102,7 @@ static FAB_NORETURN void become_worker(const struct agent_lease *lease, int fd, 
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)snprintf(text, sizeof(text), "%d", fd);
-    (void)setenv("FABRIC_WORKER_FD", text, 1);
+    (void)setenv(variable, text, 1);
     (void)snprintf(text, sizeof(text), "%d:%u", ses_account_fd(lease->account), slot);
     (void)setenv(SES_ACCOUNT_VARIABLE, text, 1);
     if (lease->image_folder[0])
@@ -119,16 +120,13 @@ static FAB_NORETURN void become_worker(const struct agent_lease *lease, int fd, 
 /* ---- in the daemon ----------------------------------------------------------------------------
  */
 
-enum fab_status agent_worker_start(struct agent_lease *lease, int fd,
-                                   struct agent_worker **worker_out, struct fab_err *err)
+enum fab_status agent_worker_fork(struct agent_lease *lease, const char *variable, int fd,
+                                  struct agent_worker **worker_out, struct fab_err *err)
 {
     struct agent *agent = lease->agent;
     struct agent_worker *worker;
     int slot;
 
-    if (lease->state != AGENT_LEASE_READY)
-        return fab_err_set(err, FAB_ERR_STATE, "the system %s is not ready on %s", lease->system,
-                           agent->settings->node);
     if (agent->worker_count >= AGENT_WORKERS_MAX)
         return fab_err_set(err, FAB_ERR_LIMIT, "%u workers run on %s already", agent->worker_count,
                            agent->settings->node);
@@ -148,13 +146,24 @@ enum fab_status agent_worker_start(struct agent_lease *lease, int fd,
         return status;
     }
     if (worker->pid == 0)
-        become_worker(lease, fd, (uint32_t)slot);
+        become_worker(lease, variable, fd, (uint32_t)slot);
     worker->lease = lease;
     worker->slot = (uint32_t)slot;
+    worker->warm_fd = worker->process_fd = -1;
     fab_list_append(&lease->workers, &worker->node);
     agent->worker_count++;
     *worker_out = worker;
     return FAB_OK;
+}
+
+enum fab_status agent_worker_start(struct agent_lease *lease, int fd,
+                                   struct agent_worker **worker_out, struct fab_err *err)
+{
+    if (lease->state != AGENT_LEASE_READY)
+        return fab_err_set(err, FAB_ERR_STATE, "the system %s is not ready on %s", lease->system,
+                           lease->agent->settings->node);
+    *worker_out = agent_warm_take(lease, fd);
+    return *worker_out ? FAB_OK : agent_worker_fork(lease, "FABRIC_WORKER_FD", fd, worker_out, err);
 }
 
 void agent_worker_kill(struct agent_worker *worker)
@@ -164,6 +173,7 @@ void agent_worker_kill(struct agent_worker *worker)
 
 void agent_worker_end(struct agent_worker *worker)
 {
+    agent_warm_drop(worker);
     (void)waitpid(worker->pid, NULL, 0);
     ses_account_slot_drop(worker->lease->account, worker->slot);
     worker->lease->agent->worker_count--;

@@ -284,6 +284,10 @@ static void load_rails(struct ledger_system *system, struct reader *reader)
 
     if (!rails || reader->status != FAB_OK)
         return;
+    if (!json_is_array(rails)) {
+        reader->status = fab_err_set(reader->err, FAB_ERR_FORMAT, "rails_of is no array");
+        return;
+    }
     system->rails = (uint32_t)read_number(reader, "rails", RAILS_MAX);
     json_array_foreach(rails, i, pairs)
     {

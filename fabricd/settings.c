@@ -155,8 +155,11 @@ static const struct fab_setting rows[] = {
     {ROW("worker.check_age", FAB_SETTING_DURATION, check_age_ns), .fallback = "60s",
      .max = 86400 * SECOND, .flags = FAB_SETTING_RUNTIME,
      .help = "A GPU whose last check is older is checked again before it is given."},
-    {ROW("worker.warm", FAB_SETTING_INT, warm_workers), .fallback = "0", .max = 64,
-     .help = "Workers that are started before they are asked for."},
+    {ROW("worker.warm", FAB_SETTING_INT, warm_workers), .fallback = "0", .max = 16,
+     .flags = FAB_SETTING_RUNTIME,
+     .help = "Workers that are started before they are asked for, for each system that has GPUs of "
+             "this node, so that programs attach sooner. Each is a process with the driver loaded "
+             "and its rails open."},
     {ROW("worker.grace", FAB_SETTING_DURATION, grace_ns), .fallback = "30s", .max = 3600 * SECOND,
      .help = "How long a program outlives its lost connections to a GPU."},
     {FOLDER_OR_FILE("fabric.program", sweep), .env = "FABRICD_SWEEP",

@@ -54,7 +54,7 @@ struct fabricd_settings {
     int64_t uid_count;
     char *image_dir;                       /* device code kept by tenant; "": none */
     uint64_t check_limit_ns, check_age_ns; /* of gpu-worker --check; a fresh one is needed then */
-    int64_t warm_workers;                  /* started before they are asked for; 0: none */
+    int64_t warm_workers;                  /* of each lease, before they are asked for; 0: none */
     uint64_t grace_ns;                     /* sessions outlive their connections so long */
 
     /* Fabric. */

@@ -161,6 +161,9 @@ struct ses_accept {
 /* `fd`: the broker's end of a socket pair, inherited (environment FABRIC_WORKER_FD, taken out of it
  * and made CLOEXEC here). Waits for prepare. Blocks. */
 FAB_NODISCARD enum fab_status ses_worker_open(struct ses_worker **worker_out, struct fab_err *err);
+/* The same with a socket that ses_warm_wait() gave; it is the worker's from now on. */
+FAB_NODISCARD enum fab_status ses_worker_open_at(int fd, struct ses_worker **worker_out,
+                                                 struct fab_err *err);
 const struct ses_prepare *ses_worker_prepare(const struct ses_worker *worker);
 /* Offers address and rows, waits for the client. FAB_ERR_CANCELLED: it is not coming. Blocks. */
 FAB_NODISCARD enum fab_status ses_worker_offer(struct ses_worker *worker, const uint8_t *address,
@@ -174,5 +177,26 @@ int ses_worker_fd(const struct ses_worker *worker);
 /* SES_EVENT_REVOKED: the client or the lease is gone: end. */
 void ses_worker_event(struct ses_worker *worker, struct ses_event *event_out);
 void ses_worker_close(struct ses_worker *worker); /* takes NULL */
+
+/* ---------------------------------------------------------------- a worker that waits
+ * It is started before a client asks for it, under the lease that it will serve, and makes
+ * everything ready that is the same for every client. Its socket comes later.
+ */
+
+#define SES_WARM_VARIABLE "FABRIC_WARM_FD"
+
+/* The agent's: tells the worker at the other end of `fd` its node and the rails that it will most
+ * likely use; gives it the worker's end of a session (which stays the caller's, too).
+ * FAB_ERR_PEER_LOST: it has ended. */
+FAB_NODISCARD enum fab_status ses_warm_prepare(int fd, const struct ses_node *node,
+                                               struct fab_err *err);
+FAB_NODISCARD enum fab_status ses_warm_give(int fd, int session_fd, struct fab_err *err);
+
+/* The worker's: hears that, out of the environment as ses_worker_open() does. FAB_ERR_NOT_FOUND: it
+ * was asked for at its start. Blocks. */
+FAB_NODISCARD enum fab_status ses_warm_open(int *fd_out, struct ses_node *node_out,
+                                            struct fab_err *err);
+/* Waits for the session, and closes `fd`. FAB_ERR_CANCELLED: nobody will ask for it. Blocks. */
+FAB_NODISCARD enum fab_status ses_warm_wait(int fd, int *session_fd_out, struct fab_err *err);
 
 #endif /* SESSION_SES_H */

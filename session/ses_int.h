@@ -27,10 +27,21 @@ struct ses_packet {
 FAB_NODISCARD enum fab_status ses_send(int fd, uint32_t op, const struct sesm_parts *parts,
                                        struct fab_err *err);
 
+/* The same with a descriptor, which stays the caller's; -1: none. */
+FAB_NODISCARD enum fab_status ses_send_descriptor(int fd, uint32_t op,
+                                                  const struct sesm_parts *parts, int passed,
+                                                  struct fab_err *err);
+
 /* The next packet. FAB_ERR_TIMEOUT after timeout_ms, FAB_ERR_PEER_LOST at the end of the stream,
  * FAB_ERR_PROTOCOL for what is no packet, FAB_ERR_VERSION for another protocol's. */
 FAB_NODISCARD enum fab_status ses_receive(int fd, int timeout_ms, struct ses_packet *packet,
                                           struct fab_err *err);
+
+/* The same; *passed_out is the descriptor that came along (the caller's, also after a failure), or
+ * -1. Without a place for it a packet that brings one is refused. */
+FAB_NODISCARD enum fab_status ses_receive_descriptor(int fd, int timeout_ms,
+                                                     struct ses_packet *packet, int *passed_out,
+                                                     struct fab_err *err);
 
 /* The same, of one kind; a refusal becomes its own status and text. */
 FAB_NODISCARD enum fab_status ses_expect(int fd, uint32_t op, struct ses_packet *packet,
@@ -44,6 +55,10 @@ FAB_NODISCARD enum fab_status ses_last_words(int fd, enum fab_status status, str
 void ses_refuse(int fd, enum fab_status status, const char *text);
 /* What a refusal says. */
 enum fab_status ses_refused(const struct ses_packet *packet, struct fab_err *err);
+
+/* The descriptor whose number stands in the environment, out of it so that no child takes it for
+ * its own, and CLOEXEC. FAB_ERR_NOT_FOUND: the variable is not set. */
+FAB_NODISCARD enum fab_status ses_inherit(const char *variable, int *fd_out, struct fab_err *err);
 
 /* A socket that listens at `path`, made with `mode`; replaces one that nobody listens at.
  * FAB_ERR_BUSY: somebody does. */

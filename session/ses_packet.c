@@ -20,13 +20,56 @@ struct head {
     uint32_t zero;
 };
 
+/* Room for the one descriptor that a message may bring, aligned as the kernel wants it. */
+union control {
+    char bytes[CMSG_SPACE(sizeof(int))];
+    struct cmsghdr align;
+};
+
+/* `passed` -1: no descriptor. */
+static void attach_descriptor(struct msghdr *message, union control *control, int passed)
+{
+    struct cmsghdr *entry;
+
+    if (passed < 0)
+        return;
+    *control = (union control){.bytes = {0}};
+    message->msg_control = control->bytes;
+    message->msg_controllen = sizeof(control->bytes);
+    entry = CMSG_FIRSTHDR(message);
+    entry->cmsg_level = SOL_SOCKET;
+    entry->cmsg_type = SCM_RIGHTS;
+    entry->cmsg_len = CMSG_LEN(sizeof(passed));
+    memcpy(CMSG_DATA(entry), &passed, sizeof(passed));
+}
+
+/* -1: none came. */
+static int detach_descriptor(struct msghdr *message)
+{
+    const struct cmsghdr *entry = CMSG_FIRSTHDR(message);
+    int passed = -1;
+
+    if (entry && entry->cmsg_level == SOL_SOCKET && entry->cmsg_type == SCM_RIGHTS &&
+        entry->cmsg_len == CMSG_LEN(sizeof(passed)))
+        memcpy(&passed, CMSG_DATA(entry), sizeof(passed));
+    return passed;
+}
+
 enum fab_status ses_send(int fd, uint32_t op, const struct sesm_parts *parts, struct fab_err *err)
 {
+    return ses_send_descriptor(fd, op, parts, -1, err);
+}
+
+enum fab_status ses_send_descriptor(int fd, uint32_t op, const struct sesm_parts *parts, int passed,
+                                    struct fab_err *err)
+{
+    union control control;
     struct head head = {.magic = SES_MAGIC, .version = SES_VERSION, .op = (uint16_t)op};
     struct iovec all[1 + SESM_PARTS_MAX] = {{.iov_base = &head, .iov_len = sizeof(head)}};
     struct msghdr message = {.msg_iov = all, .msg_iovlen = 1 + parts->count};
     ssize_t sent;
 
+    attach_descriptor(&message, &control, passed);
     for (size_t i = 0; i < parts->count; i++) {
         all[1 + i] = parts->part[i];
         head.body_bytes += (uint32_t)parts->part[i].iov_len;
@@ -70,6 +113,13 @@ static enum fab_status check_head(const struct head *head, size_t body_bytes, st
 
 enum fab_status ses_receive(int fd, int timeout_ms, struct ses_packet *packet, struct fab_err *err)
 {
+    return ses_receive_descriptor(fd, timeout_ms, packet, NULL, err);
+}
+
+enum fab_status ses_receive_descriptor(int fd, int timeout_ms, struct ses_packet *packet,
+                                       int *passed_out, struct fab_err *err)
+{
+    union control control;
     struct head head;
     struct iovec parts[2] = {{.iov_base = &head, .iov_len = sizeof(head)},
                              {.iov_base = packet->body, .iov_len = sizeof(packet->body)}};
@@ -79,6 +129,10 @@ enum fab_status ses_receive(int fd, int timeout_ms, struct ses_packet *packet, s
 
     if (status != FAB_OK)
         return status;
+    if (passed_out) {
+        message.msg_control = control.bytes;
+        message.msg_controllen = sizeof(control.bytes);
+    }
     /* A socket that was closed with a message of ours unread says so once, then gives what it
      * holds. Source: unix(7), ECONNRESET. */
     for (bool was_reset = false;; was_reset = true) {
@@ -94,6 +148,8 @@ enum fab_status ses_receive(int fd, int timeout_ms, struct ses_packet *packet, s
         return fab_err_set(err, FAB_ERR_PEER_LOST, "the other end of the attach protocol is gone");
     if (got < 0)
         return fab_err_errno(err, errno, "receiving a message of the attach protocol");
+    if (passed_out)
+        *passed_out = detach_descriptor(&message);
     if ((size_t)got < sizeof(head) || message.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
         return fab_err_set(err, FAB_ERR_PROTOCOL, "a message of the attach protocol is cut");
     packet->op = head.op;

@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * session/ses_worker.c - a gpu-worker's end of the attach protocol.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "base/parse.h"
 #include "session/ses_int.h"
 
 struct ses_worker {
@@ -16,24 +13,6 @@ struct ses_worker {
     bool is_over;
     struct ses_prepare prepare;
 };
-
-/* The inherited descriptor, out of the environment so that no child takes it for its own. */
-static enum fab_status inherit(int *fd_out, struct fab_err *err)
-{
-    const char *text = getenv("FABRIC_WORKER_FD");
-    int64_t fd;
-
-    if (!text)
-        return fab_err_set(err, FAB_ERR_NOT_FOUND,
-                           "FABRIC_WORKER_FD is not set: gpu-worker is started by fabricd or "
-                           "remote-run, not by hand");
-    if (fab_parse_int(text, &fd) != FAB_OK || fd < 0 || fd > INT32_MAX ||
-        fcntl((int)fd, F_SETFD, FD_CLOEXEC) != 0)
-        return fab_err_set(err, FAB_ERR_INVALID, "FABRIC_WORKER_FD=%s is no open descriptor", text);
-    (void)unsetenv("FABRIC_WORKER_FD");
-    *fd_out = (int)fd;
-    return FAB_OK;
-}
 
 static enum fab_status receive_prepare(struct ses_worker *worker, struct fab_err *err)
 {
@@ -53,23 +32,35 @@ static enum fab_status receive_prepare(struct ses_worker *worker, struct fab_err
     return FAB_OK;
 }
 
-enum fab_status ses_worker_open(struct ses_worker **worker_out, struct fab_err *err)
+enum fab_status ses_worker_open_at(int fd, struct ses_worker **worker_out, struct fab_err *err)
 {
     struct ses_worker *worker = fab_alloc_zeroed(1, sizeof(*worker));
     enum fab_status status;
 
-    if (!worker)
+    if (!worker) {
+        (void)close(fd);
         return fab_err_set(err, FAB_ERR_NOMEM, "out of memory");
-    worker->fd = -1;
-    status = inherit(&worker->fd, err);
-    if (status == FAB_OK)
-        status = receive_prepare(worker, err);
+    }
+    worker->fd = fd;
+    status = receive_prepare(worker, err);
     if (status != FAB_OK) {
         ses_worker_close(worker);
         return status;
     }
     *worker_out = worker;
     return FAB_OK;
+}
+
+enum fab_status ses_worker_open(struct ses_worker **worker_out, struct fab_err *err)
+{
+    int fd;
+    const enum fab_status status = ses_inherit("FABRIC_WORKER_FD", &fd, err);
+
+    if (status == FAB_ERR_NOT_FOUND)
+        return fab_err_set(err, FAB_ERR_NOT_FOUND,
+                           "FABRIC_WORKER_FD is not set: gpu-worker is started by fabricd or "
+                           "remote-run, not by hand");
+    return status == FAB_OK ? ses_worker_open_at(fd, worker_out, err) : status;
 }
 
 const struct ses_prepare *ses_worker_prepare(const struct ses_worker *worker)

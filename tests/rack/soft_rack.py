@@ -11,6 +11,7 @@ the real daemons, libraries and programs on them.
 RACK is a name of configs/racks, or a folder that configs/rack-gen made. DIR holds the built programs
 (build/release/bin). Daemons see no description of the rack: each discovers its node. COMMAND finds
 RACK_FOLDER, RACK_RUN (rack.sh), RACK_LOGS, and the console of ibsim as the fifo $IBSIM_CONSOLE.
+RACK_WARM=N: agents keep N workers waiting for each system (worker.warm).
 
 Exit status: the command's; 77 with a reason where the machine forbids namespaces.
 """
@@ -208,7 +209,8 @@ class SoftRack:
         if not is_manager and host["gpus"]:
             softcuda = self.bin.parent / "lib" / "softcuda"
             values["discovery"]["nvml"] = str(softcuda / "libnvidia-ml.so.1")
-            values["worker"] = {"driver": str(softcuda / "libcuda.so.1")}
+            values["worker"] = {"driver": str(softcuda / "libcuda.so.1"),
+                                "warm": int(os.environ.get("RACK_WARM", "0"))}
             if has_uids():
                 values["worker"] |= {"uid_first": UIDS[0], "uid_count": UIDS[1]}
         if self.worker and not is_manager:

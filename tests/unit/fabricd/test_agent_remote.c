@@ -100,6 +100,11 @@ static bool has_no_worker(struct rig *at)
     return at->agent->worker_count == 0;
 }
 
+static bool has_one_worker(struct rig *at)
+{
+    return at->agent->worker_count == 1;
+}
+
 static bool has_no_session(struct rig *at)
 {
     return fab_list_is_empty(&at->agent->sessions);
@@ -115,21 +120,67 @@ static void test_attach(void)
         const char *label, *for_host, *at; /* at NULL: where the agent is */
         int status;
         const char *says;
+        struct rails_choice rails;
+        int64_t warm_workers; /* on the node */
     } rows[] = {
-        {"a program on another node's GPUs", "r730-1", NULL, 0, "2 devices"},
-        {"GPUs that are for another host", "r730-2", NULL, NO_DEVICE, "for host r730-1"},
-        {"an agent that is not there", "r730-1", "127.0.0.1:1", NO_DEVICE, "cannot be reached"},
+        {"a program on another node's GPUs", "r730-1", NULL, 0, "2 devices", {.count = 0}, 0},
+        {"on the rails that were chosen", "r730-1", NULL, 0, "2 devices", {1, {{0, 0}}}, 0},
+        {"on those of them that are there",
+         "r730-1",
+         NULL,
+         0,
+         "2 devices",
+         {2, {{1, 1}, {0, 0}}},
+         0},
+        {"on a worker that waited", "r730-1", NULL, 0, "2 devices", {.count = 0}, 1},
+        {"on one that waited, chosen rails", "r730-1", NULL, 0, "2 devices", {1, {{0, 0}}}, 1},
+        {"a rail of the node that is gone",
+         "r730-1",
+         NULL,
+         NO_DEVICE,
+         "no rail of r730-1 leads to c4130-1 now",
+         {1, {{0, 3}}},
+         0},
+        {"a rail of the host that is gone",
+         "r730-1",
+         NULL,
+         NO_DEVICE,
+         "no rail of r730-1 leads to c4130-1 now",
+         {1, {{3, 0}}},
+         0},
+        {"GPUs that are for another host",
+         "r730-2",
+         NULL,
+         NO_DEVICE,
+         "for host r730-1",
+         {.count = 0},
+         0},
+        {"an agent that is not there",
+         "r730-1",
+         "127.0.0.1:1",
+         NO_DEVICE,
+         "cannot be reached",
+         {.count = 0},
+         0},
     };
 
     for (size_t i = 0; i < FAB_ARRAY_LEN(rows); i++) {
         CHECK_CASE("%s", rows[i].label);
         if (!begin())
             return;
+        CHECK_EQ(host.rail_count, 1);
+        CHECK_STR(host.rails[0].device, "lo");
+        CHECK_STR(host.rails[0].net, "127.0.0.0/8");
+        host.choice = node.choice = rows[i].rails;
+        node.settings.warm_workers = rows[i].warm_workers;
         compose(5, rows[i].for_host, rows[i].at ? rows[i].at : address);
+        if (rows[i].warm_workers > 0)
+            rig_until(&node, has_one_worker);
         if (!rig_run(&host, &program, "once", NULL, getuid()))
             return;
         CHECK_EQ(rig_wait(&program), rows[i].status);
         CHECK_HAS(program.text, rows[i].says);
+        node.settings.warm_workers = 0;
         rig_until(&node, has_no_worker);
         rig_until(&host, has_no_session);
         end();

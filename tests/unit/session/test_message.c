@@ -2,6 +2,8 @@
  * Messages of the attach protocol: structs there and back, every cut of every message is refused,
  * and so is what decodes but makes no sense.
  */
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -168,10 +170,82 @@ static void test_packets(void)
     (void)close(pair[1]);
 }
 
+/* ---- a worker that waits ---------------------------------------------------------------------
+ */
+
+static void give_nothing(int fd)
+{
+    (void)fd;
+}
+
+static void give_session(int fd)
+{
+    int ends[2];
+
+    CHECK_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends), 0);
+    CHECK_EQ(ses_warm_give(fd, ends[0], NULL), FAB_OK);
+    CHECK_EQ(send(ends[1], "x", 1, 0), 1); /* it is that socket, if this comes out of it */
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+}
+
+static void give_no_socket(int fd)
+{
+    CHECK_EQ(ses_warm_give(fd, -1, NULL), FAB_OK);
+}
+
+static void give_another_message(int fd)
+{
+    const struct ses_grant grant = example_grant();
+
+    CHECK_EQ(ses_warm_prepare(fd, &grant.node, NULL), FAB_OK);
+}
+
+static void test_warm(void)
+{
+    static const struct {
+        const char *label;
+        void (*give)(int fd);
+        enum fab_status status;
+    } rows[] = {
+        {"a session", give_session, FAB_OK},
+        {"nobody asks for it", give_nothing, FAB_ERR_CANCELLED},
+        {"a session without a socket", give_no_socket, FAB_ERR_PROTOCOL},
+        {"another message", give_another_message, FAB_ERR_PROTOCOL},
+    };
+    const struct ses_grant grant = example_grant();
+
+    for (size_t i = 0; i < FAB_ARRAY_LEN(rows); i++) {
+        struct ses_node node;
+        int ends[2], fd = -1, session_fd = -1;
+        char text[16], byte = 0;
+
+        CHECK_CASE("%s", rows[i].label);
+        CHECK_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends), 0);
+        (void)snprintf(text, sizeof(text), "%d", ends[1]);
+        (void)setenv(SES_WARM_VARIABLE, text, 1);
+        CHECK_EQ(ses_warm_prepare(ends[0], &grant.node, NULL), FAB_OK);
+        CHECK_EQ(ses_warm_open(&fd, &node, NULL), FAB_OK);
+        CHECK_MEM(&node, &grant.node, sizeof(node));
+        CHECK(getenv(SES_WARM_VARIABLE) == NULL);
+        rows[i].give(ends[0]);
+        (void)close(ends[0]);
+        CHECK_EQ(ses_warm_wait(fd, &session_fd, NULL), rows[i].status);
+        CHECK_EQ(session_fd >= 0, rows[i].status == FAB_OK);
+        if (session_fd >= 0)
+            CHECK(recv(session_fd, &byte, 1, 0) == 1 && byte == 'x');
+        if (session_fd >= 0)
+            (void)close(session_fd);
+    }
+    CHECK_EQ(ses_warm_open(&(int){0}, &(struct ses_node){.rail_count = 0}, NULL),
+             FAB_ERR_NOT_FOUND);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {CHECK_TEST(test_grant), CHECK_TEST(test_grant_nonsense),
-                                       CHECK_TEST(test_link), CHECK_TEST(test_packets)};
+                                       CHECK_TEST(test_link), CHECK_TEST(test_packets),
+                                       CHECK_TEST(test_warm)};
 
     return check_run(tests);
 }

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Workers that wait for a program: taken once, filled up, replaced when they die, as many as the
+ * setting says now, of the lease's user, and gone with the lease.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "tests/support/check.h"
+#include "tests/unit/fabricd/agent_rig.h"
+
+enum { PIDS_MAX = 8, STATUS_BYTES = 8192 };
+
+static struct rig rig;
+
+/* The workers of all leases. */
+struct pids {
+    pid_t warm[PIDS_MAX], busy[PIDS_MAX];
+    uint32_t warm_count, busy_count;
+};
+
+static struct pids look(void)
+{
+    struct pids pids = {.warm_count = 0};
+
+    FAB_LIST_EACH(at, after, &rig.agent->leases)
+    {
+        struct agent_lease *lease = fab_list_object(at, struct agent_lease, node);
+
+        FAB_LIST_EACH(place, next, &lease->workers)
+        {
+            const struct agent_worker *worker = fab_list_object(place, struct agent_worker, node);
+
+            if (worker->warm_fd >= 0 && pids.warm_count < PIDS_MAX)
+                pids.warm[pids.warm_count++] = worker->pid;
+            else if (worker->warm_fd < 0 && pids.busy_count < PIDS_MAX)
+                pids.busy[pids.busy_count++] = worker->pid;
+        }
+    }
+    return pids;
+}
+
+static bool has(const pid_t *pids, uint32_t count, pid_t pid)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (pids[i] == pid)
+            return true;
+    return false;
+}
+
+static uint32_t wanted_warm;
+
+static bool is_full(struct rig *of)
+{
+    (void)of;
+    return look().warm_count == wanted_warm;
+}
+
+static bool has_no_session(struct rig *of)
+{
+    return fab_list_is_empty(&of->agent->sessions);
+}
+
+static void until_warm(uint32_t count)
+{
+    wanted_warm = count;
+    rig_until(&rig, is_full);
+}
+
+static bool begin(int64_t warm_workers)
+{
+    if (!CHECK(rig_begin(&rig)))
+        return false;
+    rig.settings.warm_workers = warm_workers;
+    if (getuid() == 0) {
+        rig.settings.uid_first = 70000;
+        rig.settings.uid_count = 2;
+    }
+    if (!CHECK(rig_start(&rig, NULL)))
+        return false;
+    rig_report(&rig);
+    CHECK_EQ(rig.agent->worker_count, 0); /* without a lease nobody waits */
+    rig_command(&rig, MANAGER_PREPARE, "train", 5);
+    CHECK_STR(rig_done(&rig, MANAGER_PREPARE, "train", 5), "");
+    rig_command(&rig, MANAGER_PRESENT, "train", 5);
+    CHECK_STR(rig_done(&rig, MANAGER_PRESENT, "train", 5), "");
+    return true;
+}
+
+/* The lease ends, and with it every worker. */
+static void end(void)
+{
+    rig_command(&rig, MANAGER_RELEASE, "train", 5);
+    CHECK_EQ(rig_take(&rig, MESSAGE_RELEASED).released.fence, 5);
+    CHECK_EQ(rig_take(&rig, MESSAGE_RELEASED).released.fence, 5);
+    CHECK_EQ(rig.agent->worker_count, 0);
+    rig_end(&rig);
+}
+
+static void test_taken_once(void)
+{
+    struct rig_program program;
+    struct pids before, during, after;
+
+    if (!begin(2))
+        return;
+    until_warm(2);
+    before = look();
+    if (!rig_run(&rig, &program, "hold", NULL, getuid()))
+        return;
+    rig_say(&program, "2 devices");
+    until_warm(2);
+    during = look();
+    CHECK_EQ(during.busy_count, 1);
+    CHECK(has(before.warm, 2, during.busy[0]));
+    CHECK(has(during.warm, 2, before.warm[0]) != has(during.warm, 2, before.warm[1]));
+    CHECK_EQ(rig_wait(&program), 0);
+    CHECK_HAS(program.text, "then 0");
+    rig_until(&rig, has_no_session);
+    until_warm(2);
+    after = look();
+    CHECK_EQ(after.busy_count, 0);
+    CHECK(!has(after.warm, 2, during.busy[0]));
+    end();
+}
+
+/* More programs at once than workers wait: the rest are started as ever. */
+static void test_more_programs(void)
+{
+    struct rig_program programs[3];
+    struct pids before, during;
+
+    if (!begin(1))
+        return;
+    until_warm(1);
+    before = look();
+    for (size_t i = 0; i < FAB_ARRAY_LEN(programs); i++) {
+        if (!rig_run(&rig, &programs[i], "hold", NULL, getuid()))
+            return;
+    }
+    for (size_t i = 0; i < FAB_ARRAY_LEN(programs); i++)
+        rig_say(&programs[i], "2 devices");
+    during = look();
+    CHECK_EQ(during.busy_count, 3);
+    CHECK(has(during.busy, 3, before.warm[0]));
+    for (size_t i = 0; i < FAB_ARRAY_LEN(programs); i++)
+        CHECK_EQ(rig_wait(&programs[i]), 0);
+    rig_until(&rig, has_no_session);
+    end();
+}
+
+static pid_t dead;
+
+static bool is_replaced(struct rig *of)
+{
+    const struct pids pids = look();
+
+    (void)of;
+    return pids.warm_count == 1 && pids.warm[0] != dead;
+}
+
+/* One that dies is replaced, and one that is dead already when it is asked for is not given. */
+static void test_death(void)
+{
+    struct rig_program program;
+
+    if (!begin(1))
+        return;
+    until_warm(1);
+    dead = look().warm[0];
+    (void)kill(dead, SIGKILL);
+    rig_until(&rig, is_replaced);
+    if (!rig_run(&rig, &program, "once", NULL, getuid()))
+        return;
+    CHECK_EQ(rig_wait(&program), 0);
+    CHECK_HAS(program.text, "2 devices");
+    rig_until(&rig, has_no_session);
+    end();
+}
+
+static void test_setting(void)
+{
+    static const uint32_t counts[] = {3, 1, 0, 2};
+
+    if (!begin(1))
+        return;
+    until_warm(1);
+    for (size_t i = 0; i < FAB_ARRAY_LEN(counts); i++) {
+        CHECK_CASE("%u workers", counts[i]);
+        rig.settings.warm_workers = counts[i];
+        agent_reload(rig.agent);
+        until_warm(counts[i]);
+    }
+    end();
+}
+
+static void test_user(void)
+{
+    char path[64], *text = NULL;
+    struct pids pids;
+
+    if (getuid() != 0)
+        return; /* only root can start processes of other users */
+    if (!begin(1))
+        return;
+    until_warm(1);
+    pids = look();
+    (void)snprintf(path, sizeof(path), "/proc/%d/status", (int)pids.warm[0]);
+    /* It may still be the agent's own child that is about to become it. */
+    do
+        free(text), text = NULL;
+    while (fab_file_read(path, STATUS_BYTES, &text, NULL, NULL) == FAB_OK &&
+           strstr(text, "gpu-worker") == NULL);
+    CHECK_HAS(text, "Uid:\t70000\t70000\t70000\t70000");
+    CHECK_HAS(text, "Gid:\t70000\t70000\t70000\t70000");
+    free(text);
+    end();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {CHECK_TEST(test_taken_once), CHECK_TEST(test_more_programs),
+                                       CHECK_TEST(test_death), CHECK_TEST(test_setting),
+                                       CHECK_TEST(test_user)};
+
+    return check_run(tests);
+}
