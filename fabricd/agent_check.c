@@ -80,9 +80,10 @@ void agent_check_start(struct agent_gpu *gpu)
     (void)snprintf(gpu->reason, sizeof(gpu->reason), "the check did not start: %.120s", err.text);
 }
 
-bool agent_check_is_fresh(const struct agent_gpu *gpu, uint64_t now_ns)
+bool agent_check_is_fresh(const struct agent_gpu *gpu, uint64_t since_ns, uint64_t now_ns)
 {
-    return gpu->checked_ns != 0 && now_ns - gpu->checked_ns < gpu->agent->settings->check_age_ns;
+    return gpu->checked_ns != 0 && (gpu->checked_ns >= since_ns ||
+                                    now_ns - gpu->checked_ns < gpu->agent->settings->check_age_ns);
 }
 
 static void on_cleared(void *user, const struct agent_child_end *end)

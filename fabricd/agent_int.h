@@ -114,7 +114,8 @@ void agent_report(struct agent *agent);
 
 /* Starts the check of a GPU, or does nothing while something runs on it. */
 void agent_check_start(struct agent_gpu *gpu);
-bool agent_check_is_fresh(const struct agent_gpu *gpu, uint64_t now_ns);
+/* Its last check ended after `since_ns`, or is younger than the setting worker.check_age. */
+bool agent_check_is_fresh(const struct agent_gpu *gpu, uint64_t since_ns, uint64_t now_ns);
 void agent_check_tell(const struct agent_gpu *gpu);
 /* Starts to clear the memory of a GPU that nobody uses; its fence row says when it is clean. */
 void agent_clear_start(struct agent_gpu *gpu);
@@ -130,6 +131,7 @@ struct agent_lease {
     enum agent_lease_state state;
     char system[LEDGER_NAME_BYTES];
     uint64_t fence;
+    uint64_t since_ns; /* its preparing; a check after that counts, however old */
     uint32_t owner_uid;
     uint32_t gpu_count;
     struct message_gpu gpus[LEDGER_NODE_GPU_MAX]; /* this node's own */

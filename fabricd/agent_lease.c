@@ -172,6 +172,7 @@ static enum fab_status lease_create(struct agent *agent, const struct message_co
         return fab_err_set(err, FAB_ERR_NOMEM, "a lease");
     lease->agent = agent;
     lease->fence = command->fence;
+    lease->since_ns = agent_now_ns(agent);
     lease->owner_uid = command->owner_uid;
     lease->gpu_count = command->gpu_count;
     memcpy(lease->gpus, command->gpus, command->gpu_count * sizeof(lease->gpus[0]));
@@ -243,7 +244,7 @@ static bool prepare_gpu(struct agent_lease *lease, const struct message_gpu *wan
         }
         return false;
     }
-    if (!agent_check_is_fresh(gpu, now_ns)) {
+    if (!agent_check_is_fresh(gpu, lease->since_ns, now_ns)) {
         agent_check_start(gpu);
         return false;
     }

@@ -193,6 +193,17 @@ static void test_checks(void)
     }
 }
 
+/* Checks that are old at once: each GPU is checked anew for a system, once. */
+static void test_checks_anew(void)
+{
+    if (!rig_up(&rig))
+        return;
+    rig.settings.check_age_ns = 0;
+    rig_command(&rig, MANAGER_PREPARE, "a", 5);
+    CHECK_STR(rig_done(&rig, MANAGER_PREPARE, "a", 5), "");
+    rig_end(&rig);
+}
+
 static bool is_one_dirty(struct rig *at)
 {
     return at->gpus[0].fence == 0 && at->gpus[1].fence == 5;
@@ -429,9 +440,11 @@ static void test_bad_requests(void)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CHECK_TEST(test_report),   CHECK_TEST(test_bad_requests), CHECK_TEST(test_fences),
-        CHECK_TEST(test_restart),  CHECK_TEST(test_checks),       CHECK_TEST(test_not_cleared),
-        CHECK_TEST(test_programs), CHECK_TEST(test_revoked),      CHECK_TEST(test_killed_program),
+        CHECK_TEST(test_report),      CHECK_TEST(test_bad_requests),
+        CHECK_TEST(test_fences),      CHECK_TEST(test_restart),
+        CHECK_TEST(test_checks),      CHECK_TEST(test_checks_anew),
+        CHECK_TEST(test_not_cleared), CHECK_TEST(test_programs),
+        CHECK_TEST(test_revoked),     CHECK_TEST(test_killed_program),
         CHECK_TEST(test_users)};
 
     return check_run(tests);
