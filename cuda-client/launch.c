@@ -90,7 +90,7 @@ static CUresult launch_send(const struct launch *launch, struct cudac_stream *st
                         /* reply */ NULL);
     if (result == CUDA_SUCCESS) {
         block_accepted(function, shape->block);
-        (void)cudac_stream_count(stream, WIRE_LAUNCH); /* enqueued, and not done yet */
+        (void)cudac_stream_count(stream, WIRE_LAUNCH_CALL); /* enqueued, and not done yet */
     }
     return cudac_context_result(stream->context, result);
 }

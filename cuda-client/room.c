@@ -33,12 +33,13 @@ static uint32_t weight_of(struct cudac_stream *stream, uint32_t op)
     enum { METERED = 3 };
     _Atomic uint64_t *launching = &stream->context->launching;
     const uint64_t before = atomic_load_explicit(launching, memory_order_relaxed);
-    const uint64_t now = op == WIRE_LAUNCH ? stream->id + 1 : 0;
+    const uint64_t now = op == WIRE_LAUNCH || op == WIRE_LAUNCH_CALL ? stream->id + 1 : 0;
 
     if (now != before)
         atomic_store_explicit(launching, now, memory_order_relaxed);
     switch (op) {
     case WIRE_LAUNCH:
+    case WIRE_LAUNCH_CALL:
         return now == before ? 1 : METERED;
     case WIRE_EVENT_RECORD:
     case WIRE_EVENT_WAIT:

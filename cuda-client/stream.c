@@ -255,17 +255,27 @@ static void all_reached(struct cudac_context *context, uint64_t position, bool b
         sweep(context);
 }
 
-/* What a blocking stream did last waited for what the default stream had before it. */
+/* Whether a command is behind all that the default stream was given before its position. A wait
+ * for an event that is over is no work for a driver, and waits for nothing. A launch that is a call
+ * is counted when it has been answered: another thread may have given the default stream something
+ * meanwhile. */
+static bool is_behind_legacy(uint32_t op)
+{
+    return op != WIRE_EVENT_WAIT && op != WIRE_LAUNCH_CALL;
+}
+
+/* What a blocking stream did waited for what the default stream had before it. */
 static void legacy_reached(struct cudac_stream *stream, uint64_t position)
 {
     struct cudac_context *context = stream->context;
-    uint64_t last = atomic_load_explicit(&stream->posted, memory_order_acquire);
+    uint64_t behind = atomic_load_explicit(&stream->behind, memory_order_acquire);
 
-    if (!cudac_stream_is_blocking(stream) || last > position)
+    if (!cudac_stream_is_blocking(stream) ||
+        atomic_load_explicit(&stream->posted, memory_order_acquire) > position)
         return;
     pthread_mutex_lock(&context->lock);
     if (context->legacy)
-        raise_to(&context->legacy->done, last);
+        raise_to(&context->legacy->done, behind);
     pthread_mutex_unlock(&context->lock);
 }
 
@@ -308,9 +318,11 @@ uint64_t cudac_stream_count(struct cudac_stream *stream, uint32_t op)
         atomic_fetch_add_explicit(&stream->context->sequence, 1, memory_order_acq_rel) + 1;
 
     cudac_room_count(stream, op);
-    if (op == WIRE_LAUNCH)
+    if (op == WIRE_LAUNCH || op == WIRE_LAUNCH_CALL)
         raise_to(&stream->launched, position);
     raise_to(&stream->posted, position);
+    if (is_behind_legacy(op)) /* after `posted`: who sees this sees that */
+        raise_to(&stream->behind, position);
     return position;
 }
 

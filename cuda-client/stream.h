@@ -37,6 +37,8 @@ struct cudac_stream {
     /* Positions, in the count of the context: of the last work posted, and up to where all is known
      * to be done. done >= posted: idle. */
     _Atomic uint64_t posted, done;
+    /* Of the last work that surely waits for what the default stream had been given by then. */
+    _Atomic uint64_t behind;
     /* Of the last launch, and up to where a synchronisation has made the driver print: a stream
      * that is idle can still have text to come. */
     _Atomic uint64_t launched, synced;
@@ -62,7 +64,7 @@ void cudac_stream_make_room(struct cudac_stream *stream);
  * it and sends it as one step, so that positions follow the order on the wire. */
 CUresult cudac_stream_post(struct cudac_stream *stream, uint32_t op, const struct wire_parts *parts,
                            uint64_t *number_out);
-/* Work that was posted otherwise: counted. Returns its position. */
+/* Work that was posted otherwise: counted, by the op it was sent as. Returns its position. */
 uint64_t cudac_stream_count(struct cudac_stream *stream, uint32_t op);
 /* Work of the stream that is a call: counted, and done when the reply is there (the stream then is
  * idle up to it). Waits for what the reply says has landed. */

@@ -15,6 +15,7 @@ struct cudas_stream {
     struct cudas_object object;
     struct cudas_worker *worker;
     CUstream handle;
+    bool waits_for_legacy; /* a stream of the program's that is not CU_STREAM_NON_BLOCKING */
 };
 
 struct cudas_event {

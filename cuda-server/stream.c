@@ -27,7 +27,8 @@ static CUresult stream_create(struct cudas_worker *worker, const struct cudas_co
                                                .kind = CUDAS_STREAM,
                                                .context = context,
                                                .destroy = stream_destroy},
-                                    .worker = worker};
+                                    .worker = worker,
+                                    .waits_for_legacy = !(m->flags & CU_STREAM_NON_BLOCKING)};
     result = worker->cu.cuStreamCreateWithPriority(&stream->handle, m->flags, m->priority);
     if (result == CUDA_SUCCESS) {
         result = cudas_object_add(worker, &stream->object, command);

@@ -357,25 +357,33 @@ static void reached_callback(CUstream stream, CUresult status, void *arg)
     reached(arg, status);
 }
 
+/* Whether a copy that is put into the stream now has nothing to wait for: neither in the stream nor
+ * in the default stream, whose work a query of another one says nothing of. */
+static bool starts_now(const struct cudas_driver *cu, const struct cudas_stream *stream)
+{
+    return cu->cuStreamQuery(stream->handle) == CUDA_SUCCESS &&
+           (!stream->waits_for_legacy || cu->cuStreamQuery(CU_STREAM_LEGACY) == CUDA_SUCCESS);
+}
+
 /* The stream calls back and then waits. Without the lock: the driver may make us wait for room, and
  * its callbacks take the lock. */
-static CUresult enter_stream(struct cudas_transfer *transfer, CUstream stream,
+static CUresult enter_stream(struct cudas_transfer *transfer, const struct cudas_stream *stream,
                              struct cudas_wait *wait_out, bool *is_there_out)
 {
     struct cudas_mover *mover = mover_of(transfer);
     const struct cudas_driver *cu = &transfer->worker->cu;
     CUresult result;
 
-    if (cu->cuStreamQuery(stream) == CUDA_SUCCESS) {
+    if (starts_now(cu, stream)) {
         transfer->is_reached = *is_there_out = true;
-        return cudas_wait_begin(transfer->context, stream, wait_out);
+        return cudas_wait_begin(transfer->context, stream->handle, wait_out);
     }
     fab_mutex_lock(&mover->lock);
     transfer->refs++;
     fab_mutex_unlock(&mover->lock);
-    result = cu->cuStreamAddCallback(stream, reached_callback, transfer, 0);
+    result = cu->cuStreamAddCallback(stream->handle, reached_callback, transfer, 0);
     if (result == CUDA_SUCCESS)
-        return cudas_wait_begin(transfer->context, stream, wait_out);
+        return cudas_wait_begin(transfer->context, stream->handle, wait_out);
     fab_mutex_lock(&mover->lock);
     cudas_transfer_put_locked(transfer);
     fab_mutex_unlock(&mover->lock);
@@ -424,7 +432,7 @@ static CUresult start_locked(struct cudas_transfer *transfer, struct cudas_wait 
                                                               : CUDA_ERROR_UNKNOWN;
 }
 
-static CUresult submit(struct cudas_transfer *transfer, CUstream stream)
+static CUresult submit(struct cudas_transfer *transfer, const struct cudas_stream *stream)
 {
     struct cudas_worker *const worker = transfer->worker;
     struct cudas_mover *mover = worker->mover;
@@ -475,7 +483,7 @@ CUresult cudas_transfer_start(struct cudas_worker *worker, const struct cudas_pl
     fab_list_init(&transfer->all_link);
     fab_list_init(&transfer->capture.link);
     cudas_object_ref(&place->context->object);
-    result = submit(transfer, place->stream->handle);
+    result = submit(transfer, place->stream);
     fab_mutex_lock(&worker->mover->lock);
     cudas_transfer_put_locked(transfer);
     fab_mutex_unlock(&worker->mover->lock);

@@ -48,6 +48,68 @@ static void default_stream(void)
     ROW("destroy", cu.cuStreamDestroy(free_stream), CUDA_SUCCESS, true);
 }
 
+/* A blocking stream that only waits for an event that is over says nothing of the default stream:
+ * memory whose free is behind its work is not free. */
+static void wait_that_is_over(void)
+{
+    CUdeviceptr first = 0, second = 0;
+    CUstream blocking, free_stream;
+    CUevent event;
+
+    ROW("blocking stream", cu.cuStreamCreate(&blocking, CU_STREAM_DEFAULT), CUDA_SUCCESS, true);
+    ROW("other stream", cu.cuStreamCreate(&free_stream, CU_STREAM_NON_BLOCKING), CUDA_SUCCESS,
+        true);
+    ROW("event", cu.cuEventCreate(&event, CU_EVENT_DISABLE_TIMING), CUDA_SUCCESS, true);
+    ROW("that is over", cu.cuEventRecord(event, free_stream), CUDA_SUCCESS,
+        cu.cuStreamSynchronize(free_stream) == CUDA_SUCCESS);
+    ROW("memory", cu.cuMemAllocAsync(&first, CONFORMANCE_BYTES, NULL), CUDA_SUCCESS, true);
+    ROW("hold the default stream", conformance_hold(&world, NULL), CUDA_SUCCESS, true);
+    ROW("free it behind", cu.cuMemFreeAsync(first, NULL), CUDA_SUCCESS, true);
+    ROW("wait", cu.cuStreamWaitEvent(blocking, event, 0), CUDA_SUCCESS,
+        cu.cuStreamQuery(blocking) != CUDA_ERROR_INVALID_VALUE); /* may be done, or not */
+    ROW("the default stream is not done", cu.cuStreamQuery(NULL), CUDA_ERROR_NOT_READY, true);
+    ROW("other memory", cu.cuMemAllocAsync(&second, CONFORMANCE_BYTES, free_stream), CUDA_SUCCESS,
+        second != first);
+    conformance_let_go(&world);
+    ROW("free", cu.cuMemFreeAsync(second, free_stream), CUDA_SUCCESS, true);
+    ROW("done", cu.cuCtxSynchronize(), CUDA_SUCCESS, cu.cuStreamQuery(NULL) == CUDA_SUCCESS);
+    ROW("destroy", cu.cuStreamDestroy(blocking), CUDA_SUCCESS, true);
+    ROW("destroy", cu.cuStreamDestroy(free_stream), CUDA_SUCCESS, true);
+    ROW("destroy", cu.cuEventDestroy(event), CUDA_SUCCESS, true);
+}
+
+/* A large copy in a blocking stream that had nothing to do waits for the default stream, too. The
+ * copies of the other stream give it the time to come early. */
+static void large_copies(void)
+{
+    enum { BYTES = 256 << 10, ROUNDS = 8 };
+    CUstream blocking, free_stream;
+    unsigned char *bytes = NULL;
+    CUdeviceptr elsewhere = 0;
+
+    ROW("blocking stream", cu.cuStreamCreate(&blocking, CU_STREAM_DEFAULT), CUDA_SUCCESS, true);
+    ROW("other stream", cu.cuStreamCreate(&free_stream, CU_STREAM_NON_BLOCKING), CUDA_SUCCESS,
+        true);
+    ROW("pinned memory", cu.cuMemHostAlloc((void **)&bytes, BYTES, 0), CUDA_SUCCESS, true);
+    ROW("memory", cu.cuMemAlloc(&elsewhere, BYTES), CUDA_SUCCESS, true);
+    memset(bytes, 2, BYTES);
+    ROW("hold the default stream", conformance_hold(&world, NULL), CUDA_SUCCESS, true);
+    ROW("set behind it", cu.cuMemsetD8Async(world.memory, 1, BYTES, NULL), CUDA_SUCCESS, true);
+    ROW("copy behind that", cu.cuMemcpyHtoDAsync(world.memory, bytes, BYTES, blocking),
+        CUDA_SUCCESS, cu.cuStreamQuery(blocking) == CUDA_ERROR_NOT_READY);
+    for (int i = 0; i < ROUNDS; i++)
+        ROW("the other stream goes on", cu.cuMemcpyHtoDAsync(elsewhere, bytes, BYTES, free_stream),
+            CUDA_SUCCESS, cu.cuStreamSynchronize(free_stream) == CUDA_SUCCESS);
+    conformance_let_go(&world);
+    ROW("done", cu.cuStreamSynchronize(blocking), CUDA_SUCCESS,
+        conformance_read(world.memory) == 0x02020202 &&
+            conformance_read(world.memory + BYTES - sizeof(uint32_t)) == 0x02020202);
+    ROW("free", cu.cuMemFree(elsewhere), CUDA_SUCCESS, true);
+    ROW("free", cu.cuMemFreeHost(bytes), CUDA_SUCCESS, true);
+    ROW("destroy", cu.cuStreamDestroy(blocking), CUDA_SUCCESS, true);
+    ROW("destroy", cu.cuStreamDestroy(free_stream), CUDA_SUCCESS, true);
+}
+
 static void per_thread(void)
 {
     ROW("hold the thread's stream", conformance_hold(&world, CU_STREAM_PER_THREAD), CUDA_SUCCESS,
@@ -124,6 +186,8 @@ void group_order(void)
     conformance_world_open(&world);
     store = conformance_kernel(&world, "store");
     default_stream();
+    wait_that_is_over();
+    large_copies();
     per_thread();
     events();
     copies();

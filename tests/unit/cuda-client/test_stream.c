@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * tests/unit/cuda-client/test_stream.c - what the end of one stream says of another.
+ *
+ * Contexts and streams that no worker knows: only their counts are asked. The moment that matters
+ * lies between two threads (a launch is enqueued, and counted after another thread has posted), so
+ * here both are one.
+ */
+#include "tests/support/check.h"
+
+#include "cuda-client/stream_int.h"
+#include "generated/cuda-api/wire.h"
+
+static struct cudac_context context = {
+    .id = 1, .lock = PTHREAD_MUTEX_INITIALIZER, .order = PTHREAD_MUTEX_INITIALIZER};
+
+enum whose { LEGACY, BLOCKING, FREE, END };
+
+struct work {
+    enum whose whose;
+    uint32_t op;
+};
+
+static void test_default_stream(void)
+{
+    static const struct {
+        const char *label;
+        struct work work[4];
+        bool is_idle; /* the default stream, when the blocking one is known to be done */
+    } rows[] = {
+        {"a copy behind it", {{LEGACY, WIRE_SET}, {BLOCKING, WIRE_COPY_DEVICE}, {END, 0}}, true},
+        {"a launch behind it", {{LEGACY, WIRE_SET}, {BLOCKING, WIRE_LAUNCH}, {END, 0}}, true},
+        {"a record behind it", {{LEGACY, WIRE_SET}, {BLOCKING, WIRE_EVENT_RECORD}, {END, 0}}, true},
+        {"work before it", {{BLOCKING, WIRE_LAUNCH}, {LEGACY, WIRE_SET}, {END, 0}}, false},
+        {"a wait, which may be over",
+         {{LEGACY, WIRE_SET}, {BLOCKING, WIRE_EVENT_WAIT}, {END, 0}},
+         false},
+        {"work before it, and a wait",
+         {{BLOCKING, WIRE_LAUNCH}, {LEGACY, WIRE_SET}, {BLOCKING, WIRE_EVENT_WAIT}, {END, 0}},
+         false},
+        {"a wait, and work",
+         {{LEGACY, WIRE_SET}, {BLOCKING, WIRE_EVENT_WAIT}, {BLOCKING, WIRE_LAUNCH}, {END, 0}},
+         true},
+        {"a launch that is counted later than it was enqueued",
+         {{LEGACY, WIRE_SET}, {BLOCKING, WIRE_LAUNCH_CALL}, {END, 0}},
+         false},
+        {"such a launch, and another",
+         {{LEGACY, WIRE_SET}, {BLOCKING, WIRE_LAUNCH_CALL}, {BLOCKING, WIRE_LAUNCH}, {END, 0}},
+         true},
+    };
+
+    for (size_t i = 0; i < FAB_ARRAY_LEN(rows); i++) {
+        struct cudac_stream streams[END] = {
+            [LEGACY] = {.context = &context, .next = &streams[BLOCKING]},
+            [BLOCKING] = {.context = &context, .id = 2, .next = &streams[FREE]},
+            [FREE] = {.context = &context, .id = 3, .flags = CU_STREAM_NON_BLOCKING}};
+
+        CHECK_CASE("%s", rows[i].label);
+        context.streams = context.legacy = streams;
+        for (const struct work *at = rows[i].work; at->whose != END; at++)
+            (void)cudac_stream_count(&streams[at->whose], at->op);
+        CHECK(!cudac_stream_is_idle(&streams[LEGACY]));
+        cudac_stream_reached(&streams[BLOCKING], atomic_load(&context.sequence));
+        CHECK(cudac_stream_is_idle(&streams[BLOCKING]));
+        CHECK_EQ(cudac_stream_is_idle(&streams[LEGACY]), rows[i].is_idle);
+        cudac_stream_reached(&streams[LEGACY], atomic_load(&context.sequence));
+        CHECK(cudac_stream_is_idle(&streams[LEGACY]));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CHECK_TEST(test_default_stream),
+    };
+
+    return check_run(tests);
+}
