@@ -70,7 +70,8 @@ void bench_row_print(struct bench_row *row, bool json, bool is_last)
                  "\"ratio\": %.4g, \"interval\": [%.4g, %.4g], \"pairs\": %u, ",
                  row->name, ours, limit, row->unit, ratio, low, high, row->pair_count);
     if (row->budget > 0)
-        (void)printf("\"budget\": %g, ", row->budget);
+        (void)printf("\"budget\": %g, \"at_least\": %s, ", row->budget,
+                     row->at_least ? "true" : "false");
     else
         (void)printf("\"budget\": null, ");
     if (judged)

@@ -1,8 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rows of benchmarks that are scripts: as bench-row.c makes them."""
+import argparse
 import json
 import math
 import sys
+
+
+def positive(text):
+    """The type of options that count."""
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number from 1 on")
+    return int(text)
 
 
 def median(values):
@@ -29,12 +37,20 @@ def row(name, unit, pairs, budget=None, at_least=False, reason=None, **more):
                  "ratio": round(median(ratios), 4), "interval": [round(end, 4) for end in interval(ratios)]}
     if not ratios:
         reason = reason or "it did not run"
+    if budget is not None:
+        made["at_least"] = at_least
     if budget is not None and not reason:
         low, high = made["interval"]
         made["met"] = high >= budget if at_least else low <= budget
     elif made["met"] is None:
         made["reason"] = reason or "reported only"
     return made | more
+
+
+def reported(name, unit, values, **more):
+    """What has no limit."""
+    return row(name, unit, []) | {"ours": round(median(values), 4), "pairs": len(values),
+                                  "reason": "reported only"} | more
 
 
 def verdict(entry):

@@ -47,8 +47,6 @@ STRONG_GPUS = 4  # a strong batch is that of so many weak GPUs
 STEPS = {"modelled": 10, "computed": 2}
 GIGAFLOPS, GIGABYTES = 15000, 300  # of the modelled GPU, before it is scaled to STEP_MS
 LIMIT_S = 120
-
-
 FOREIGN_MOST = 0.1  # of the machine; other programs' share, above which nothing is judged
 
 
@@ -110,7 +108,6 @@ class Sides:
             kernels_ms = self.native("modelled", 1, BATCH["modelled"])["kernels_ms"]
             self.slowness *= STEP_MS / kernels_ms
         return self.native("modelled", 1, BATCH["modelled"])
-
 
     def disturbed(self):
         """Why nothing is judged; None: the machine was ours."""
@@ -208,8 +205,8 @@ def parse():
     parser.add_argument("--mode", dest="modes", action="append", choices=["modelled", "computed"])
     parser.add_argument("--shape", dest="shapes", action="append", choices=["weak", "strong"])
     parser.add_argument("--gpus", type=lambda text: [int(part) for part in text.split(",")])
-    parser.add_argument("--pairs", type=int)
-    parser.add_argument("--width", type=int, default=WIDTH)
+    parser.add_argument("--pairs", type=bench_rows.positive)
+    parser.add_argument("--width", type=bench_rows.positive, default=WIDTH)
     parser.add_argument("--program", default=str(BIN / "scaling-guest-static"))
     arguments = parser.parse_args()
     arguments.modes = arguments.modes or ["modelled", "computed"]

@@ -187,7 +187,8 @@ static void row_print(struct row *row, const char *isa, bool is_last)
            row->name, sample_median(&row->ours), sample_median(&row->limit), row->unit, ratio, low,
            high, row->ratio.count, isa);
     if (row->budget > 0)
-        printf("\"budget\": %g, \"met\": %s", row->budget, met ? "true" : "false");
+        printf("\"budget\": %g, \"at_least\": %s, \"met\": %s", row->budget,
+               row->is_at_least ? "true" : "false", met ? "true" : "false");
     else
         printf("\"budget\": null, \"met\": null, \"reason\": \"%s\"",
                row->no_budget ? row->no_budget : "reported only");

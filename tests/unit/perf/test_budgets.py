@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """perf/budgets.py: what is worse, the table, the files; and perf/bench_rows.py."""
+import argparse
 import json
 import pathlib
 import stat
@@ -38,6 +39,17 @@ class Rows(unittest.TestCase):
             with self.subTest(label):
                 self.assertIs(bench_rows.row("x", "us", pairs, budget=1, at_least=at_least)["met"], met)
 
+    def test_options_that_count(self):
+        self.assertEqual(bench_rows.positive("31"), 31)
+        for text in ("0", "-1", "", "x", "1.5", " 1"):
+            with self.subTest(text), self.assertRaises(argparse.ArgumentTypeError):
+                bench_rows.positive(text)
+
+    def test_reported(self):
+        made = bench_rows.reported("x", "ms", [3.0, 1.0, 2.0], p99=3.0)
+        self.assertEqual((made["ours"], made["pairs"], made["met"], made["p99"]), (2, 3, None, 3.0))
+        self.assertEqual(made["reason"], "reported only")
+
     def test_not_measured_is_not_met(self):
         made = bench_rows.row("x", "us", [], budget=1)
         self.assertIsNone(made["met"])
@@ -55,6 +67,7 @@ class Compare(unittest.TestCase):
                 ("faster", row(1.0), row(0.5), False),
                 ("a rate that fell", row(0.9, unit="MB/s"), row(0.7, unit="MB/s"), True),
                 ("a rate that rose", row(0.7, unit="MB/s"), row(0.9, unit="MB/s"), False),
+                ("what at least, in ms", row(1.9, unit="ms", at_least=True), row(1.2, unit="ms", at_least=True), True),
                 ("no ratio: the figure itself", row(None, ours=10.0), row(None, ours=12.0), True),
                 ("a ratio now, none before", row(None), row(9.0), False)):
             with self.subTest(label):
@@ -66,13 +79,45 @@ class Compare(unittest.TestCase):
         self.assertEqual(budgets.compare(old, new), ["a: a row: 1 before, 2 now",
                                                      "a: gone: is not measured any more"])
 
+    def test_names_what_has_no_figure_any_more(self):
+        failed = {**row(0, [0, 0]), "ours": 0, "limit": 0, "met": None, "reason": "ours did not run"}
+        empty = bench_rows.row("a row", "us", [], budget=1)
+        for now in (failed, empty):
+            self.assertEqual(budgets.compare({"a": {"rows": [row(1.0)]}}, {"a": {"rows": [now]}}),
+                             ["a: a row: is not measured any more"])
+            self.assertEqual(budgets.compare({"a": {"rows": [now]}}, {"a": {"rows": [row(1.0)]}}), [])
+
+
+class Table(unittest.TestCase):
+    BUDGET = [{"what": "calls", "limit": "fast", "rows": [{"run": "a", "name": "a row"}]}]
+
+    def table(self, *rows):
+        kept = {"rows": rows, "quick": False, "date": "2026-01-01", "commit": "1234", "machine": "one"}
+        return budgets.render({"a": "a-bench"}, self.BUDGET, {"a": kept})
+
+    def test_verdicts(self):
+        for label, one, verdict in (
+                ("met", row(1.0), "met"),
+                ("met by the end of its interval only", row(1.3, [1.2, 1.4]), "met by the interval's end"),
+                ("of a rate", row(1.2, [1.1, 1.3], unit="MB/s"), "met by the interval's end"),
+                ("missed", row(2.0, met=False), "**missed**"),
+                ("not judged", row(2.0, met=None, reason="why"), "why")):
+            with self.subTest(label):
+                self.assertIn(f" | {verdict} | 31 pairs |", self.table(one))
+
+    def test_no_miss_is_hidden(self):
+        """Of a run that a budget names, a row that it does not name."""
+        other = {**row(2.0, met=False), "name": "another"}
+        self.assertIn("| missed, and in no budget: the benchmark's own | another (`a`) |", self.table(row(1.0), other))
+        self.assertNotIn("in no budget", self.table(row(1.0), {**other, "met": True}))
+
 
 class Files(unittest.TestCase):
     def test_every_budget_is_in_the_table(self):
         runs, all_budgets = budgets.load_budgets()
         table = budgets.render(runs, all_budgets, budgets.load_results(PERF / "results.json"))
-        # The rows of the design, and training.
-        self.assertEqual(len(all_budgets), 17)
+        # The rows of the design, training, and softcuda's kernels.
+        self.assertEqual(len(all_budgets), 18)
         for budget in all_budgets:
             self.assertEqual(table.count(f"| {budget['what']}: {budget['limit']} |"), 1)
             for one in budget["rows"]:
@@ -107,6 +152,9 @@ class Files(unittest.TestCase):
             done = subprocess.run([*ask, "--check", folder / "old.json"], capture_output=True, text=True, check=False)
             self.assertEqual(done.returncode, 1)
             self.assertIn("0.2 before, 0.5 now", done.stdout)
+            done = subprocess.run([*ask, "--check", folder / "typo.json"], capture_output=True, text=True, check=False)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("there is no", done.stderr)
             program.write_text("#!/bin/sh\nexit 3\n")
             done = subprocess.run([*ask, "--part", "placement"], capture_output=True, text=True, check=False)
             self.assertEqual(done.returncode, 1)
