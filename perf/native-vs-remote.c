@@ -155,11 +155,17 @@ int main(int argc, char **argv)
                                              .part_count = FAB_ARRAY_LEN(parts),
                                              .pairs = PAIRS,
                                              .pairs_quick = PAIRS_QUICK};
+    const unsigned parts_here = (1U << PARTS_HERE) - 1;
     struct bench_row *shown = rows;
     size_t count;
 
     if (!bench_options_parse(&usage, argc, argv, &options))
         return 2;
+    if (!(options.parts & (options.flag ? ~parts_here : parts_here))) {
+        fprintf(stderr, "native-vs-remote: these parts are measured %s --rack\n",
+                options.flag ? "without" : "with");
+        return 2;
+    }
     if (options.flag && !getenv("RACK_RUN")) {
         bench_enter_rack(RACK_HOSTS, argc, argv);
         return 1;

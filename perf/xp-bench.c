@@ -366,6 +366,8 @@ static void parse(int count, char **arguments)
         options.parts = UINT_MAX;
     if (options.same_host)
         options.parts &= PARTS_LOCAL;
+    if (!options.parts)
+        usage(); /* --same-host, and parts on rails */
     options.pairs = pairs ? (unsigned)pairs : options.quick ? PAIRS_QUICK : PAIRS;
 }
 
