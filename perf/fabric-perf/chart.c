@@ -39,6 +39,11 @@ void fp_escape(FILE *file, const char *text)
 /* ---- which --------------------------------------------------------------------------------------
  */
 
+static double value_of(const struct fp_chart *chart, const struct fp_row *row)
+{
+    return chart->is_time ? row->us : row->mb_s;
+}
+
 double fp_chart_value(const struct fp_chart *chart, const struct fp_result *result, uint64_t size)
 {
     struct fp_key key = chart->key;
@@ -46,7 +51,7 @@ double fp_chart_value(const struct fp_chart *chart, const struct fp_result *resu
 
     key.size = size;
     row = fp_find(result, &key);
-    return row ? chart->is_time ? row->us : row->mb_s : 0;
+    return row ? value_of(chart, row) : 0;
 }
 
 static uint32_t count_points(const struct fp_chart *chart, const struct fp_result *result)
@@ -56,7 +61,8 @@ static uint32_t count_points(const struct fp_chart *chart, const struct fp_resul
     for (uint32_t i = 0; i < result->row_count; i++) {
         const struct fp_row *row = &result->rows[i];
 
-        points += row->us > 0 && row->key.size > 0 && fp_key_is_alike(&row->key, &chart->key);
+        points += value_of(chart, row) > 0 && row->key.size > 0 &&
+                  fp_key_is_alike(&row->key, &chart->key);
     }
     return points;
 }
@@ -148,11 +154,6 @@ static bool is_of(const struct series *series, const struct fp_row *row)
     return fp_key_is_alike(&row->key, &series->key);
 }
 
-static double value_of(const struct fp_chart *chart, const struct fp_row *row)
-{
-    return chart->is_time ? row->us : row->mb_s;
-}
-
 static void add_series(struct series *all, uint32_t *count, struct series one,
                        const struct fp_chart *chart)
 {
@@ -184,7 +185,7 @@ static uint32_t find_series(const struct fp_chart *chart, const struct fp_result
                 add_series(all, &found,
                            (struct series){.result = &results[r],
                                            .key = row->key,
-                                           .name = is_other ? row->name : "memcpy"},
+                                           .name = is_other ? row->name : "memcpy, one thread"},
                            chart);
         }
     }

@@ -25,7 +25,7 @@ enum fp_test {
     FP_LAUNCH,
     FP_LAUNCH_SYNC,
     FP_SYNC,
-    FP_MEMCPY, /* the processor's, in host memory: what the machine's memory gives */
+    FP_MEMCPY, /* by one thread, in host memory */
     FP_LIMIT,  /* of a foreign program, which `name` says */
     FP_TEST_COUNT
 };
@@ -48,6 +48,7 @@ enum {
     FP_REASON_BYTES = 96,
     FP_NAME_BYTES = 64,
     FP_ROWS_MAX = 16384,
+    FP_SIZE_MAX = 256 << 20, /* of one copy */
     FP_GPUS_MAX = 64,
     FP_STREAMS_MAX = 64,
     FP_LANES_MAX = FP_GPUS_MAX * FP_STREAMS_MAX * 2

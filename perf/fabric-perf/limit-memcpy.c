@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * perf/fabric-perf/limit-memcpy.c - a loop of memcpy: what copies in this machine's memory can
- * reach.
+ * perf/fabric-perf/limit-memcpy.c - a loop of memcpy: what one thread's copies in this machine's
+ * memory reach. A driver that copies by several may be faster.
  */
 #include <string.h>
 

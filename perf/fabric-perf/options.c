@@ -12,7 +12,7 @@
 #include "base/err.h"
 #include "base/parse.h"
 
-enum { SIZE_MAX_BYTES = 256 << 20, NUMBER_MAX = 1000000 };
+enum { NUMBER_MAX = 1000000 };
 
 const char fp_help[] =
     "usage: fabric-perf [OPTION...]\n"
@@ -165,7 +165,7 @@ static enum fab_status parse_size(const char *text, uint64_t *size_out, struct f
 
 static enum fab_status add_one_size(struct fp_options *options, uint64_t size, struct fab_err *err)
 {
-    if (size > SIZE_MAX_BYTES || options->size_count == FP_SIZES_MAX)
+    if (size > FP_SIZE_MAX || options->size_count == FP_SIZES_MAX)
         return fab_err_set(err, FAB_ERR_INVALID, "sizes: at most %d, up to 256 MiB", FP_SIZES_MAX);
     for (uint32_t i = 0; i < options->size_count; i++)
         if (options->sizes[i] == size)
@@ -251,7 +251,8 @@ static void set_flag(struct fp_options *options, int key)
     switch (key) {
     case 'a':
         options->size_count = 0;
-        for (uint64_t size = 1; size <= SIZE_MAX_BYTES; size *= 2)
+        options->are_sizes_named = true;
+        for (uint64_t size = 1; size <= FP_SIZE_MAX; size *= 2)
             options->sizes[options->size_count++] = size;
         break;
     case 'b':
@@ -264,7 +265,7 @@ static void set_flag(struct fp_options *options, int key)
         options->is_matrix = true;
         break;
     case KEY_QUICK:
-        options->is_quick = true;
+        options->are_sizes_named = false;
         options->duration_s = 0.04;
         memcpy(options->sizes, quick, sizeof(quick));
         options->size_count = FAB_ARRAY_LEN(quick);
@@ -315,6 +316,7 @@ static enum fab_status set_value(struct fp_options *options, int key, const char
         return each(text, add_call, options, err);
     case 's':
         options->size_count = 0;
+        options->are_sizes_named = true;
         return each(text, add_size, options, err);
     case KEY_STREAMS:
         return each(text, add_stream, options, err);
@@ -391,7 +393,7 @@ enum fab_status fp_options_parse(int argc, char **argv, struct fp_options *optio
                                  .repeats = 15,
                                  .duration_s = 0.3,
                                  .spread_max = 0.2,
-                                 .limit_bytes = SIZE_MAX_BYTES};
+                                 .limit_bytes = FP_SIZE_MAX};
     enum fab_status status = take_options(argc, argv, &options, err);
 
     if (status != FAB_OK)

@@ -10,11 +10,12 @@ enum { FP_SIZES_MAX = 64, FP_STREAMS_LIST_MAX = 8, FP_FILES_MAX = 16 };
 
 struct fp_options {
     bool is_report; /* "fabric-perf report FILE...": show results, measure nothing */
-    bool is_help, is_matrix, is_together, is_quick, is_bidirectional;
+    bool is_help, is_matrix, is_together, is_bidirectional;
     uint32_t tests, memories, calls; /* bits 1 << enum */
     bool is_memory_named;            /* then a kind that the device lacks is said, not left out */
     uint64_t sizes[FP_SIZES_MAX];
-    uint32_t size_count; /* 0: a short list */
+    uint32_t size_count;  /* 0: a short list */
+    bool are_sizes_named; /* then a matrix has them, too */
     uint32_t streams[FP_STREAMS_LIST_MAX], stream_count;
     int32_t gpus[FP_GPUS_MAX];
     uint32_t gpu_count;  /* 0: what the tests want */

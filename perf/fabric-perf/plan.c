@@ -182,7 +182,7 @@ static void add_together(struct plan *plan)
 
 static void add_matrix(struct plan *plan)
 {
-    if (plan->options->size_count == 0 || plan->options->is_quick) {
+    if (!plan->options->are_sizes_named) {
         plan->sizes = matrix_sizes;
         plan->size_count = FAB_ARRAY_LEN(matrix_sizes);
     }

@@ -23,7 +23,7 @@ static const char *const test_titles[FP_TEST_COUNT] = {
     [FP_LAUNCH] = "Kernel launch, posted",
     [FP_LAUNCH_SYNC] = "Kernel launch and cudaStreamSynchronize",
     [FP_SYNC] = "cudaDeviceSynchronize, idle",
-    [FP_MEMCPY] = "memcpy of the processor",
+    [FP_MEMCPY] = "memcpy in host memory, one thread",
     [FP_LIMIT] = "Limits by other programs",
 };
 
@@ -212,6 +212,15 @@ void fp_print_matrix(FILE *file, const struct fp_result *result)
     }
 }
 
+/* In quotes; those inside become single ones. */
+static void put_quoted(FILE *file, const char *text)
+{
+    (void)fputc('"', file);
+    for (; *text; text++)
+        (void)fputc(*text == '"' ? '\'' : *text, file);
+    (void)fputc('"', file);
+}
+
 void fp_print_csv(FILE *file, const struct fp_result *results, uint32_t count)
 {
     (void)fprintf(file,
@@ -221,12 +230,9 @@ void fp_print_csv(FILE *file, const struct fp_result *results, uint32_t count)
         for (uint32_t i = 0; i < results[r].row_count; i++) {
             const struct fp_row *row = &results[r].rows[i];
             const struct fp_key *key = &row->key;
-            char label[FP_NAME_BYTES];
 
-            (void)snprintf(label, sizeof(label), "%s", results[r].label);
-            for (char *at = label; *at; at++)
-                *at = *at == '"' ? '\'' : *at;
-            (void)fprintf(file, "\"%s\",%s,%s,%s,%s,%d,%d,%u,%u,%" PRIu64 ",%u,%u,", label,
+            put_quoted(file, results[r].label);
+            (void)fprintf(file, ",%s,%s,%s,%s,%d,%d,%u,%u,%" PRIu64 ",%u,%u,",
                           fp_test_names[key->test], fp_call_names[key->call],
                           fp_memory_names[key->memory], fp_link_names[key->link], key->gpu,
                           key->peer, key->gpus, key->streams, key->size, row->iterations,
@@ -237,7 +243,11 @@ void fp_print_csv(FILE *file, const struct fp_result *results, uint32_t count)
                 (void)fprintf(file, ",,,");
             if (row->mb_s > 0)
                 (void)fprintf(file, "%.6g", row->mb_s);
-            (void)fprintf(file, ",%d,\"%s\",\"%s\"\n", row->is_verified, row->name, row->reason);
+            (void)fprintf(file, ",%d,", row->is_verified);
+            put_quoted(file, row->name);
+            (void)fputc(',', file);
+            put_quoted(file, row->reason);
+            (void)fputc('\n', file);
         }
     }
 }

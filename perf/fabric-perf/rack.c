@@ -98,8 +98,8 @@ static bool measure_limits(const char *path, int argc, char **argv, struct fab_e
         done =
             done && add_limit(&limits, "ucp_am_lat, both ways", latency_us, short_sizes[i], true);
     for (size_t i = 0; i < FAB_ARRAY_LEN(long_sizes); i++)
-        done = done && add_limit(&limits, "ucp_am_bw", bandwidth, long_sizes[i], false);
-    done = done && add_limit(&limits, "iperf3", stream, 0, false);
+        done = done && add_limit(&limits, "ucp_am_bw, one rail", bandwidth, long_sizes[i], false);
+    done = done && add_limit(&limits, "iperf3, one rail", stream, 0, false);
     done = done && fp_result_write(&limits, path, err) == FAB_OK;
     fp_result_fini(&limits);
     return done;

@@ -128,7 +128,13 @@ enum fab_status fp_result_write(const struct fp_result *result, const char *path
     return status;
 }
 
-/* What the members say of each other. */
+/* What plots and matrices are drawn by. */
+static bool is_drawable(const struct fp_key *key)
+{
+    return key->gpu < FP_GPUS_MAX && key->peer < FP_GPUS_MAX && key->size <= FP_SIZE_MAX;
+}
+
+/* What the members' types do not say. */
 static enum fab_status check(const struct fp_result *result, struct fab_err *err)
 {
     if (strcmp(result->format, FP_FORMAT) != 0)
@@ -137,6 +143,8 @@ static enum fab_status check(const struct fp_result *result, struct fab_err *err
     for (uint32_t i = 0; i < result->row_count; i++) {
         const struct fp_row *row = &result->rows[i];
 
+        if (!is_drawable(&row->key))
+            return fab_err_set(err, FAB_ERR_RANGE, "row %u: its GPU, peer or size is too large", i);
         if (row->us_low > row->us || row->us > row->us_high)
             return fab_err_set(err, FAB_ERR_INVALID, "row %u: the median is outside its interval",
                                i);

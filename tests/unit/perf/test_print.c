@@ -87,10 +87,13 @@ static void test_csv(void)
          "high,"
          "mb_s,verified,name,reason\n\"a 'b'\",h2d,sync,pinned,none,0,-1,1,1,8,100,15,1.0008,"),
         ",sync,none,none,none,0,-1,1,1,0,100,15,,,,,0,\"\",\"spread 30 %: 1 to 2 us\"\n",
+        ",launch,none,none,none,0,-1,1,1,0,100,15,1,0.98,1.03,,1,\"of 'mine'\",\"\"\n",
     };
     struct fp_result result = sample_make("a \"b\"", 1);
-    char *text = sample_text(fp_print_csv, &result, 1);
+    char *text;
 
+    (void)snprintf(result.rows[result.row_count - 1].name, FP_NAME_BYTES, "of \"mine\"");
+    text = sample_text(fp_print_csv, &result, 1);
     for (size_t i = 0; i < FAB_ARRAY_LEN(parts); i++)
         CHECK_HAS(text, parts[i]);
     free(text);

@@ -100,9 +100,27 @@ static void test_chart_size(void)
     fp_result_fini(&results[1]);
 }
 
+/* Rows of a file that have times and no rates are no plot of rates. */
+static void test_no_rates(void)
+{
+    struct fp_result result = sample_make("native", 1);
+    struct fp_chart charts[FP_CHARTS_MAX];
+    char *text;
+
+    for (uint32_t i = 0; i < result.row_count; i++)
+        result.rows[i].mb_s = 0;
+    CHECK_EQ(fp_charts_find(&result, 1, charts), 1);
+    CHECK(charts[0].is_time);
+    text = sample_text(fp_report_html, &result, 1);
+    CHECK_EQ(count_of(text, "class=\"chart\""), 1);
+    free(text);
+    fp_result_fini(&result);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {CHECK_TEST(test_html), CHECK_TEST(test_escape),
-                                       CHECK_TEST(test_picture), CHECK_TEST(test_chart_size)};
+                                       CHECK_TEST(test_picture), CHECK_TEST(test_chart_size),
+                                       CHECK_TEST(test_no_rates)};
     return check_run(tests);
 }

@@ -77,6 +77,9 @@ static void test_refused(void)
         {"row", "reason", json_string("why"), FAB_ERR_INVALID, "a number and a reason for none"},
         {"key", "test", json_string("h2h"), FAB_ERR_INVALID, "test"},
         {"key", "gpu", json_integer(-2), FAB_ERR_RANGE, "gpu"},
+        {"key", "gpu", json_integer(64), FAB_ERR_RANGE, "too large"},
+        {"key", "peer", json_integer(INT32_MAX), FAB_ERR_RANGE, "too large"},
+        {"key", "size", json_integer(FP_SIZE_MAX + 1), FAB_ERR_RANGE, "too large"},
         {"key", "size", json_real(8), FAB_ERR_INVALID, "size"},
     };
 
