@@ -6,6 +6,7 @@
  */
 #include <algorithm>
 #include <chrono>
+#include <climits>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -332,6 +333,20 @@ static std::vector<float> first_weights(const struct sizes *sizes, uint32_t seed
     return weights;
 }
 
+/* Kernels count their threads, and find their numbers, by an int. */
+static bool is_countable(const struct sizes *sizes)
+{
+    long most = SHAPES_PIXELS;
+
+    for (int i = 0; i < LAYERS; i++) {
+        const struct layer layer = layer_of(sizes, i);
+        const long each = layer.side ? std::max(layer.side * layer.side, layer.row) : 1;
+
+        most = std::max({most, layer.outputs * each, (long)layer.inputs});
+    }
+    return sizes->batch * most <= INT_MAX - 1024; /* the last block has spare threads */
+}
+
 static void prepare(struct job *job)
 {
     struct options *options = &job->options;
@@ -349,6 +364,8 @@ static void prepare(struct job *job)
     if (total > 1 << 20)
         refuse(job, "more than 2^20 pictures a step");
     job->sizes = {batch, total, options->channels, options->hidden};
+    if (!is_countable(&job->sizes))
+        refuse(job, "that many pictures for one GPU are too many for so large a network");
     job->learned = draw(0, options->samples);
     job->tested = draw(SHAPES_TEST, options->tests);
     team_create(&job->team, &job->ranks, job->first_device, job->gpus, &job->sizes,

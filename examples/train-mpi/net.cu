@@ -279,6 +279,7 @@ void net_create(struct net *net, int device, const struct sizes *sizes, const fl
     create_activations(net);
     CUDA_CHECK(cudaMemset(net->speed, 0, count * sizeof(float)));
     CUDA_CHECK(cudaMemcpy(net->weights, weights, count * sizeof(float), cudaMemcpyHostToDevice));
+    CUDA_CHECK(cudaDeviceSynchronize()); /* net->stream waits for no other */
 }
 
 void net_destroy(struct net *net)
