@@ -56,6 +56,7 @@ struct link {
     unsigned calls; /* of ours that are on the stack */
     bool has_sent, has_heard;
     uint64_t sent_ns, heard_ns; /* as the last turns saw it; 0: no turn yet */
+    uint64_t turned_ns;         /* of the last turn */
     struct buffer in, out;
     struct fab_err why;
     const struct link_ops *ops;
@@ -492,14 +493,26 @@ static void ready(void *user, uint32_t events)
 /* ---- time -------------------------------------------------------------------------------------
  */
 
+/* What passed while this process did not come round (it was stopped, or had no processor, or the
+ * disk) counts as a ping's time: the other end may be in this process, too, and was as deaf. */
+static void forgive_lateness(struct link *link, uint64_t now_ns)
+{
+    const uint64_t passed_ns = now_ns - link->turned_ns;
+
+    if (link->heard_ns != 0 && passed_ns > LINK_PING_NS)
+        link->heard_ns += passed_ns - LINK_PING_NS;
+    link->turned_ns = now_ns;
+}
+
 static void check_silence(struct link *link, uint64_t now_ns)
 {
+    forgive_lateness(link, now_ns);
     if (link->has_heard || link->heard_ns == 0)
         link->heard_ns = now_ns;
     link->has_heard = false;
     if (now_ns - link->heard_ns < LINK_SILENCE_NS)
         return;
-    read_all(link); /* the silence may be ours: a process that was stopped */
+    read_all(link); /* the silence may be ours: what came was not read yet */
     if (link->has_heard)
         link->heard_ns = now_ns;
     else

@@ -311,13 +311,35 @@ static void test_stopped(void)
     ends_pass(SECOND_NS);
     put_frame(fd, 38, 0, "{\"kind\":\"worker_stop\",\"channel\":5}");
     end_now_ns += 100 * SECOND_NS;
-    (void)link_turn(end_loop, end_now_ns);
+    ends_rounds(2);
     CHECK_EQ(a.messages, 1);
     CHECK_EQ(a.downs, 0);
+
+    CHECK_CASE("the time of a stop is one second of the peer's silence");
     end_now_ns += 100 * SECOND_NS;
-    (void)link_turn(end_loop, end_now_ns);
+    ends_rounds(2);
+    ends_pass(3 * SECOND_NS);
+    CHECK_EQ(a.downs, 0);
+    ends_pass(SECOND_NS);
     CHECK_EQ(a.downs, 1);
+    CHECK_HAS(a.why.text, "silent for 5 s");
     (void)close(fd);
+}
+
+/* A manager and its own agent, whose link is made once: no stop of their process may end it. */
+static void test_stopped_together(void)
+{
+    struct end a, b;
+
+    CHECK_CASE("both ends in a process that comes round every 10 s");
+    end_pair(&a, &b);
+    for (unsigned i = 0; i < 5; i++) {
+        end_now_ns += 10 * SECOND_NS;
+        ends_rounds(3);
+    }
+    CHECK_EQ(a.downs + b.downs, 0);
+    end_close(&a);
+    end_close(&b);
 }
 
 static void test_next_time(void)
@@ -388,22 +410,24 @@ static void close_victim_in_down(void *user, struct link *link, const struct fab
 static void test_close_in_turn(void)
 {
     struct link_ops ops = end_ops;
-    struct end a, b, c, d;
+    struct end a, c, d;
+    const int fd = end_raw(&a);
 
     CHECK_CASE("in a turn, one that ends closes another");
     ops.down = close_victim_in_down;
-    end_pair(&a, &b);
+    ends_rounds(2);
     end_pair(&c, &d);
     link_set_ops(a.link, &ops, &a);
     victim = &c;
-    ends_pass(SECOND_NS);
-    end_now_ns += 100 * SECOND_NS;
+    ends_pass(4 * SECOND_NS);
+    CHECK_EQ(a.downs, 0);
+    end_now_ns += SECOND_NS;
     (void)link_turn(end_loop, end_now_ns);
     CHECK_EQ(a.downs, 1);
     CHECK(!c.link);
     ends_rounds(3);
-    CHECK_EQ(b.downs, 1);
     CHECK_EQ(d.downs, 1);
+    (void)close(fd);
 }
 
 static void test_close_with_queue(void)
@@ -472,15 +496,22 @@ static void test_no_memory(void)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        CHECK_TEST(test_messages),      CHECK_TEST(test_pieces),
-        CHECK_TEST(test_big),           CHECK_TEST(test_before_up),
-        CHECK_TEST(test_garbage),       CHECK_TEST(test_refuse),
-        CHECK_TEST(test_not_sent),      CHECK_TEST(test_slow_reader),
-        CHECK_TEST(test_pings),         CHECK_TEST(test_stopped),
-        CHECK_TEST(test_next_time),     CHECK_TEST(test_close_in_call),
-        CHECK_TEST(test_close_in_turn), CHECK_TEST(test_close_with_queue),
-        CHECK_TEST(test_no_memory)};
+    const struct CMUnitTest tests[] = {CHECK_TEST(test_messages),
+                                       CHECK_TEST(test_pieces),
+                                       CHECK_TEST(test_big),
+                                       CHECK_TEST(test_before_up),
+                                       CHECK_TEST(test_garbage),
+                                       CHECK_TEST(test_refuse),
+                                       CHECK_TEST(test_not_sent),
+                                       CHECK_TEST(test_slow_reader),
+                                       CHECK_TEST(test_pings),
+                                       CHECK_TEST(test_stopped),
+                                       CHECK_TEST(test_stopped_together),
+                                       CHECK_TEST(test_next_time),
+                                       CHECK_TEST(test_close_in_call),
+                                       CHECK_TEST(test_close_in_turn),
+                                       CHECK_TEST(test_close_with_queue),
+                                       CHECK_TEST(test_no_memory)};
     int status;
 
     ends_init();
