@@ -265,6 +265,20 @@ static enum fab_status get_ready(const struct fab_log *log, struct fab_err *err)
     return status == FAB_OK ? open_node(&warm.described, log, &warm.node, err) : status;
 }
 
+/* Who asked for it meanwhile hears what a worker that was not started before would say. */
+static void refuse_asker(int fd, const struct fab_err *why)
+{
+    struct pollfd asked = {.fd = fd, .events = POLLIN};
+    struct ses_worker *session;
+    int session_fd;
+
+    if (poll(&asked, 1, 0) > 0 && ses_warm_wait(fd, &session_fd, NULL) == FAB_OK &&
+        ses_worker_open_at(session_fd, &session, NULL) == FAB_OK) {
+        ses_worker_refuse(session, why);
+        ses_worker_close(session);
+    }
+}
+
 /* The session of who asked for this worker, at its start or later. */
 static enum fab_status open_session(const struct fab_log *log, struct ses_worker **session_out,
                                     struct fab_err *err)
@@ -274,10 +288,14 @@ static enum fab_status open_session(const struct fab_log *log, struct ses_worker
 
     if (status == FAB_ERR_NOT_FOUND)
         return ses_worker_open(session_out, err);
-    if (status == FAB_OK)
-        status = get_ready(log, err);
-    if (status == FAB_OK)
-        status = ses_warm_wait(fd, &session_fd, err);
+    if (status != FAB_OK)
+        return status;
+    status = get_ready(log, err);
+    if (status != FAB_OK) {
+        refuse_asker(fd, err);
+        return status;
+    }
+    status = ses_warm_wait(fd, &session_fd, err);
     return status == FAB_OK ? ses_worker_open_at(session_fd, session_out, err) : status;
 }
 

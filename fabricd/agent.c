@@ -98,6 +98,8 @@ static enum fab_status open_all(struct agent *agent, struct fab_err *err)
     if (status == FAB_OK)
         status = agent_worker_find(agent, err);
     if (status == FAB_OK)
+        status = agent_reach_check(agent, err);
+    if (status == FAB_OK)
         status = agent_fences_open(agent, err);
     if (status == FAB_OK)
         status = open_broker(agent, err);
@@ -137,9 +139,13 @@ enum fab_status agent_create(struct loop *loop, const struct fabricd_settings *s
     return FAB_OK;
 }
 
-void agent_reload(struct agent *agent)
+enum fab_status agent_reload(struct agent *agent, struct fab_err *err)
 {
-    agent_discover_start(agent);
+    const enum fab_status status = agent_reach_check(agent, err);
+
+    if (status == FAB_OK)
+        agent_discover_start(agent);
+    return status;
 }
 
 void agent_destroy(struct agent *agent)

@@ -25,7 +25,8 @@ struct link_tls;
 struct loop;
 struct message_hello;
 
-/* Listens at RUN/client.sock (attach protocol) and RUN/api.sock (HTTP, forwarded to the manager
+/* FAB_ERR_DENIED: the users of leases cannot reach what a worker needs; err names what is closed.
+ * Listens at RUN/client.sock (attach protocol) and RUN/api.sock (HTTP, forwarded to the manager
  * with the caller's uid), begins the first discovery. `tls` may be NULL when everything is on this
  * node. `settings` are kept. */
 FAB_NODISCARD enum fab_status agent_create(struct loop *loop,
@@ -40,8 +41,9 @@ void agent_destroy(struct agent *agent);
 FAB_NODISCARD enum fab_status agent_print_machine(const struct fabricd_settings *settings,
                                                   struct fab_err *err);
 
-/* SIGHUP: this node is discovered again. */
-void agent_reload(struct agent *agent);
+/* SIGHUP: this node is discovered again. FAB_ERR_DENIED: workers could not run, and nothing is
+ * done. */
+FAB_NODISCARD enum fab_status agent_reload(struct agent *agent, struct fab_err *err);
 
 /* The manager in this process: its end of a socket pair, which the agent owns. Instead of dialling.
  */

@@ -125,7 +125,7 @@ static void add_uids(struct rows *rows, const struct agent *agent)
 {
     static const char advice[] = "set uid_first and uid_count, and run fabricd as root: leases "
                                  "then have users of their own";
-    const bool has_pool = agent->settings->uid_first > 0 && geteuid() == 0;
+    const bool has_pool = agent_has_uids(agent);
 
     if (agent->machine->gpu_count == 0)
         return;

@@ -182,6 +182,14 @@ void agent_worker_end(struct agent_worker *worker);
 void agent_worker_kill(struct agent_worker *worker);
 /* Becomes `gpu-worker ARGUMENT DEVICE` with the node's driver; for checks. Returns on failure. */
 int agent_worker_run(const struct agent *agent, const char *argument, uint32_t device);
+/* Leases have users of their own: there are some, and this daemon may become them. */
+bool agent_has_uids(const struct agent *agent);
+/* For a child: this user and nobody else from now on. False: errno says why not. */
+bool agent_become_uid(uid_t uid);
+/* Whether the users of leases reach gpu-worker, its driver and NVML (agent_reach.c). FAB_ERR_DENIED
+ * names the folder that is closed to them. Waits for a child that looks at these paths only. */
+FAB_NODISCARD enum fab_status agent_reach_check(const struct agent *agent, struct fab_err *err);
+
 /* ---- workers that wait (agent_warm.c) ----------------------------------------------------------
  */
 

@@ -30,7 +30,7 @@ static enum fab_status take_uid(struct agent *agent, uid_t *uid_out, struct fab_
         settings->uid_count < UINT16_MAX ? settings->uid_count : (int64_t)UINT16_MAX;
 
     *uid_out = 0;
-    if (settings->uid_first == 0 || geteuid() != 0)
+    if (!agent_has_uids(agent))
         return FAB_OK; /* health says what that means */
     for (int64_t i = 0; i < count; i++) {
         uint64_t *word = &agent->uids_used[i / 64];

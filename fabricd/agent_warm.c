@@ -50,7 +50,8 @@ struct agent_worker *agent_warm_take(struct agent_lease *lease, int fd)
     {
         struct agent_worker *worker = fab_list_object(at, struct agent_worker, node);
 
-        if (!is_warm(worker) || ses_warm_give(worker->warm_fd, fd, NULL) != FAB_OK)
+        if (!is_warm(worker) || worker->is_unwanted ||
+            ses_warm_give(worker->warm_fd, fd, NULL) != FAB_OK)
             continue; /* one that is ending is reaped by its watch */
         agent_warm_drop(worker);
         wait_until(lease, WARM_AFTER_NS);

@@ -81,7 +81,12 @@ int agent_worker_run(const struct agent *agent, const char *argument, uint32_t d
     return EXIT_FAILURE;
 }
 
-static bool become_uid(uid_t uid)
+bool agent_has_uids(const struct agent *agent)
+{
+    return agent->settings->uid_first > 0 && geteuid() == 0;
+}
+
+bool agent_become_uid(uid_t uid)
 {
     return uid == 0 || (setgroups(0, NULL) == 0 && setresgid(uid, uid, uid) == 0 &&
                         setresuid(uid, uid, uid) == 0);
@@ -110,7 +115,7 @@ static FAB_NORETURN void become_worker(const struct agent_lease *lease, const ch
     else
         (void)unsetenv("FABRIC_IMAGE_FOLDER");
     if (!keep_open(fd) || !keep_open(ses_account_fd(lease->account)) ||
-        !keep_open(agent->lock_fd) || !become_uid(lease->uid))
+        !keep_open(agent->lock_fd) || !agent_become_uid(lease->uid))
         _exit(EXIT_FAILURE);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* a change of uid took it away */
     execute(agent, NULL, NULL);

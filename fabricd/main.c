@@ -154,9 +154,11 @@ static enum fab_status take_settings(struct daemon *daemon, struct fabricd_setti
     if (status != FAB_OK)
         return status;
     files = tls_files(settings);
-    if (daemon->tls)
+    if (daemon->agent)
+        status = agent_reload(daemon->agent, err);
+    if (status == FAB_OK && daemon->tls)
         status = link_tls_reload(daemon->tls, &files, err);
-    else if (settings->tls_ca[0])
+    else if (status == FAB_OK && settings->tls_ca[0])
         status = fab_err_set(err, FAB_ERR_STATE, "tls.ca can be set at a restart only");
     if (status == FAB_OK && daemon->hub)
         status = hub_reload(daemon->hub, err);
@@ -182,8 +184,6 @@ static void reload(struct daemon *daemon)
         status = take_settings(daemon, &fresh, &err);
         fab_settings_clear(&fabricd_schema, &fresh);
     }
-    if (status == FAB_OK && daemon->agent)
-        agent_reload(daemon->agent);
     if (status == FAB_OK)
         fab_log_info(&daemon->log, "the settings were read again", "%s", "");
     else

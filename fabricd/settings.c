@@ -140,8 +140,11 @@ static const struct fab_setting rows[] = {
     {FOLDER_OR_FILE("worker.driver", driver), .env = "FABRICD_DRIVER",
      .help = "The CUDA driver that workers load. By default the loader's libcuda.so.1."},
     {ROW("worker.uid_first", FAB_SETTING_INT, uid_first), .fallback = "0", .max = INT32_MAX,
-     .help = "The first of the user ids that workers run as, one a system; nobody else may have "
-             "them. 0: workers run as the daemon does, and health says so."},
+     .help =
+         "The first of the user ids that workers run as, one a system; nobody else may have "
+         "them. They must be able to reach gpu-worker, its driver and NVML: where a folder on the "
+         "way is closed to them, fabricd does not start, and says which. 0: workers run as the "
+         "daemon does, and health says so."},
     {ROW("worker.uid_count", FAB_SETTING_INT, uid_count), .fallback = "256", .min = 1, .max = 65536,
      .help = "How many user ids there are."},
     {FOLDER_OR_FILE("worker.image_dir", image_dir),

@@ -3,6 +3,7 @@
  * programs that attach, and what is left after each end.
  */
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -386,6 +387,113 @@ static void test_users(void)
     rig_end(&rig);
 }
 
+/* ---- what workers need ------------------------------------------------------------------------
+ */
+
+/* A file of the rig that is no worker and no library: it is only looked at. */
+static char *make_file(const char *name, int mode)
+{
+    static char path[128];
+    FILE *file;
+
+    (void)snprintf(path, sizeof(path), "%s/%s", rig.folder, name);
+    file = fopen(path, "w");
+    CHECK(file && fclose(file) == 0 && chmod(path, (mode_t)mode) == 0);
+    return path;
+}
+
+static const char *in_rig(const char *name)
+{
+    static char path[128];
+
+    (void)snprintf(path, sizeof(path), "%s/%s", rig.folder, name);
+    return path;
+}
+
+static bool begin_with_uids(void)
+{
+    if (!CHECK(rig_begin(&rig)))
+        return false;
+    rig.settings.uid_first = 70000;
+    rig.settings.uid_count = 2;
+    return CHECK_EQ(mkdir(in_rig("closed"), 0700), 0) && CHECK_EQ(mkdir(in_rig("open"), 0755), 0) &&
+           CHECK_EQ(chmod(in_rig("open"), 0755), 0);
+}
+
+/* An agent does not start if workers could not. */
+static void test_out_of_reach(void)
+{
+    static const struct {
+        const char *label, *file, *link;
+        int mode;
+        size_t setting;
+        const char *says, *names;
+    } rows[] = {
+        {"gpu-worker in a closed folder", "closed/w", NULL, 0755,
+         offsetof(struct fabricd_settings, worker), "/closed on the way to worker.program: chmod",
+         "may not enter"},
+        {"the driver", "closed/d", NULL, 0644, offsetof(struct fabricd_settings, driver),
+         "/closed on the way to worker.driver: chmod", "workers are users such as 70001"},
+        {"NVML", "closed/n", NULL, 0644, offsetof(struct fabricd_settings, nvml),
+         "/closed on the way to discovery.nvml: chmod", "may not enter"},
+        {"a link into a closed folder", "closed/d", "open/d", 0644,
+         offsetof(struct fabricd_settings, driver), "/closed on the way to worker.driver: chmod",
+         "may not enter"},
+        {"a link in a closed folder", "open/d", "closed/d", 0644,
+         offsetof(struct fabricd_settings, driver), "/closed on the way to worker.driver: chmod",
+         "may not enter"},
+        {"a worker for its owner", "open/w", NULL, 0700, offsetof(struct fabricd_settings, worker),
+         "/open/w (worker.program): chmod o+rx it", "may not execute"},
+        {"a driver for its owner", "open/d", NULL, 0600, offsetof(struct fabricd_settings, driver),
+         "/open/d (worker.driver): chmod o+r it", "may not read"},
+    };
+
+    if (getuid() != 0)
+        return; /* only root can start processes of other users */
+    for (size_t i = 0; i < FAB_ARRAY_LEN(rows); i++) {
+        struct fab_err err = {0};
+        char *path;
+
+        CHECK_CASE("%s", rows[i].label);
+        if (!begin_with_uids())
+            return;
+        path = make_file(rows[i].file, rows[i].mode);
+        if (rows[i].link) {
+            CHECK_EQ(symlink(path, in_rig(rows[i].link)), 0);
+            (void)snprintf(path, 128, "%s/%s", rig.folder, rows[i].link);
+        }
+        memcpy((char *)&rig.settings + rows[i].setting, &path, sizeof(path));
+        CHECK(!rig_start(&rig, &err));
+        CHECK_EQ(err.status, FAB_ERR_DENIED);
+        CHECK_HAS(err.text, rows[i].says);
+        CHECK_HAS(err.text, rows[i].names);
+        rig_end(&rig);
+    }
+}
+
+/* A reload is refused while a folder is closed, and taken when it is open again. */
+static void test_reach_at_reload(void)
+{
+    struct fab_err err = {0};
+    static char link[128];
+
+    if (getuid() != 0)
+        return; /* only root can start processes of other users */
+    if (!begin_with_uids())
+        return;
+    (void)snprintf(link, sizeof(link), "%s/open/libcuda.so", rig.folder);
+    CHECK_EQ(symlink(rig.settings.driver, link), 0);
+    rig.settings.driver = link;
+    if (!CHECK(rig_start(&rig, &err)))
+        return;
+    CHECK_EQ(chmod(in_rig("open"), 0700), 0);
+    CHECK_EQ(agent_reload(rig.agent, &err), FAB_ERR_DENIED);
+    CHECK_HAS(err.text, "/open on the way to worker.driver: chmod o+x it");
+    CHECK_EQ(chmod(in_rig("open"), 0755), 0);
+    CHECK_EQ(agent_reload(rig.agent, &err), FAB_OK);
+    rig_end(&rig);
+}
+
 /* ---- requests of local clients ----------------------------------------------------------------
  */
 
@@ -440,12 +548,13 @@ static void test_bad_requests(void)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CHECK_TEST(test_report),      CHECK_TEST(test_bad_requests),
-        CHECK_TEST(test_fences),      CHECK_TEST(test_restart),
-        CHECK_TEST(test_checks),      CHECK_TEST(test_checks_anew),
-        CHECK_TEST(test_not_cleared), CHECK_TEST(test_programs),
-        CHECK_TEST(test_revoked),     CHECK_TEST(test_killed_program),
-        CHECK_TEST(test_users)};
+        CHECK_TEST(test_report),         CHECK_TEST(test_bad_requests),
+        CHECK_TEST(test_fences),         CHECK_TEST(test_restart),
+        CHECK_TEST(test_checks),         CHECK_TEST(test_checks_anew),
+        CHECK_TEST(test_not_cleared),    CHECK_TEST(test_programs),
+        CHECK_TEST(test_revoked),        CHECK_TEST(test_killed_program),
+        CHECK_TEST(test_users),          CHECK_TEST(test_out_of_reach),
+        CHECK_TEST(test_reach_at_reload)};
 
     return check_run(tests);
 }

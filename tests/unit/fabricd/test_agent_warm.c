@@ -1,20 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Workers that wait for a program: taken once, filled up, replaced when they die, as many as the
- * setting says now, of the lease's user, and gone with the lease.
+ * setting says now, of the lease's user, and gone with the lease; one that cannot start says why.
  */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "tests/support/check.h"
 #include "tests/unit/fabricd/agent_rig.h"
 
-enum { PIDS_MAX = 8, STATUS_BYTES = 8192 };
+enum { PIDS_MAX = 8, STATUS_BYTES = 8192, NO_DEVICE = 2 };
 
 static struct rig rig;
+
+static char gate[96], late_worker[96];
 
 /* The workers of all leases. */
 struct pids {
@@ -70,9 +74,28 @@ static void until_warm(uint32_t count)
     rig_until(&rig, is_full);
 }
 
-static bool begin(int64_t warm_workers)
+/* A gpu-worker whose driver is nowhere, and who, if it waits for a program, looks for the driver
+ * only when the pipe GATE was open. */
+static bool write_late_worker(void)
 {
-    if (!CHECK(rig_begin(&rig)))
+    FILE *file;
+
+    (void)snprintf(gate, sizeof(gate), "%s/gate", rig.folder);
+    (void)snprintf(late_worker, sizeof(late_worker), "%s/worker", rig.folder);
+    file = fopen(late_worker, "w");
+    if (!file || mkfifo(gate, 0666) != 0 || chmod(gate, 0666) != 0)
+        return false;
+    (void)fprintf(file,
+                  "#!/bin/sh\n[ \"$FABRIC_WARM_FD\" ] || exec %s \"$@\"\nread -r line <%s\n"
+                  "exec %s --driver=/nowhere/libcuda.so\n",
+                  GPU_WORKER, gate, GPU_WORKER);
+    rig.settings.worker = late_worker;
+    return fclose(file) == 0 && chmod(late_worker, 0755) == 0;
+}
+
+static bool begin(int64_t warm_workers, bool is_late)
+{
+    if (!CHECK(rig_begin(&rig)) || (is_late && !CHECK(write_late_worker())))
         return false;
     rig.settings.warm_workers = warm_workers;
     if (getuid() == 0) {
@@ -105,7 +128,7 @@ static void test_taken_once(void)
     struct rig_program program;
     struct pids before, during, after;
 
-    if (!begin(2))
+    if (!begin(2, false))
         return;
     until_warm(2);
     before = look();
@@ -133,7 +156,7 @@ static void test_more_programs(void)
     struct rig_program programs[3];
     struct pids before, during;
 
-    if (!begin(1))
+    if (!begin(1, false))
         return;
     until_warm(1);
     before = look();
@@ -167,7 +190,7 @@ static void test_death(void)
 {
     struct rig_program program;
 
-    if (!begin(1))
+    if (!begin(1, false))
         return;
     until_warm(1);
     dead = look().warm[0];
@@ -181,17 +204,43 @@ static void test_death(void)
     end();
 }
 
+static bool is_one_busy(struct rig *of)
+{
+    (void)of;
+    return look().busy_count == 1;
+}
+
+/* One that was given before it was ready, and does not become so, says why. */
+static void test_not_ready(void)
+{
+    struct rig_program program;
+    int fd;
+
+    if (!begin(1, true))
+        return;
+    until_warm(1);
+    if (!rig_run(&rig, &program, "once", NULL, getuid()))
+        return;
+    rig_until(&rig, is_one_busy);
+    fd = open(gate, O_WRONLY | O_CLOEXEC);
+    CHECK(fd >= 0 && close(fd) == 0);
+    CHECK_EQ(rig_wait(&program), NO_DEVICE);
+    CHECK_HAS(program.text, "no CUDA driver: /nowhere/libcuda.so");
+    rig_until(&rig, has_no_session);
+    end();
+}
+
 static void test_setting(void)
 {
     static const uint32_t counts[] = {3, 1, 0, 2};
 
-    if (!begin(1))
+    if (!begin(1, false))
         return;
     until_warm(1);
     for (size_t i = 0; i < FAB_ARRAY_LEN(counts); i++) {
         CHECK_CASE("%u workers", counts[i]);
         rig.settings.warm_workers = counts[i];
-        agent_reload(rig.agent);
+        CHECK_EQ(agent_reload(rig.agent, NULL), FAB_OK);
         until_warm(counts[i]);
     }
     end();
@@ -204,7 +253,7 @@ static void test_user(void)
 
     if (getuid() != 0)
         return; /* only root can start processes of other users */
-    if (!begin(1))
+    if (!begin(1, false))
         return;
     until_warm(1);
     pids = look();
@@ -223,8 +272,8 @@ static void test_user(void)
 int main(void)
 {
     const struct CMUnitTest tests[] = {CHECK_TEST(test_taken_once), CHECK_TEST(test_more_programs),
-                                       CHECK_TEST(test_death), CHECK_TEST(test_setting),
-                                       CHECK_TEST(test_user)};
+                                       CHECK_TEST(test_death),      CHECK_TEST(test_setting),
+                                       CHECK_TEST(test_not_ready),  CHECK_TEST(test_user)};
 
     return check_run(tests);
 }
