@@ -7,6 +7,7 @@
 #include "fabricd/http.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <microhttpd.h>
 #include <stdio.h>
@@ -438,17 +439,19 @@ static enum fab_status start_daemon(struct http *http, struct fab_err *err)
         {MHD_OPTION_HTTPS_PRIORITIES, 0, http->files ? http->files->priorities : NULL},
         {MHD_OPTION_END, 0, NULL}};
     struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
+    const int fd = fcntl(http->fd, F_DUPFD_CLOEXEC, 0); /* ended by some failures, not by others */
 
+    if (fd < 0)
+        return fab_err_errno(err, errno, "the socket of %s", http->path);
     http->daemon = MHD_start_daemon(
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | (http->files ? MHD_USE_TLS : 0U), 0, NULL, NULL,
-        on_request, http, MHD_OPTION_LISTEN_SOCKET, http->fd, MHD_OPTION_URI_LOG_CALLBACK, on_uri,
-        http, MHD_OPTION_NOTIFY_COMPLETED, on_end, http, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)IDLE_S, MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS_MAX,
+        on_request, http, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_URI_LOG_CALLBACK, on_uri, http,
+        MHD_OPTION_NOTIFY_COMPLETED, on_end, http, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS_MAX,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_BYTES, MHD_OPTION_ARRAY,
         http->files ? secure : none, MHD_OPTION_END);
     if (!http->daemon)
         return fab_err_set(err, FAB_ERR_IO, "libmicrohttpd did not start at %s", http->path);
-    http->fd = -1; /* the daemon's now */
     info = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD);
     if (!info)
         return fab_err_set(err, FAB_ERR_UNSUPPORTED, "this libmicrohttpd has no epoll");
@@ -528,21 +531,38 @@ static void stop_daemon(struct http *http)
     http->daemon = NULL;
 }
 
+/* Ends the server and not the socket, which its end would shut down: nobody else gets the port. */
+static void stop_serving(struct http *http)
+{
+    const int fd = http->daemon ? MHD_quiesce_daemon(http->daemon) : -1;
+
+    stop_daemon(http);
+    if (fd >= 0)
+        (void)close(fd);
+}
+
 enum fab_status http_reload_network(struct http *http, const struct http_network *network,
                                     struct fab_err *err)
 {
-    struct http_files *files = NULL;
+    struct http_files *files = NULL, *earlier = http->files;
     enum fab_status status = http_files_read(network, &files, err);
 
-    if (status != FAB_OK || http_files_are_same(http->files, files)) {
+    if (status != FAB_OK || (http->daemon && http_files_are_same(earlier, files))) {
         http_files_free(files);
         return status;
     }
-    http->fd = MHD_quiesce_daemon(http->daemon); /* ours again: nobody else gets the port */
-    stop_daemon(http);
-    http_files_free(http->files);
+    stop_serving(http);
     http->files = files;
-    return start_daemon(http, err);
+    status = start_daemon(http, err);
+    if (status == FAB_OK) {
+        http_files_free(earlier);
+        return FAB_OK;
+    }
+    stop_serving(http);
+    http->files = earlier;
+    http_files_free(files);
+    (void)!start_daemon(http, NULL); /* else the next reload tries again */
+    return status;
 }
 
 void http_destroy(struct http *http)

@@ -55,7 +55,7 @@ FAB_NODISCARD enum fab_status http_create_network(struct loop *loop,
                                                   http_handler handler, http_gone gone, void *user,
                                                   struct http **http_out, struct fab_err *err);
 /* Reads the files again; where one has changed, open connections end, and new ones are of the new
- * files. A failure to read leaves all as it was. */
+ * files. A failure leaves the files as they were. */
 FAB_NODISCARD enum fab_status
 http_reload_network(struct http *http, const struct http_network *network, struct fab_err *err);
 uint16_t http_port(const struct http *http); /* of "ADDRESS:0" */

@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "fabricd/loop.h"
 #include "tests/support/check.h"
+#include "tests/unit/fabricd/site.h"
 
 enum { REPLY_BYTES = 4096, LATER_MAX = 8 };
 
@@ -283,10 +284,45 @@ static void test_socket(void)
              FAB_ERR_NOT_FOUND);
 }
 
+/* Files that are no pair are not taken, and what was there goes on at its port. */
+static void test_reload(void)
+{
+    static const struct {
+        const char *label, *certificate, *key;
+        enum fab_status status;
+    } rows[] = {
+        {"another's key", "c4130-1.pem", "r730-1.key", FAB_ERR_IO},
+        {"no key", "c4130-1.pem", "none.key", FAB_ERR_NOT_FOUND},
+        {"both are another's", "r730-1.pem", "r730-1.key", FAB_OK},
+        {"the same again", "r730-1.pem", "r730-1.key", FAB_OK},
+    };
+    struct http_network network = {.address = "127.0.0.1:0"};
+    struct http *http = NULL;
+    uint16_t port;
+
+    site_init();
+    network.ca = site_path("ca.pem");
+    network.certificate = site_path("c4130-1.pem");
+    network.key = site_path("c4130-1.key");
+    CHECK_EQ(http_create_network(served.loop, &network, handle, gone, NULL, &http, NULL), FAB_OK);
+    port = http ? http_port(http) : 0;
+    CHECK(port != 0);
+    for (size_t i = 0; http && i < FAB_ARRAY_LEN(rows); i++) {
+        CHECK_CASE("%s", rows[i].label);
+        network.ca = site_path("ca.pem");
+        network.certificate = site_path(rows[i].certificate);
+        network.key = site_path(rows[i].key);
+        CHECK_EQ(http_reload_network(http, &network, NULL), rows[i].status);
+        CHECK_EQ(http_port(http), port);
+    }
+    http_destroy(http);
+    site_fini();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {CHECK_TEST(test_requests), CHECK_TEST(test_gone),
-                                       CHECK_TEST(test_socket)};
+                                       CHECK_TEST(test_socket), CHECK_TEST(test_reload)};
     struct loop_watch *watch = NULL;
     int status;
 
