@@ -263,17 +263,21 @@ static void load_hosts(struct ledger *ledger, struct ledger_system *system, stru
     }
 }
 
+static bool read_rail(const json_t *json, uint32_t *rail_out)
+{
+    const json_int_t rail = json_integer_value(json);
+
+    if (!json_is_integer(json) || rail < 0 || rail >= RAILS_MAX)
+        return false;
+    *rail_out = (uint32_t)rail;
+    return true;
+}
+
 /* False: no pair of numbers of rails. */
 static bool read_pair(const json_t *json, struct rails_pair *pair)
 {
-    int local = -1, remote = -1;
-
-    if (json_array_size(json) != 2)
-        return false;
-    local = (int)json_integer_value(json_array_get(json, 0));
-    remote = (int)json_integer_value(json_array_get(json, 1));
-    *pair = (struct rails_pair){(uint32_t)local, (uint32_t)remote};
-    return local >= 0 && local < RAILS_MAX && remote >= 0 && remote < RAILS_MAX;
+    return json_array_size(json) == 2 && read_rail(json_array_get(json, 0), &pair->local) &&
+           read_rail(json_array_get(json, 1), &pair->remote);
 }
 
 /* A row of an earlier version has none: it uses all, by number. */

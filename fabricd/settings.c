@@ -3,8 +3,9 @@
  */
 #include "fabricd/settings.h"
 
-#include <arpa/inet.h>
 #include <ctype.h>
+#include <netdb.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -200,22 +201,44 @@ static enum fab_status check_tls(const struct fabricd_settings *settings, const 
     return FAB_OK;
 }
 
-/* 0.0.0.0, [::] and their other spellings: bound by the kernel, and dialled by nobody. */
+static bool is_unspecified(const struct addrinfo *found)
+{
+    static const struct in6_addr mapped = {.s6_addr = {[10] = 0xff, [11] = 0xff}};
+    struct sockaddr_in four;
+    struct sockaddr_in6 six;
+
+    if (found->ai_family == AF_INET) {
+        memcpy(&four, found->ai_addr, sizeof(four));
+        return four.sin_addr.s_addr == htonl(INADDR_ANY);
+    }
+    memcpy(&six, found->ai_addr, sizeof(six));
+    return IN6_IS_ADDR_UNSPECIFIED(&six.sin6_addr) ||
+           memcmp(&six.sin6_addr, &mapped, sizeof(mapped)) == 0;
+}
+
+/* 0.0.0.0, [::] and their other spellings (0, [::0%1]), read as the listener reads them: bound by
+ * the kernel, and dialled by nobody. */
 static bool is_any(const char *address)
 {
+    const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST, .ai_socktype = SOCK_STREAM};
     const char *colon = strrchr(address, ':');
+    struct addrinfo *found = NULL;
     char host[ADDRESS_MAX + 1];
-    struct in6_addr six;
-    struct in_addr four;
+    size_t bytes;
+    bool is_so;
 
     if (!colon)
         return false;
-    (void)snprintf(host, sizeof(host), "%.*s", (int)(colon - address), address);
-    if (host[0] == '[' && host[strlen(host) - 1] == ']') {
-        host[strlen(host) - 1] = '\0';
-        return inet_pton(AF_INET6, host + 1, &six) == 1 && IN6_IS_ADDR_UNSPECIFIED(&six);
+    bytes = (size_t)snprintf(host, sizeof(host), "%.*s", (int)(colon - address), address);
+    if (bytes > 2 && host[0] == '[' && host[bytes - 1] == ']') {
+        host[bytes - 1] = '\0';
+        memmove(host, host + 1, bytes - 1);
     }
-    return inet_pton(AF_INET, host, &four) == 1 && four.s_addr == htonl(INADDR_ANY);
+    if (getaddrinfo(host, NULL, &hints, &found) != 0)
+        return false;
+    is_so = is_unspecified(found);
+    freeaddrinfo(found);
+    return is_so;
 }
 
 static enum fab_status check_addresses(const struct fabricd_settings *settings, struct fab_err *err)

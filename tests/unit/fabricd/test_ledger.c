@@ -424,6 +424,11 @@ static void test_faults(void)
     CHECK(faults_run("the ledger", scenario_of_its_own) > 20);
 }
 
+#define RAILS(pair)                                                                                \
+    "{\"state\":\"composed\",\"reason\":\"\",\"uid\":1,\"adhoc\":false,\"since\":1,\"created\":1," \
+    "\"limit\":0,\"hosts\":[{\"node\":\"n1\",\"gpus\":[\"A\"]}],\"rails\":1,\"rails_of\":[[" pair  \
+    "]],\"confirmed\":[]}"
+
 static void test_damaged_rows(void)
 {
     static const struct {
@@ -473,6 +478,10 @@ static void test_damaged_rows(void)
          "],"
          "\"confirmed\":[]}",
          "gpus is no array"},
+        {"a rail beyond all", "system/s", RAILS("[0,4294967296]"),
+         "rails_of[0][0] is no pair of rails"},
+        {"a rail that is no number", "system/s", RAILS("[0,\"1\"]"),
+         "rails_of[0][0] is no pair of rails"},
         {"a GPU that was never given", "system/t",
          "{\"state\":\"composed\",\"reason\":\"\",\"uid\":1,\"adhoc\":false,\"since\":1,"
          "\"created\":1,\"limit\":0,\"hosts\":[{\"node\":\"n1\",\"gpus\":[\"B\"]}],\"confirmed\":[]"
