@@ -265,8 +265,9 @@ enum fab_status certificate_make_ca(const char *folder, const char *name, uint32
 /* ---- the folder's CA --------------------------------------------------------------------------
  */
 
-static enum fab_status load_ca_certificate(struct issue *issue, const char *path,
-                                           struct fab_err *err)
+/* *certificate_out is the caller's to free, also after a failure. */
+static enum fab_status load_certificate(const char *path, gnutls_x509_crt_t *certificate_out,
+                                        struct fab_err *err)
 {
     char *text = NULL;
     size_t bytes = 0;
@@ -277,15 +278,21 @@ static enum fab_status load_ca_certificate(struct issue *issue, const char *path
     if (status != FAB_OK)
         return status;
     pem = (gnutls_datum_t){(unsigned char *)text, (unsigned)bytes};
-    result = gnutls_x509_crt_init(&issue->ca);
+    result = gnutls_x509_crt_init(certificate_out);
     if (result >= 0)
-        result = gnutls_x509_crt_import(issue->ca, &pem, GNUTLS_X509_FMT_PEM);
+        result = gnutls_x509_crt_import(*certificate_out, &pem, GNUTLS_X509_FMT_PEM);
     free(text);
-    if (result < 0)
-        return failed(err, result, path);
-    if (gnutls_x509_crt_get_ca_status(issue->ca, NULL) <= 0)
+    return result < 0 ? failed(err, result, path) : FAB_OK;
+}
+
+static enum fab_status load_ca_certificate(struct issue *issue, const char *path,
+                                           struct fab_err *err)
+{
+    enum fab_status status = load_certificate(path, &issue->ca, err);
+
+    if (status == FAB_OK && gnutls_x509_crt_get_ca_status(issue->ca, NULL) <= 0)
         return fab_err_set(err, FAB_ERR_FORMAT, "%s is no CA's certificate", path);
-    return FAB_OK;
+    return status;
 }
 
 static enum fab_status load_ca_key(struct issue *issue, const char *path, struct fab_err *err)
@@ -478,24 +485,12 @@ static void revocation_fini(struct revocation *revocation)
 static enum fab_status load_revoked(struct revocation *revocation, const char *path,
                                     struct fab_err *err)
 {
-    char *text = NULL;
-    size_t bytes = 0;
-    enum fab_status status = fab_file_read(path, FILE_BYTES, &text, &bytes, err);
-    gnutls_datum_t pem;
-    int result;
+    enum fab_status status = load_certificate(path, &revocation->certificate, err);
 
-    if (status != FAB_OK)
-        return status;
-    pem = (gnutls_datum_t){(unsigned char *)text, (unsigned)bytes};
-    result = gnutls_x509_crt_init(&revocation->certificate);
-    if (result >= 0)
-        result = gnutls_x509_crt_import(revocation->certificate, &pem, GNUTLS_X509_FMT_PEM);
-    free(text);
-    if (result < 0)
-        return failed(err, result, path);
-    if (gnutls_x509_crt_check_issuer(revocation->certificate, revocation->issue.ca) != 1)
+    if (status == FAB_OK &&
+        gnutls_x509_crt_check_issuer(revocation->certificate, revocation->issue.ca) != 1)
         return fab_err_set(err, FAB_ERR_FORMAT, "%s is not of ca.pem beside it", path);
-    return FAB_OK;
+    return status;
 }
 
 /* Another CA may have the same name. */
