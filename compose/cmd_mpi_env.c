@@ -358,11 +358,14 @@ static void write_rank(struct job *job)
         fprintf(stream, "export UCX_NET_DEVICES UCX_TLS=^cuda\n");
     fprintf(stream, "# Its share of the host's GPUs; with more ranks than GPUs they share one.\n"
                     "first=$((local * gpus / ranks)) end=$(((local + 1) * gpus / ranks))\n"
-                    "CUDA_VISIBLE_DEVICES=$first\n"
-                    "while [ $((first += 1)) -lt \"$end\" ]; do\n"
-                    "    CUDA_VISIBLE_DEVICES=$CUDA_VISIBLE_DEVICES,$first\n"
+                    "# It attaches to these only; there they are CUDA's devices from 0 up.\n"
+                    "FABRIC_GPUS=$first CUDA_VISIBLE_DEVICES=0 own=1\n"
+                    "while [ $((first + own)) -lt \"$end\" ]; do\n"
+                    "    FABRIC_GPUS=$FABRIC_GPUS,$((first + own))\n"
+                    "    CUDA_VISIBLE_DEVICES=$CUDA_VISIBLE_DEVICES,$own\n"
+                    "    own=$((own + 1))\n"
                     "done\n"
-                    "export CUDA_VISIBLE_DEVICES\n"
+                    "export FABRIC_GPUS CUDA_VISIBLE_DEVICES\n"
                     "exec ");
     place_print_quoted(stream, compose);
     fprintf(stream, " run");

@@ -97,8 +97,19 @@ static uint64_t wall_ms(void)
     return (uint64_t)now.tv_sec * MS_PER_S + (uint64_t)now.tv_nsec / NS_PER_MS;
 }
 
+/* Takes the GPUs away that the client does not want. */
+static void keep_gpus(struct message_command *command, uint64_t gpus)
+{
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < command->gpu_count; i++)
+        if (gpus >> i & 1)
+            command->gpus[kept++] = command->gpus[i];
+    command->gpu_count = kept;
+}
+
 static struct agent_session *session_create(struct agent *agent, const struct agent_view *view,
-                                            const struct ses_peer *peer)
+                                            const struct ses_peer *peer, uint64_t gpus)
 {
     struct agent_session *session = fab_alloc_zeroed(1, sizeof(*session));
 
@@ -106,6 +117,7 @@ static struct agent_session *session_create(struct agent *agent, const struct ag
         return NULL;
     session->agent = agent;
     session->command_of = view->command;
+    keep_gpus(&session->command_of, gpus);
     session->fence = view->command.fence;
     session->uid = peer->uid;
     session->pid = peer->pid;
@@ -160,12 +172,15 @@ static enum fab_status grant(void *user, const struct ses_peer *peer, struct ses
     struct agent *agent = user;
     struct agent_session *session;
     struct agent_view *view = NULL;
-    const enum fab_status status = peer->system[0] ? choose_by_name(agent, peer, &view, err)
-                                                   : choose_only(agent, peer, &view, err);
+    uint64_t gpus;
+    enum fab_status status = peer->system[0] ? choose_by_name(agent, peer, &view, err)
+                                             : choose_only(agent, peer, &view, err);
 
+    if (status == FAB_OK)
+        status = ses_peer_gpus(peer, view->command.gpu_count, &gpus, err);
     if (status != FAB_OK)
         return status;
-    session = session_create(agent, view, peer);
+    session = session_create(agent, view, peer, gpus);
     if (!session)
         return fab_err_set(err, FAB_ERR_NOMEM, "fabricd is out of memory");
     fill_grant(session, grant_out);

@@ -265,7 +265,7 @@ struct agent_session {
     struct ses_node here; /* as it was granted */
     uint32_t worker_count;
     struct agent_seat seats[SES_WORKERS_MAX];
-    struct message_command command_of; /* the view's, as it was granted */
+    struct message_command command_of; /* the view's, with the GPUs that were granted */
 };
 
 extern const struct ses_broker_ops agent_broker_ops;

@@ -33,7 +33,6 @@ struct remote_workers {
     char folder[PATH_MAX]; /* of this run: sockets and state; removed at the end */
     char driver[PATH_MAX], worker[PATH_MAX];
     uint8_t client_node[SES_NODE_ID_BYTES];
-    uint32_t sessions;                             /* started so far */
     struct ses_account *accounts[SES_WORKERS_MAX]; /* of each node, for all programs of the run */
     struct remote_slot {
         pid_t pid; /* 0: free */

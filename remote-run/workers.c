@@ -150,28 +150,51 @@ static void fill_node(const struct remote_workers *workers, uint32_t number, str
     fill_rails(workers, node);
 }
 
+/* A session is its nodes, a bit each: worker `index` runs on the node of the index-th of them. */
+static uint32_t node_of(const void *session, uint32_t index)
+{
+    uint64_t nodes = (uintptr_t)session;
+
+    for (; index > 0; index--)
+        nodes &= nodes - 1;
+    return (uint32_t)__builtin_ctzll(nodes);
+}
+
+static void add_gpu(const struct remote_workers *workers, uint32_t number, uint64_t *nodes,
+                    struct ses_grant *grant)
+{
+    const uint32_t of = number / workers->arguments.devices;
+    struct ses_node node;
+
+    if (!(*nodes >> of & 1)) {
+        *nodes |= UINT64_C(1) << of;
+        fill_node(workers, of + 1, &node);
+        memcpy(grant->worker_nodes[grant->worker_count++], node.name, sizeof(node.name));
+    }
+    grant->vgpus[grant->vgpu_count++] =
+        (struct ses_vgpu){.worker = grant->worker_count - 1,
+                          .device = number % workers->arguments.devices,
+                          .fence = 1};
+}
+
 static enum fab_status grant(void *user, const struct ses_peer *peer, struct ses_grant *grant_out,
                              void **session_out, struct fab_err *err)
 {
     struct remote_workers *workers = user;
     const struct remote_arguments *arguments = &workers->arguments;
-    struct ses_node node;
+    const uint32_t count = arguments->workers * arguments->devices;
+    uint64_t gpus, nodes = 0;
+    enum fab_status status = ses_peer_gpus(peer, count, &gpus, err);
 
-    (void)err;
-    (void)peer;
-    *grant_out = (struct ses_grant){.vgpu_count = arguments->workers * arguments->devices,
-                                    .worker_count = arguments->workers,
-                                    .settings = {.grace_ns = arguments->grace_ns}};
+    if (status != FAB_OK)
+        return status;
+    *grant_out = (struct ses_grant){.settings = {.grace_ns = arguments->grace_ns}};
     (void)snprintf(grant_out->system, sizeof(grant_out->system), "remote-run");
     fill_node(workers, 0, &grant_out->node);
-    for (uint32_t i = 0; i < grant_out->vgpu_count; i++)
-        grant_out->vgpus[i] = (struct ses_vgpu){
-            .worker = i / arguments->devices, .device = i % arguments->devices, .fence = 1};
-    for (uint32_t i = 0; i < arguments->workers; i++) {
-        fill_node(workers, i + 1, &node);
-        memcpy(grant_out->worker_nodes[i], node.name, sizeof(node.name));
-    }
-    *session_out = (void *)(uintptr_t)++workers->sessions;
+    for (uint32_t i = 0; i < count; i++)
+        if (gpus >> i & 1)
+            add_gpu(workers, i, &nodes, grant_out);
+    *session_out = (void *)(uintptr_t)nodes;
     return FAB_OK;
 }
 
@@ -281,7 +304,7 @@ static enum fab_status start(void *user, void *session, uint32_t index, int fd,
     struct remote_slot *slot;
     char state[PATH_MAX + 32];
 
-    (void)session;
+    index = node_of(session, index);
     fill_node(workers, index + 1, node_out);
     (void)snprintf(state, sizeof(state), "%s/node%u", workers->folder, index + 1);
     if (mkdir(state, 0700) != 0 && errno != EEXIST)

@@ -30,7 +30,7 @@
 #include "base/err.h"
 
 enum {
-    SES_VERSION = 1,
+    SES_VERSION = 2,
     SES_VGPUS_MAX = 64,
     SES_WORKERS_MAX = 64,
     SES_RAILS_MAX = 8,
@@ -108,8 +108,9 @@ struct ses_attach {
 };
 
 /* Connects to `path` (NULL: $FABRIC_SOCKET, else SES_SOCKET_DEFAULT), says hello, with the name of
- * the system that is wanted ($FABRIC_SYSTEM; none: the only one that the user has here), and waits
- * for the grant. FAB_ERR_NOT_FOUND: no broker, or no system for this process; FAB_ERR_DENIED,
+ * the system that is wanted ($FABRIC_SYSTEM; none: the only one that the user has here) and which
+ * of its GPUs ($FABRIC_GPUS; none: all), and waits for the grant. FAB_ERR_NOT_FOUND: no broker, no
+ * system for this process, or not so many GPUs; FAB_ERR_INVALID: $FABRIC_GPUS; FAB_ERR_DENIED,
  * FAB_ERR_VERSION (err says which side to renew), FAB_ERR_TIMEOUT, FAB_ERR_PROTOCOL. Blocks. */
 FAB_NODISCARD enum fab_status ses_client_open(const char *path, struct ses_client **client_out,
                                               struct fab_err *err);

@@ -287,6 +287,7 @@ static void on_hello(struct seat *seat, const struct ses_packet *packet)
         return;
     }
     memcpy(seat->peer.system, hello.system, sizeof(seat->peer.system));
+    seat->peer.gpus = hello.gpus;
     status = broker->ops.grant(broker->user, &seat->peer, &seat->grant, &seat->session, &err);
     if (status != FAB_OK) {
         seat_refuse(seat, status, err.text);

@@ -21,7 +21,13 @@ struct ses_peer {
     uid_t uid;
     gid_t gid;
     char system[SES_NAME_BYTES]; /* that it asks for; "": the only one it may use */
+    uint64_t gpus;               /* bit i: it wants GPU i of the system; 0: all */
 };
+
+/* Which of the system's `count` GPUs the client gets, a bit each. FAB_ERR_NOT_FOUND: it wants one
+ * that is not there. For ops->grant. */
+FAB_NODISCARD enum fab_status ses_peer_gpus(const struct ses_peer *peer, uint32_t count,
+                                            uint64_t *gpus_out, struct fab_err *err);
 
 /* One client process and its workers, as the owner names it: given to every call about it. */
 struct ses_broker_ops {

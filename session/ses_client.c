@@ -49,8 +49,10 @@ static enum fab_status say_hello(struct ses_client *client, struct fab_err *err)
     struct sesm_hello hello = {.version = SES_VERSION};
     struct ses_packet packet;
     struct sesm_parts parts;
-    enum fab_status status;
+    enum fab_status status = ses_gpus_read(getenv("FABRIC_GPUS"), &hello.gpus, err);
 
+    if (status != FAB_OK)
+        return status;
     if (system && strlen(system) >= sizeof(hello.system))
         return fab_err_set(err, FAB_ERR_RANGE,
                            "FABRIC_SYSTEM is no name of a system: it has more than %zu characters",

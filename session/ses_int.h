@@ -65,6 +65,10 @@ FAB_NODISCARD enum fab_status ses_inherit(const char *variable, int *fd_out, str
 FAB_NODISCARD enum fab_status ses_listen(const char *path, mode_t mode, int *fd_out,
                                          struct fab_err *err);
 
+/* The GPUs that a text like "0,3" names, a bit each; 0 for NULL and "". FAB_ERR_INVALID. */
+FAB_NODISCARD enum fab_status ses_gpus_read(const char *text, uint64_t *gpus_out,
+                                            struct fab_err *err);
+
 /* ---- messages to structs and back (ses_convert.c) -------------------------------------------- */
 
 struct ses_grant_message {

@@ -110,6 +110,9 @@ class Mpi:
         self.wait("16 ranks run", lambda: len(self.programs()) == GPUS or process.poll() is not None)
         if process.poll() is not None:
             raise RackError(f"the job ended: {self.end(process)}")
+        workers = len(self.processes(name="gpu-worker"))
+        if workers != GPUS:  # a rank attaches to the node of its GPU, and to no other
+            raise RackError(f"16 ranks with a GPU each have {workers} workers")
         return process
 
     def check_released(self, hosts=HOSTS):

@@ -18,9 +18,9 @@ enum { DESCRIPTORS_LOOKED_AT = 64 };
 
 int main(int argc, char **argv)
 {
-    static const char *const names[] = {
-        "FABRIC_SYSTEM", "FABRIC_SOCKET", "SOFTCUDA_DEVICES",     "LD_LIBRARY_PATH",
-        "LD_PRELOAD",    "LD_AUDIT",      "CUDA_VISIBLE_DEVICES", "UCX_NET_DEVICES"};
+    static const char *const names[] = {"FABRIC_SYSTEM",        "FABRIC_SOCKET", "SOFTCUDA_DEVICES",
+                                        "LD_LIBRARY_PATH",      "LD_PRELOAD",    "LD_AUDIT",
+                                        "CUDA_VISIBLE_DEVICES", "FABRIC_GPUS",   "UCX_NET_DEVICES"};
 
     printf("pid=%d\n", (int)getpid());
     for (size_t i = 0; i < FAB_ARRAY_LEN(names); i++)

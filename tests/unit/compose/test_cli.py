@@ -602,7 +602,9 @@ class MpiEnv(unittest.TestCase):
                                             "OMPI_COMM_WORLD_LOCAL_SIZE": count})
                     self.assertEqual(done.returncode, 7, done.stderr)
                     said = Programs.said(done.stdout)
-                    self.assertEqual(said["CUDA_VISIBLE_DEVICES"], gpus)
+                    self.assertEqual(said["FABRIC_GPUS"], gpus)
+                    self.assertEqual(said["CUDA_VISIBLE_DEVICES"],
+                                     ",".join(map(str, range(gpus.count(",") + 1))))
                     self.assertEqual(said["UCX_NET_DEVICES"], "mlx5_0:1,mlx5_1:1")
                     self.assertEqual(said["FABRIC_SYSTEM"], "train")
                     self.assertEqual(said["arguments"], "7 a b ")

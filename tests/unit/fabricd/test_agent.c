@@ -194,6 +194,43 @@ static void test_checks(void)
     }
 }
 
+/* Devices that only take time find no wrong results, but none: unless they compute the check. */
+static void test_modelled(void)
+{
+    static const struct {
+        const char *label, *computes, *reason;
+    } rows[] = {
+        {"it computes nothing", "another", "the check: word 0 of "},
+        {"it computes the check", "gpu_worker_check", ""},
+    };
+
+    for (size_t i = 0; i < FAB_ARRAY_LEN(rows); i++) {
+        struct fab_err err = {0};
+        char path[160], script[512];
+
+        CHECK_CASE("%s", rows[i].label);
+        if (!CHECK(rig_begin(&rig)))
+            return;
+        (void)snprintf(
+            script, sizeof(script),
+            "echo 'devices = ({ count = 2; time = \"only\"; computes = \"%s\"; });' >$0.$$\n"
+            "SOFTCUDA_CONFIG=$0.$$ exec %s \"$@\"",
+            rows[i].computes, GPU_WORKER);
+        write_worker(path, sizeof(path), script);
+        rig.settings.worker = path;
+        if (!CHECK(rig_start(&rig, &err)))
+            return;
+        rig_report(&rig);
+        for (int k = 0; k < 2; k++) {
+            const char *reason = rig_take(&rig, MESSAGE_CHECKED).checked.reason;
+
+            CHECK_HAS(reason, rows[i].reason);
+            CHECK_EQ(reason[0] == '\0', rows[i].reason[0] == '\0');
+        }
+        rig_end(&rig);
+    }
+}
+
 /* Checks that are old at once: each GPU is checked anew for a system, once. */
 static void test_checks_anew(void)
 {
@@ -280,6 +317,38 @@ static void test_programs(void)
         CHECK_EQ(rig_wait(&program), NO_DEVICE);
         CHECK_HAS(program.text, "no system on n1 is yours");
     }
+    rig_end(&rig);
+}
+
+/* A program that wants some of the system's GPUs has a session of these. */
+static void test_some_gpus(void)
+{
+    static const struct {
+        const char *gpus;
+        int status;
+        const char *says;
+    } rows[] = {
+        {"0", 0, "1 devices"},
+        {"1", 0, "1 devices"},
+        {"1,0", 0, "2 devices"},
+        {"0,2", NO_DEVICE, "FABRIC_GPUS names GPU 2: the system has 2 on this host"},
+        {"GPU-1", NO_DEVICE, "FABRIC_GPUS=GPU-1: it takes different numbers"},
+    };
+
+    if (!rig_up(&rig))
+        return;
+    compose("train", 5);
+    for (size_t i = 0; i < FAB_ARRAY_LEN(rows); i++) {
+        struct rig_program program;
+
+        CHECK_CASE("FABRIC_GPUS=%s", rows[i].gpus);
+        (void)setenv("FABRIC_GPUS", rows[i].gpus, 1);
+        if (!rig_run(&rig, &program, "once", NULL, getuid()))
+            return;
+        CHECK_EQ(rig_wait(&program), rows[i].status);
+        CHECK_HAS(program.text, rows[i].says);
+    }
+    (void)unsetenv("FABRIC_GPUS");
     rig_end(&rig);
 }
 
@@ -550,8 +619,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CHECK_TEST(test_report),         CHECK_TEST(test_bad_requests),
         CHECK_TEST(test_fences),         CHECK_TEST(test_restart),
-        CHECK_TEST(test_checks),         CHECK_TEST(test_checks_anew),
-        CHECK_TEST(test_not_cleared),    CHECK_TEST(test_programs),
+        CHECK_TEST(test_checks),         CHECK_TEST(test_modelled),
+        CHECK_TEST(test_checks_anew),    CHECK_TEST(test_not_cleared),
+        CHECK_TEST(test_programs),       CHECK_TEST(test_some_gpus),
         CHECK_TEST(test_revoked),        CHECK_TEST(test_killed_program),
         CHECK_TEST(test_users),          CHECK_TEST(test_out_of_reach),
         CHECK_TEST(test_reach_at_reload)};
