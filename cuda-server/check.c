@@ -20,7 +20,7 @@ static const uint32_t pattern = 0x5a17c0deu;
 static const char kernel_text[] = ".version 6.0\n"
                                   ".target sm_50\n"
                                   ".address_size 64\n"
-                                  ".visible .entry check(.param .u64 words)\n"
+                                  ".visible .entry gpu_worker_check(.param .u64 words)\n"
                                   "{\n"
                                   "    .reg .b32 %r<6>;\n"
                                   "    .reg .b64 %rd<5>;\n"
@@ -87,7 +87,7 @@ static CUresult run_kernel(struct check *check)
     CUresult result = check->cu->cuModuleLoadDataEx(&check->module, kernel_text, 0, NULL, NULL);
 
     if (result == CUDA_SUCCESS)
-        result = check->cu->cuModuleGetFunction(&function, check->module, "check");
+        result = check->cu->cuModuleGetFunction(&function, check->module, "gpu_worker_check");
     if (result == CUDA_SUCCESS)
         result = check->cu->cuLaunchKernel(function, CHECK_WORDS / CHECK_THREADS, 1, 1,
                                            CHECK_THREADS, 1, 1, 0, NULL, parameters, NULL);

@@ -187,6 +187,8 @@ static enum fab_status fill_shape(const struct device_row *row, struct device_mo
     model->blocks_per_sm = (uint32_t)row->blocks_per_sm;
     model->regs_per_sm = (uint32_t)row->regs_per_sm;
     model->time = (enum device_model_time)row->time;
+    (void)snprintf(model->computes, sizeof(model->computes), "%s",
+                   row->computes ? row->computes : "");
     model->peak_flops_f32 = (uint64_t)row->peak_gflops * 1000000000u;
     model->peak_bytes_per_s = (uint64_t)row->peak_gbytes_per_s * 1000000000u;
     model->launch_overhead_ns = row->launch_overhead_ns;

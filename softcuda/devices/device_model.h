@@ -53,6 +53,7 @@ struct device_model {
     uint32_t shared_per_block_bytes, shared_per_block_optin_bytes, shared_per_sm_bytes;
     uint32_t threads_per_sm, blocks_per_sm, regs_per_sm;
     enum device_model_time time;
+    char computes[DEVICE_NAME_BYTES];          /* a kernel, also with DEVICE_TIME_ONLY */
     uint64_t peak_flops_f32, peak_bytes_per_s; /* roofline */
     uint64_t launch_overhead_ns;
     uint32_t power_idle_mw, power_max_mw;  /* power model: idle + share of busy time */

@@ -78,6 +78,9 @@ static const struct fab_setting row_rows[] = {
      .help = "How long a launch takes: real is as long as computing it takes; modelled is at least "
              "the duration by the roofline of peak_gflops and peak_bandwidth; only waits for that "
              "duration and computes nothing."},
+    {ROW("computes", FAB_SETTING_STRING, computes), .max = DEVICE_NAME_BYTES - 1,
+     .help = "With time = only: a kernel that is computed all the same. With gpu_worker_check a "
+             "node's daemon finds nothing wrong with the device."},
     {ROW("peak_gflops", FAB_SETTING_INT, peak_gflops), .fallback = "15000", .min = 1,
      .max = 10000000, .unit = "GFLOP/s", .help = "Peak 32-bit floating point rate."},
     {ROW("peak_bandwidth", FAB_SETTING_INT, peak_gbytes_per_s), .fallback = "300", .min = 1,

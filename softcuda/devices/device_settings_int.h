@@ -25,7 +25,7 @@ enum device_peers { DEVICE_PEERS_ALL, DEVICE_PEERS_LINKS };
 #define DEVICE_MEMORY_STEP (UINT64_C(2) << 20) /* memory comes in 2 MiB granules */
 
 struct device_row {
-    char *name, *uuid, *pci;
+    char *name, *uuid, *pci, *computes;
     int64_t count, numa_node;
     int compute, time, slowed;
     uint64_t memory_bytes, context_reserve_bytes, bar1_bytes, l2_bytes;

@@ -22,6 +22,7 @@
 #include "softcuda/driver/stream_int.h"
 #include "softcuda/driver/tick.h"
 #include "softcuda/driver/trace.h"
+#include "softcuda/ptx/ptx.h"
 #include "softcuda/warp/launch.h"
 
 /* In a command's data. */
@@ -57,6 +58,12 @@ static void launch_ended(void *arg)
     soft_command_finish(command, launch_of(command)->result);
 }
 
+static bool is_computed(const struct launch *launch, const struct device_model *model)
+{
+    return model->time != DEVICE_TIME_ONLY ||
+           strcmp(launch->function->ptx->name, model->computes) == 0;
+}
+
 /* The grid has run (or would have, by the model): the command ends now, or when the model says. */
 static void launch_computed(struct soft_command *command)
 {
@@ -77,7 +84,7 @@ static void launch_computed(struct soft_command *command)
     command->end_ns = soft_model_end_ns(
         soft_device_ordinal(device), command->ready_ns ? command->ready_ns : now_ns, duration_ns);
     if (command->end_ns <= now_ns) {
-        if (model->time != DEVICE_TIME_ONLY)
+        if (is_computed(launch, model))
             command->end_ns = now_ns; /* computing took longer than the model: then that counts */
         launch_ended(command);
         return;
@@ -129,7 +136,7 @@ static void launch_start(struct soft_command *command)
         .done_arg = command,
     };
 
-    if (soft_device_model(context->device)->time == DEVICE_TIME_ONLY) {
+    if (FAB_UNLIKELY(!is_computed(launch, soft_device_model(context->device)))) {
         launch_computed(command);
         return;
     }

@@ -7,12 +7,16 @@
 #include "softcuda/driver/model.h"
 #include "softcuda/driver/module.h"
 
-/* Device 0 only waits, device 1 computes and then waits for the rest. One launch takes 5 ms and, by
+/* Device 0 only waits, device 1 computes and then waits for the rest, devices 2 and 3 only wait but
+ * for the kernel that they name (3: another one). One launch takes 5 ms and, by
  * the roofline, next to nothing. */
-static const char config[] = "devices = (\n"
-                             "    { time = \"only\"; launch_overhead = \"5ms\"; },\n"
-                             "    { time = \"modelled\"; launch_overhead = \"5ms\"; }\n"
-                             ");\n";
+static const char config[] =
+    "devices = (\n"
+    "    { time = \"only\"; launch_overhead = \"5ms\"; },\n"
+    "    { time = \"modelled\"; launch_overhead = \"5ms\"; },\n"
+    "    { time = \"only\"; launch_overhead = \"5ms\"; computes = \"store\"; },\n"
+    "    { time = \"only\"; launch_overhead = \"5ms\"; computes = \"stor\"; }\n"
+    ");\n";
 
 static const char ptx[] =
     ".version 6.3\n.target sm_75\n.address_size 64\n"
@@ -63,11 +67,21 @@ static float run(int device, uint32_t *word_out)
 
 static void test_only(void)
 {
-    uint32_t word = 99;
-    float ms = run(0, &word);
+    static const struct {
+        const char *label;
+        int device;
+        uint32_t word;
+    } rows[] = {{"nothing is computed", 0, 0},
+                {"but the kernel that is named", 2, 4},
+                {"and no other", 3, 0}};
 
-    CHECK(ms >= 5.0f * LAUNCHES);
-    CHECK_EQ(word, 0);
+    for (size_t i = 0; i < FAB_ARRAY_LEN(rows); i++) {
+        uint32_t word = 99;
+
+        CHECK_CASE("%s", rows[i].label);
+        CHECK(run(rows[i].device, &word) >= 5.0f * LAUNCHES);
+        CHECK_EQ(word, rows[i].word);
+    }
 }
 
 /* All is posted behind a gate, so that no launch comes late: what the device tells is what the
