@@ -16,15 +16,9 @@
 
 static int run(struct cli *cli, int argc, char **argv);
 
-enum { KEY_SYSTEM = 's', KEY_GPUS = 'n', KEY_HOST = CLI_KEY_OWN, KEY_WAIT, GPUS_USUAL = 2 };
+enum { GPUS_USUAL = 2 };
 
-static const struct argp_option options[] = {
-    {"system", KEY_SYSTEM, "NAME", 0, "On this system (default: FABRIC_SYSTEM)", 0},
-    {"gpus", KEY_GPUS, "N", 0, "On N GPUs that are given back at the end (2)", 0},
-    {"host", KEY_HOST, "HOST", 0, "This host's name, where it must be said", 0},
-    {"wait", KEY_WAIT, "TIME", 0, "With --gpus: stand in line for so long (60s)", 0},
-    {0},
-};
+static const struct argp_option options[] = {PLACE_OPTIONS("at the end (2)"), {0}};
 
 const struct cli_command cmd_perf = {
     .name = "perf",
@@ -39,51 +33,28 @@ const struct cli_command cmd_perf = {
     .run = run,
 };
 
-struct arguments {
-    const char *system, *host;
-    uint32_t gpus;
-    uint64_t wait_ms;
-};
-
 static bool take(struct cli *cli, void *input, int key, char *text)
 {
-    struct arguments *arguments = input;
-
-    switch (key) {
-    case KEY_SYSTEM:
-        arguments->system = text;
-        return true;
-    case KEY_GPUS:
-        arguments->gpus = cli_number(cli, "--gpus", text, COMPOSE_GPUS_MAX);
-        return true;
-    case KEY_HOST:
-        arguments->host = text;
-        return true;
-    case KEY_WAIT:
-        arguments->wait_ms = cli_milliseconds(cli, "--wait", text);
-        return true;
-    default:
-        return false;
-    }
+    return place_take(cli, input, key, text);
 }
 
 /* The system may be a plain argument, as for other commands. */
-static void choose_system(struct cli *cli, struct arguments *arguments, int argc, char **argv,
+static void choose_system(struct cli *cli, struct place_target *target, int argc, char **argv,
                           int *first)
 {
     const char *usual = getenv("FABRIC_SYSTEM");
 
     if (*first < argc && argv[*first][0] != '-') {
-        if (arguments->system)
-            cli_misuse(cli, "two systems: %s and %s", arguments->system, argv[*first]);
-        arguments->system = argv[(*first)++];
+        if (target->system)
+            cli_misuse(cli, "two systems: %s and %s", target->system, argv[*first]);
+        target->system = argv[(*first)++];
     }
-    if (arguments->system && (arguments->gpus || arguments->wait_ms))
+    if (target->system && (target->gpus || target->wait_ms))
         cli_misuse(cli, "a system has its GPUs: leave --gpus and --wait out");
-    if (!arguments->system && !arguments->gpus && usual && usual[0])
-        arguments->system = usual;
-    if (!arguments->system && !arguments->gpus)
-        arguments->gpus = GPUS_USUAL;
+    if (!target->system && !target->gpus && usual && usual[0])
+        target->system = usual;
+    if (!target->system && !target->gpus)
+        target->gpus = GPUS_USUAL;
 }
 
 /* Beside this program. */
@@ -123,21 +94,17 @@ static char **make_command(struct cli *cli, const char *label, char **rest, int 
 
 static int run(struct cli *cli, int argc, char **argv)
 {
-    struct arguments arguments = {0};
+    struct place_target target = {0};
     const char *set[3] = {NULL, NULL, NULL};
-    int first = cli_parse(cli, argc, argv, take, &arguments);
+    int first = cli_parse(cli, argc, argv, take, &target);
     char **command;
 
-    choose_system(cli, &arguments, argc, argv, &first);
+    choose_system(cli, &target, argc, argv, &first);
     if (first < argc && strcmp(argv[first], "--") == 0)
         first++;
     set[1] = place_attach_socket(cli); /* refuses what is far away */
-    command = make_command(cli, arguments.system ? arguments.system : "adhoc", argv + first,
-                           argc - first);
-    if (arguments.system)
-        place_check_system(cli, arguments.system, arguments.host);
-    else
-        arguments.system = place_compose(cli, arguments.host, arguments.gpus, 0, arguments.wait_ms);
-    set[0] = cli_text("FABRIC_SYSTEM=%s", arguments.system);
+    command =
+        make_command(cli, target.system ? target.system : "adhoc", argv + first, argc - first);
+    set[0] = place_system(cli, &target);
     return place_become(cli, "client", set, command);
 }

@@ -17,26 +17,19 @@
 static int run(struct cli *cli, int argc, char **argv);
 
 enum {
-    KEY_SYSTEM = 's',
-    KEY_GPUS = 'n',
     KEY_SHARE = 'p',
     KEY_MEMORY = 'm',
     KEY_SERVERS = 'l',
-    KEY_HOST = CLI_KEY_OWN,
-    KEY_LOCAL,
+    KEY_LOCAL = CLI_KEY_OWN,
     KEY_CONFIG,
-    KEY_WAIT,
     KEY_RAILS,
     KEY_DMR,
     RAILS_MAX = 7
 };
 
 static const struct argp_option options[] = {
-    {"system", KEY_SYSTEM, "NAME", 0, "On this system (default: FABRIC_SYSTEM)", 0},
-    {"gpus", KEY_GPUS, "N", 0, "On N GPUs that are given back when the program ends", 0},
-    {"host", KEY_HOST, "HOST", 0, "This host's name, where it must be said", 0},
+    PLACE_OPTIONS("when the program ends"),
     {"rails", KEY_RAILS, "N", 0, "With --gpus: use N rails, on nodes that have so many", 0},
-    {"wait", KEY_WAIT, "TIME", 0, "With --gpus: stand in line for so long (60s)", 0},
     {"local", KEY_LOCAL, NULL, 0, "On softcuda in the program: no daemon, no GPU", 0},
     {"config", KEY_CONFIG, "FILE", 0, "With --local: its devices (softcuda.conf(5))", 0},
     {"share", KEY_SHARE, "SHARE", OPTION_HIDDEN, NULL, 0},        /* not yet */
@@ -58,9 +51,8 @@ const struct cli_command cmd_run = {
 };
 
 struct arguments {
-    const char *system, *host, *config;
-    uint32_t gpus, rails;
-    uint64_t wait_ms;
+    struct place_target target;
+    const char *config;
     bool is_local;
 };
 
@@ -69,20 +61,8 @@ static bool take(struct cli *cli, void *input, int key, char *text)
     struct arguments *arguments = input;
 
     switch (key) {
-    case KEY_SYSTEM:
-        arguments->system = text;
-        return true;
-    case KEY_GPUS:
-        arguments->gpus = cli_number(cli, "--gpus", text, COMPOSE_GPUS_MAX);
-        return true;
-    case KEY_HOST:
-        arguments->host = text;
-        return true;
     case KEY_RAILS:
-        arguments->rails = cli_number(cli, "--rails", text, RAILS_MAX);
-        return true;
-    case KEY_WAIT:
-        arguments->wait_ms = cli_milliseconds(cli, "--wait", text);
+        arguments->target.rails = cli_number(cli, "--rails", text, RAILS_MAX);
         return true;
     case KEY_LOCAL:
         arguments->is_local = true;
@@ -91,25 +71,27 @@ static bool take(struct cli *cli, void *input, int key, char *text)
         arguments->config = text;
         return true;
     default:
-        return false;
+        return place_take(cli, &arguments->target, key, text);
     }
 }
 
 static void check(struct cli *cli, struct arguments *arguments)
 {
-    if (arguments->system && (arguments->gpus || arguments->is_local))
+    struct place_target *target = &arguments->target;
+
+    if (target->system && (target->gpus || arguments->is_local))
         cli_misuse(cli, "--system excludes --gpus and --local");
     if (arguments->config && !arguments->is_local)
         cli_misuse(cli, "--config belongs to --local");
-    if ((arguments->rails || arguments->wait_ms) && (!arguments->gpus || arguments->is_local))
+    if ((target->rails || target->wait_ms) && (!target->gpus || arguments->is_local))
         cli_misuse(cli, "--rails and --wait belong to --gpus");
-    if (arguments->is_local && arguments->gpus && arguments->config)
+    if (arguments->is_local && target->gpus && arguments->config)
         cli_misuse(cli, "--config says how many GPUs there are: leave --gpus out");
-    if (arguments->gpus || arguments->is_local)
+    if (target->gpus || arguments->is_local)
         return;
-    if (!arguments->system)
-        arguments->system = getenv("FABRIC_SYSTEM");
-    if (!arguments->system || !arguments->system[0])
+    if (!target->system)
+        target->system = getenv("FABRIC_SYSTEM");
+    if (!target->system || !target->system[0])
         cli_misuse(cli, "on which GPUs? Name a system with -s, or ask for some with --gpus");
 }
 
@@ -123,8 +105,8 @@ static int run_local(struct cli *cli, const struct arguments *arguments, char **
         if (!path)
             cli_misuse(cli, "there is no file '%s'", arguments->config);
         set[0] = cli_text("SOFTCUDA_CONFIG=%s", path);
-    } else if (arguments->gpus) {
-        set[0] = cli_text("SOFTCUDA_DEVICES=%u", arguments->gpus);
+    } else if (arguments->target.gpus) {
+        set[0] = cli_text("SOFTCUDA_DEVICES=%u", arguments->target.gpus);
         set[1] = "SOFTCUDA_CONFIG="; /* the default kind, whatever was set outside */
     }
     return place_become(cli, "softcuda", set, program);
@@ -147,11 +129,6 @@ static int run(struct cli *cli, int argc, char **argv)
     if (arguments.is_local)
         return run_local(cli, &arguments, argv + first);
     set[1] = place_attach_socket(cli); /* refuses what is far away */
-    if (arguments.gpus)
-        arguments.system =
-            place_compose(cli, arguments.host, arguments.gpus, arguments.rails, arguments.wait_ms);
-    else
-        place_check_system(cli, arguments.system, arguments.host);
-    set[0] = cli_text("FABRIC_SYSTEM=%s", arguments.system);
+    set[0] = place_system(cli, &arguments.target);
     return place_become(cli, "client", set, argv + first);
 }

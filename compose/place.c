@@ -143,24 +143,51 @@ void place_check_system(struct cli *cli, const char *name, const char *host)
     json_decref(system);
 }
 
-const char *place_compose(struct cli *cli, const char *host, uint32_t gpus, uint32_t rails,
-                          uint64_t wait_ms)
+static const char *compose(struct cli *cli, const struct place_target *target)
 {
-    const char *here = host ? host : cli_this_node(cli), *name;
+    const char *here = target->host ? target->host : cli_this_node(cli), *name;
     const struct compose_request request = {.hosts = &here,
                                             .host_count = 1,
-                                            .gpus = gpus,
-                                            .rails = rails,
-                                            .wait_ms = wait_ms,
+                                            .gpus = target->gpus,
+                                            .rails = target->rails,
+                                            .wait_ms = target->wait_ms,
                                             .is_adhoc = 1};
     struct compose_system *system = NULL;
     struct compose_error error;
 
-    cli_progress(cli, cli_text("composing %u GPUs for %s", gpus, here));
+    cli_progress(cli, cli_text("composing %u GPUs for %s", target->gpus, here));
     if (compose_create(cli_open(cli), &request, &system, &error) != COMPOSE_OK)
         cli_end(cli, &error);
     cli_progress(cli, NULL);
-    name = cli_text("%s", system->name);
+    name = cli_text("FABRIC_SYSTEM=%s", system->name);
     compose_system_free(system);
     return name;
+}
+
+const char *place_system(struct cli *cli, const struct place_target *target)
+{
+    if (!target->system)
+        return compose(cli, target);
+    place_check_system(cli, target->system, target->host);
+    return cli_text("FABRIC_SYSTEM=%s", target->system);
+}
+
+bool place_take(struct cli *cli, struct place_target *target, int key, char *text)
+{
+    switch (key) {
+    case PLACE_KEY_SYSTEM:
+        target->system = text;
+        return true;
+    case PLACE_KEY_GPUS:
+        target->gpus = cli_number(cli, "--gpus", text, COMPOSE_GPUS_MAX);
+        return true;
+    case PLACE_KEY_HOST:
+        target->host = text;
+        return true;
+    case PLACE_KEY_WAIT:
+        target->wait_ms = cli_milliseconds(cli, "--wait", text);
+        return true;
+    default:
+        return false;
+    }
 }
