@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "perf/fabric-perf/print.h"
 
 struct plan {
     const struct fp_options *options;
@@ -51,15 +52,21 @@ static struct fp_row *add_row(struct plan *plan, const struct fp_key *key, uint6
     return row;
 }
 
-/* One row a size, as far as all that is on its way at once stays below the limit. */
+/* One row a size. A size of which too much would be on its way at once has the reason instead of a
+ * number. */
 static void add_sizes(struct plan *plan, const struct fp_key *key)
 {
     const bool is_both = key->test == FP_BOTH || key->test == FP_P2P_BOTH;
     const uint64_t lanes = (uint64_t)key->gpus * key->streams * (is_both ? 2 : 1);
+    char limit[FP_NUMBER_BYTES];
 
-    for (uint32_t i = 0; i < plan->size_count; i++)
-        if (plan->sizes[i] * lanes <= plan->options->limit_bytes)
-            (void)add_row(plan, key, plan->sizes[i]);
+    for (uint32_t i = 0; i < plan->size_count; i++) {
+        struct fp_row *row = add_row(plan, key, plan->sizes[i]);
+
+        if (row && plan->sizes[i] * lanes > plan->options->limit_bytes)
+            (void)snprintf(row->reason, sizeof(row->reason), "left out: more than --limit %s",
+                           fp_size_text(plan->options->limit_bytes, limit));
+    }
 }
 
 /* The calls of one test: with a synchronisation each, and many at once on each number of streams.

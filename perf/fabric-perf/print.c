@@ -16,10 +16,10 @@
 static const char *const test_titles[FP_TEST_COUNT] = {
     [FP_H2D] = "Host to device",
     [FP_D2H] = "Device to host",
-    [FP_BOTH] = "Host to device and back at once",
+    [FP_BOTH] = "Host to device and back at once, sum of both",
     [FP_D2D] = "Device to device, one GPU",
     [FP_P2P] = "GPU to GPU",
-    [FP_P2P_BOTH] = "GPU to GPU both ways at once",
+    [FP_P2P_BOTH] = "GPU to GPU both ways at once, sum of both",
     [FP_LAUNCH] = "Kernel launch, posted",
     [FP_LAUNCH_SYNC] = "Kernel launch and cudaStreamSynchronize",
     [FP_SYNC] = "cudaDeviceSynchronize, idle",
@@ -46,7 +46,7 @@ static void add_place(const struct fp_key *key, char text[FP_TITLE_BYTES])
     else if (key->gpu >= 0)
         (void)snprintf(part, sizeof(part), "GPU %d", key->gpu);
     else if (key->gpus > 1)
-        (void)snprintf(part, sizeof(part), "%u GPUs at once", key->gpus);
+        (void)snprintf(part, sizeof(part), "sum of %u GPUs at once", key->gpus);
     else
         return;
     add(text, part);

@@ -134,15 +134,15 @@ static void test_rows(void)
          2,
          true,
          2,
-         "Host to device and back at once, cudaMemcpyAsync, pinned, GPU 0",
-         "GPU to GPU both ways at once, cudaMemcpyAsync, GPU 0 to 1, peer access"},
+         "Host to device and back at once, sum of both, cudaMemcpyAsync, pinned, GPU 0",
+         "GPU to GPU both ways at once, sum of both, cudaMemcpyAsync, GPU 0 to 1, peer access"},
         {{"-t", "h2d", "-s", "8", "-m", "pinned", "-c", "async", "--together"},
          16,
          4,
          true,
          2,
          "Host to device, cudaMemcpyAsync, pinned, GPU 0",
-         "Host to device, cudaMemcpyAsync, pinned, 16 GPUs at once"},
+         "Host to device, cudaMemcpyAsync, pinned, sum of 16 GPUs at once"},
         {{"-t", "h2d", "-s", "8", "-m", "pinned", "-c", "async", "--together", NULL},
          1,
          1,
@@ -210,17 +210,22 @@ static void test_lacking(void)
     free(facts);
 }
 
-/* What is on its way at once stays below the limit: larger sizes are left out. */
+/* What is on its way at once stays below the limit: larger sizes have a reason and no number. */
 static void test_limit(void)
 {
     static const struct {
         const char *words[WORDS_MAX];
         uint64_t largest;
+        const char *reason; /* of the last row */
     } rows[] = {
-        {{"-t", "h2d", "-m", "pinned", "-c", "async", "-a"}, 256 << 20},
-        {{"-t", "h2d", "-m", "pinned", "-c", "async", "-a", "--limit", "1M"}, 1 << 20},
-        {{"-t", "h2d", "-m", "pinned", "-c", "async", "-a", "--streams", "4"}, 64 << 20},
-        {{"-t", "both", "-a"}, 128 << 20},
+        {{"-t", "h2d", "-m", "pinned", "-c", "async", "-a"}, 256 << 20, ""},
+        {{"-t", "h2d", "-m", "pinned", "-c", "async", "-a", "--limit", "1M"},
+         1 << 20,
+         "left out: more than --limit 1 MiB"},
+        {{"-t", "h2d", "-m", "pinned", "-c", "async", "-a", "--streams", "4"},
+         64 << 20,
+         "left out: more than --limit 256 MiB"},
+        {{"-t", "both", "-a"}, 128 << 20, "left out: more than --limit 256 MiB"},
     };
 
     for (size_t i = 0; i < FAB_ARRAY_LEN(rows); i++) {
@@ -229,7 +234,11 @@ static void test_limit(void)
 
         CHECK_CASE("row %zu", i);
         if (CHECK_EQ(plan(rows[i].words, facts, &result, NULL), FAB_OK))
-            CHECK_EQ(result.rows[result.row_count - 1].key.size, rows[i].largest);
+            for (uint32_t k = 0; k < result.row_count; k++)
+                CHECK_EQ(result.rows[k].reason[0] != '\0',
+                         result.rows[k].key.size > rows[i].largest);
+        CHECK_EQ(result.rows[result.row_count - 1].key.size, 256 << 20);
+        CHECK_STR(result.rows[result.row_count - 1].reason, rows[i].reason);
         fp_result_fini(&result);
         free(facts);
     }
