@@ -307,6 +307,8 @@ static void choose_gpus(struct job *job)
         refuse(job, "there are fewer GPUs on this host than its ranks ask for");
 }
 
+/* What MPI says is about GPUs of its host. Whether it can reach these, only the user knows: to an MPI
+ * that maps or registers what it is given, memory of a GPU elsewhere is none. So nobody guesses. */
 static bool is_staged(struct job *job)
 {
     if (job->options.reduce == REDUCE_DEVICE && !job->ranks.takes_device_pointers)
@@ -315,7 +317,7 @@ static bool is_staged(struct job *job)
             job->ranks.count > 1
                 ? "--reduce device: this MPI does not take device memory (MPIX_Query_cuda_support)"
                 : "--reduce device: there is one rank, and no MPI");
-    return job->options.reduce == REDUCE_STAGED || !job->ranks.takes_device_pointers;
+    return job->options.reduce == REDUCE_STAGED;
 }
 
 /* Uniform, by the number of inputs (He): the same on every GPU. */

@@ -29,8 +29,8 @@ static const char help[] =
     "  --rate X           learning rate (0.05)\n"
     "  --momentum X       (0.9)\n"
     "  --seed N           of the first weights (1)\n"
-    "  --reduce HOW       between ranks: device (hand MPI device memory), staged (through pinned\n"
-    "                     host memory), auto: device if this MPI says that it takes it (auto)\n"
+    "  --reduce HOW       between ranks: staged (through pinned host memory), or device (hand MPI\n"
+    "                     device memory; only where MPI can reach that of these GPUs) (staged)\n"
     "  --timing           take times only: no test, nothing is said of what was learned. For\n"
     "                     devices that do not compute (softcuda, time = \"only\")\n"
     "  --check            compare the gradients with finite differences on the CPU, train nothing\n"
@@ -109,13 +109,13 @@ static float real(const char *text)
 
 static enum reduce reduce_of(const char *text)
 {
-    static const char *const names[] = {"auto", "device", "staged"};
+    static const char *const names[] = {"staged", "device"};
 
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 2; i++)
         if (strcmp(text, names[i]) == 0)
             return (enum reduce)i;
-    misused("--reduce takes auto, device or staged, not ", text);
-    return REDUCE_AUTO;
+    misused("--reduce takes staged or device, not ", text);
+    return REDUCE_STAGED;
 }
 
 static void take(struct options *options, int key, const char *text)

@@ -11,7 +11,7 @@
 extern "C" {
 #endif
 
-enum reduce { REDUCE_AUTO, REDUCE_DEVICE, REDUCE_STAGED };
+enum reduce { REDUCE_STAGED, REDUCE_DEVICE };
 
 struct options {
     int gpus; /* of each process; 0: those that are its own */
