@@ -16,7 +16,7 @@ computed: the same program computes. All GPUs share this machine's cores, so n G
     with any driver: only the difference between native and remote tells something.
 
 Native is softcuda in the program's process; remote are up to four nodes with n GPUs together, over two
-rails of a rack of namespaces, by remote-run. (Not by daemons: they offer no GPU whose check computes nothing.)
+rails of a rack of namespaces, by remote-run. (Daemons offer such devices, too, where their file has computes = "gpu_worker_check".)
 Gradients have 0.3 MB a GPU and step; --width 4: 1.3 MB, 1: 0.08 MB.
 The program takes --gpus N --steps S --batch B --width W --json and prints step_ms, kernels_ms and a hash of its weights,
 which in computed runs must be the same natively and remotely.
