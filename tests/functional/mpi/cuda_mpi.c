@@ -13,7 +13,8 @@
 
 #include "base/compiler.h"
 
-int MPIX_Query_cuda_support(void); /* mpi-ext.h's own is a macro where there is no support */
+FAB_EXPORT int
+MPIX_Query_cuda_support(void); /* mpi-ext.h's own is a macro where there is no support */
 
 static struct {
     CUresult (*attribute)(void *value, CUpointer_attribute attribute, CUdeviceptr address);
@@ -56,8 +57,8 @@ int MPIX_Query_cuda_support(void)
 }
 
 /* In place, as train-mpi asks. */
-int MPI_Allreduce(const void *from, void *to, int count, MPI_Datatype type, MPI_Op op,
-                  MPI_Comm comm)
+FAB_EXPORT int MPI_Allreduce(const void *from, void *to, int count, MPI_Datatype type, MPI_Op op,
+                             MPI_Comm comm)
 {
     const CUdeviceptr device = (CUdeviceptr)(uintptr_t)to;
     int size = 0, status = MPI_ERR_OTHER;
