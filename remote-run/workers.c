@@ -52,8 +52,11 @@ static enum fab_status find_files(struct remote_workers *workers, struct fab_err
     dir[length] = '\0';
     *strrchr(dir, '/') = '\0';
     (void)snprintf(workers->worker, sizeof(workers->worker), "%s/gpu-worker", dir);
-    if (access(workers->worker, X_OK) != 0)
-        return fab_err_errno(err, errno, "%s", workers->worker);
+    if (access(workers->worker, X_OK) == 0)
+        return FAB_OK;
+    (void)snprintf(workers->worker, sizeof(workers->worker), "%s/../sbin/gpu-worker", dir);
+    if (access(workers->worker, X_OK) != 0) /* not where it is installed, either */
+        return fab_err_errno(err, errno, "%s (package fabricd-node)", workers->worker);
     return FAB_OK;
 }
 

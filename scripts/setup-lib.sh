@@ -8,7 +8,8 @@ JOBS=${JOBS:-$(nproc)}
 PACKAGES_BUILD=(gcc g++ make cmake ninja-build pkg-config python3 libconfig-dev libjansson-dev
     libzstd-dev liblz4-dev libcmocka-dev nettle-dev libucx-dev libhwloc-dev libibnetdisc-dev
     libibmad-dev libibumad-dev libsqlite3-dev
-    libmicrohttpd-dev libcurl4-openssl-dev libsmartcols-dev libgnutls28-dev)
+    libmicrohttpd-dev libcurl4-openssl-dev libsmartcols-dev libgnutls28-dev
+    file dpkg-dev) # for the target `package`
 # A rack in software (tests/rack/soft_rack.py), MPI jobs on it, and what copies on it are compared with.
 PACKAGES_RACK=(iproute2 ibsim-utils opensm infiniband-diags util-linux openmpi-bin libopenmpi-dev ucx-utils
     iperf3)

@@ -51,7 +51,8 @@ mount --bind "$build/bin/examples" $root/run/examples
 
 check "installing" in_root sh -c 'dpkg -i /run/packages/*.deb'
 check "every library of a program is there" in_root sh -c \
-    'for f in /usr/sbin/fabricd /usr/sbin/gpu-worker /usr/sbin/fabric-sweep /usr/bin/compose; do
+    'for f in /usr/sbin/fabricd /usr/sbin/gpu-worker /usr/sbin/fabric-sweep /usr/bin/compose \
+             /usr/bin/fabric-perf; do
          ! ldd $f | grep "not found" || exit 1; done'
 check "the loader finds our driver library" in_root sh -c \
     'ldconfig -p | grep -q "libcuda.so.1 .*/usr/lib/fabricd/client/"'
@@ -80,6 +81,7 @@ for ((i = 0; i < 600; i++)); do
 done
 check "both GPUs are free" in_root sh -c 'compose gpu list --json | grep -c "\"free\"" | grep -qx 2'
 program=/run/examples/vector_add
+check "workers that remote-run starts" in_root remote-run --workers 2 $program-static
 check "no system: no device" in_root bash -lc "$program-static 2>&1 | grep -i 'no .*device'"
 check "create" in_root compose create --gpus 2 --host box --name two
 for kind in static shared; do
