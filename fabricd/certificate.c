@@ -501,31 +501,55 @@ static bool is_signed(gnutls_x509_crl_t list, gnutls_x509_crt_t ca)
     return gnutls_x509_crl_verify(list, &ca, 1, 0, &problems) >= 0 && problems == 0;
 }
 
-enum fab_status certificate_check_list(const char *path, const char *ca, const char *list,
-                                       struct fab_err *err)
+static enum fab_status check_signed(const char *path, const struct certificate_lists *lists,
+                                    const gnutls_x509_crt_t *authorities, unsigned count,
+                                    struct fab_err *err)
+{
+    for (unsigned i = 0; i < lists->count; i++) {
+        unsigned k = 0;
+
+        while (k < count && !is_signed(lists->items[i], authorities[k]))
+            k++;
+        if (k == count)
+            return fab_err_set(err, FAB_ERR_FORMAT, "%s: list %u in it is not of this CA", path,
+                               i + 1);
+    }
+    return FAB_OK;
+}
+
+enum fab_status certificate_read_lists(const char *path, const char *ca, const char *text,
+                                       struct certificate_lists *lists_out, struct fab_err *err)
 {
     const gnutls_datum_t ca_pem = {(unsigned char *)(uintptr_t)ca, (unsigned)strlen(ca)};
-    const gnutls_datum_t list_pem = {(unsigned char *)(uintptr_t)list, (unsigned)strlen(list)};
-    gnutls_x509_crt_t authority = NULL;
-    gnutls_x509_crl_t read = NULL;
-    enum fab_status status = FAB_OK;
-    int result = gnutls_x509_crt_init(&authority);
+    const gnutls_datum_t pem = {(unsigned char *)(uintptr_t)text, (unsigned)strlen(text)};
+    struct certificate_lists lists = {0};
+    gnutls_x509_crt_t *authorities = NULL;
+    unsigned count = 0;
+    enum fab_status status;
+    int result =
+        gnutls_x509_crt_list_import2(&authorities, &count, &ca_pem, GNUTLS_X509_FMT_PEM, 0);
 
     if (result >= 0)
-        result = gnutls_x509_crl_init(&read);
-    if (result >= 0)
-        result = gnutls_x509_crt_import(authority, &ca_pem, GNUTLS_X509_FMT_PEM);
-    if (result >= 0)
-        result = gnutls_x509_crl_import(read, &list_pem, GNUTLS_X509_FMT_PEM);
-    if (result < 0)
-        status = failed(err, result, path);
-    else if (!is_signed(read, authority))
-        status = fab_err_set(err, FAB_ERR_FORMAT, "%s: its list is not of this CA", path);
-    if (read)
-        gnutls_x509_crl_deinit(read);
-    if (authority)
-        gnutls_x509_crt_deinit(authority);
+        result =
+            gnutls_x509_crl_list_import2(&lists.items, &lists.count, &pem, GNUTLS_X509_FMT_PEM, 0);
+    status = result < 0 ? failed(err, result, path)
+                        : check_signed(path, &lists, authorities, count, err);
+    for (unsigned i = 0; i < count; i++)
+        gnutls_x509_crt_deinit(authorities[i]);
+    gnutls_free(authorities);
+    if (status == FAB_OK)
+        *lists_out = lists;
+    else
+        certificate_free_lists(&lists);
     return status;
+}
+
+void certificate_free_lists(struct certificate_lists *lists)
+{
+    for (unsigned i = 0; i < lists->count; i++)
+        gnutls_x509_crl_deinit(lists->items[i]);
+    gnutls_free(lists->items);
+    *lists = (struct certificate_lists){0};
 }
 
 /* The list that is there, or an empty one. */

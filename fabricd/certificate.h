@@ -49,9 +49,18 @@ certificate_make(const char *folder, const struct certificate_wish *wish, struct
 FAB_NODISCARD enum fab_status certificate_revoke(const char *folder, const char *name,
                                                  struct fab_err *err);
 
-/* Is this text, read from `path`, a list that the CA (PEM, too) has signed? FAB_ERR_FORMAT: no. */
-FAB_NODISCARD enum fab_status certificate_check_list(const char *path, const char *ca,
-                                                     const char *list, struct fab_err *err);
+struct certificate_lists {
+    struct gnutls_x509_crl_int **items;
+    unsigned count;
+};
+
+/* All lists in this text, which was read from `path`: each must be signed by a CA of `ca` (PEM,
+ * too), else FAB_ERR_FORMAT. Given to the caller (certificate_free_lists). */
+FAB_NODISCARD enum fab_status certificate_read_lists(const char *path, const char *ca,
+                                                     const char *text,
+                                                     struct certificate_lists *lists_out,
+                                                     struct fab_err *err);
+void certificate_free_lists(struct certificate_lists *lists);
 
 /* A key file, given to the caller (certificate_free_key). FAB_ERR_DENIED: others may read it. */
 FAB_NODISCARD enum fab_status certificate_read_key(const char *path, char **text_out,

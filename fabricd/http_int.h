@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "base/status.h"
+#include "fabricd/certificate.h"
 #include "fabricd/http.h"
 
 enum { HTTP_NAME_BYTES = 192 };
@@ -14,8 +15,8 @@ enum { HTTP_NAME_BYTES = 192 };
 /* What libmicrohttpd wants in memory, and keeps borrowed. */
 struct http_files {
     char *ca, *certificate, *key;
-    char *revoked_text;                  /* NULL: there is no list */
-    struct gnutls_x509_crl_int *revoked; /* the same */
+    char *revoked_text;               /* NULL: there is no list */
+    struct certificate_lists revoked; /* the same */
     char priorities[64];
 };
 FAB_NODISCARD enum fab_status http_files_read(const struct http_network *network,

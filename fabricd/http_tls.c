@@ -26,20 +26,11 @@ enum { PEM_BYTES = 1 << 20, ADDRESS_BYTES = 64, BACKLOG = 128 };
 
 static enum fab_status read_revoked(const char *path, struct http_files *files, struct fab_err *err)
 {
-    size_t bytes = 0;
-    enum fab_status status = fab_file_read(path, PEM_BYTES, &files->revoked_text, &bytes, err);
-    gnutls_datum_t text;
-    int result;
+    enum fab_status status = fab_file_read(path, PEM_BYTES, &files->revoked_text, NULL, err);
 
-    if (status != FAB_OK)
-        return status;
-    text = (gnutls_datum_t){(unsigned char *)files->revoked_text, (unsigned)bytes};
-    result = gnutls_x509_crl_init(&files->revoked);
-    if (result >= 0)
-        result = gnutls_x509_crl_import(files->revoked, &text, GNUTLS_X509_FMT_PEM);
-    return result >= 0 ? FAB_OK
-                       : fab_err_foreign(err, FAB_ERR_FORMAT, "gnutls", result, "%s: %s", path,
-                                         gnutls_strerror(result));
+    if (status == FAB_OK)
+        status = certificate_read_lists(path, files->ca, files->revoked_text, &files->revoked, err);
+    return status;
 }
 
 enum fab_status http_files_read(const struct http_network *network, struct http_files **files_out,
@@ -74,8 +65,7 @@ void http_files_free(struct http_files *files)
         return;
     if (files->key)
         explicit_bzero(files->key, strlen(files->key));
-    if (files->revoked)
-        gnutls_x509_crl_deinit(files->revoked);
+    certificate_free_lists(&files->revoked);
     free(files->revoked_text);
     free(files->key);
     free(files->certificate);
@@ -162,7 +152,8 @@ bool http_peer_name(const struct http_files *files, void *session, char name[HTT
         gnutls_x509_crt_get_dn_by_oid(certificate, GNUTLS_OID_X520_COMMON_NAME, 0, 0, name,
                                       &bytes) == GNUTLS_E_SUCCESS &&
         name[0] != '\0' &&
-        (!files->revoked || gnutls_x509_crt_check_revocation(certificate, &files->revoked, 1) == 0);
+        gnutls_x509_crt_check_revocation(certificate, files->revoked.items, files->revoked.count) ==
+            0;
     gnutls_x509_crt_deinit(certificate);
     return is_named;
 }

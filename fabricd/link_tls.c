@@ -88,7 +88,7 @@ static enum fab_status own_name(gnutls_datum_t pem, const char *path, char *name
 
 struct pem_files {
     char *ca, *certificate, *key, *revoked;
-    size_t ca_bytes, certificate_bytes, key_bytes, revoked_bytes;
+    size_t ca_bytes, certificate_bytes, key_bytes;
 };
 
 static void keys_put(struct keys *keys)
@@ -103,16 +103,17 @@ static void keys_put(struct keys *keys)
 static enum fab_status set_revoked(struct keys *keys, const struct pem_files *pem, const char *path,
                                    struct fab_err *err)
 {
-    const gnutls_datum_t list = datum(pem->revoked, pem->revoked_bytes);
+    struct certificate_lists lists;
     enum fab_status status;
     int result;
 
     if (!pem->revoked)
         return FAB_OK;
-    status = certificate_check_list(path, pem->ca, pem->revoked, err);
+    status = certificate_read_lists(path, pem->ca, pem->revoked, &lists, err);
     if (status != FAB_OK)
         return status;
-    result = gnutls_certificate_set_x509_crl_mem(keys->credentials, &list, GNUTLS_X509_FMT_PEM);
+    result = gnutls_certificate_set_x509_crl(keys->credentials, lists.items, (int)lists.count);
+    certificate_free_lists(&lists);
     return result < 0 ? gnutls_failed(err, result, path) : FAB_OK;
 }
 
@@ -163,7 +164,7 @@ static enum fab_status keys_read(const struct link_tls_files *paths, struct keys
     if (status == FAB_OK)
         status = certificate_read_key(paths->key, &pem.key, &pem.key_bytes, err);
     if (status == FAB_OK && paths->revoked && paths->revoked[0])
-        status = fab_file_read(paths->revoked, FILE_BYTES, &pem.revoked, &pem.revoked_bytes, err);
+        status = fab_file_read(paths->revoked, FILE_BYTES, &pem.revoked, NULL, err);
     if (status == FAB_OK)
         status = set_keys(keys, &pem, paths, err);
     free(pem.ca);

@@ -113,7 +113,7 @@ static const struct fab_setting rows[] = {
              "are read again at a reload, for connections that begin then."},
     {FOLDER_OR_FILE("tls.revoked", tls_revoked), .flags = FAB_SETTING_RUNTIME,
      .help = "The authority's list of certificates that are no longer accepted, a PEM file that "
-             "`compose cert revoke` makes. By default none is."},
+             "`compose cert revoke` makes; of several in it, all count. By default none is."},
     {ADDRESS("api.listen", api_listen),
      .help = "ADDRESS:PORT of the API for the network (HTTPS). By default there is the unix socket "
              "only."},

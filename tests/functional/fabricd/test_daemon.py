@@ -243,13 +243,17 @@ class DaemonTest(unittest.TestCase):
                     .wrap_socket(plain, server_hostname="127.0.0.1") as secure:
                 return secure.getpeercert()["serialNumber"]
 
-        with self.subTest("a user is revoked"):
-            for more in (["user", "somebody-else"], ["revoke", "nobody-here"]):
+        with self.subTest("a user is revoked, in the second list of two"):
+            revoked, lists = certificates / "revoked.pem", ""
+            for more in (["user", "somebody-else"], ["user", "first"], ["revoke", "first"],
+                         ["revoke", "nobody-here"]):
                 subprocess.run([*compose, *more, "--dir", str(certificates)], check=True,
                                capture_output=True, timeout=LIMIT_S)
+                lists += revoked.read_text() if more[0] == "revoke" else ""
+            revoked.write_text(lists)
             self.assertEqual(ask(f"{ROOT}/Systems", "nobody-here").status, 200)  # not read yet
             daemon.config.write_text(daemon.config.read_text() +
-                                     f'tls : {{ revoked = "{certificates}/revoked.pem"; }};\n')
+                                     f'tls : {{ revoked = "{revoked}"; }};\n')
             reload()
             with self.assertRaises((OSError, http.client.HTTPException)):
                 ask(f"{ROOT}/Systems", "nobody-here")

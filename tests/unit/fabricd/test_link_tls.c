@@ -16,13 +16,20 @@
 #include <unistd.h>
 
 #include "base/fault.h"
+#include "base/file.h"
 #include "fabricd/certificate.h"
 #include "fabricd/link_int.h"
 #include "tests/support/check.h"
 #include "tests/unit/fabricd/link_ends.h"
 #include "tests/unit/fabricd/site.h"
 
-enum { MANY = 100, BIG_BYTES = 8 << 20, STRANGERS = 300, STRANGERS_MAX = 256 };
+enum {
+    MANY = 100,
+    BIG_BYTES = 8 << 20,
+    STRANGERS = 300,
+    STRANGERS_MAX = 256,
+    FILE_BYTES = 64 << 10
+};
 #define SECOND_NS UINT64_C(1000000000)
 #define HERE "127.0.0.1:0"
 
@@ -577,6 +584,23 @@ static void test_reload(void)
     link_tls_destroy(dialling);
 }
 
+/* One behind the other. */
+static void join_files(const char *first, const char *second, const char *both)
+{
+    FILE *out = fopen(site_path(both), "w");
+    const char *const names[] = {first, second};
+
+    for (size_t i = 0; out && i < FAB_ARRAY_LEN(names); i++) {
+        char *text = NULL;
+        size_t bytes = 0;
+
+        CHECK_EQ(fab_file_read(site_path(names[i]), FILE_BYTES, &text, &bytes, NULL), FAB_OK);
+        CHECK_EQ(fwrite(text, 1, bytes, out), bytes);
+        free(text);
+    }
+    CHECK(out && fclose(out) == 0);
+}
+
 static void test_files(void)
 {
     static const struct {
@@ -601,11 +625,17 @@ static void test_files(void)
         {"a list that is none", "ca.pem", "r730-1.pem", "r730-1.key", FAB_ERR_FORMAT, "anna.pem",
          "anna.pem"},
         {"a list of another CA", "ca.pem", "r730-1.pem", "r730-1.key", FAB_ERR_FORMAT,
-         "other/revoked.pem", "other/revoked.pem"},
+         "other/revoked.pem: list 1", "other/revoked.pem"},
+        {"the second list is another CA's", "ca.pem", "r730-1.pem", "r730-1.key", FAB_ERR_FORMAT,
+         "both.pem: list 2", "both.pem"},
+        {"lists of two CAs", "both-ca.pem", "r730-1.pem", "r730-1.key", FAB_OK, "", "both.pem"},
     };
     struct link_tls *tls;
 
     CHECK_EQ(certificate_revoke(site_path("other"), "anna", NULL), FAB_OK);
+    CHECK_EQ(certificate_revoke(site_path("."), "anna", NULL), FAB_OK);
+    join_files("revoked.pem", "other/revoked.pem", "both.pem");
+    join_files("ca.pem", "other/ca.pem", "both-ca.pem");
     CHECK_EQ(symlink("ca.pem", site_path("open.key")), 0); /* readable by all */
     for (size_t i = 0; i < FAB_ARRAY_LEN(rows); i++) {
         struct fab_err err = {0};
@@ -619,7 +649,8 @@ static void test_files(void)
                      &tls, &err),
                  rows[i].status);
         CHECK_HAS(err.text, rows[i].part);
-        CHECK(!tls);
+        CHECK_EQ(tls != NULL, rows[i].status == FAB_OK);
+        link_tls_destroy(tls);
     }
     CHECK_CASE("whose they are");
     tls = site_tls("ca.pem", "r730-1");
