@@ -528,9 +528,10 @@ static enum fab_status check_version(const json_t *json, enum message_kind kind,
     if (fab_json_get_int(json, "version", 0, UINT32_MAX, &version, NULL) == FAB_OK &&
         version != MESSAGE_VERSION)
         return fab_err_set(err, FAB_ERR_VERSION,
-                           "it speaks version %lld of the agents' protocol, this daemon %d: renew "
-                           "the older",
-                           (long long)version, MESSAGE_VERSION);
+                           "versions %lld and %d of the agents' protocol do not mix: renew the "
+                           "fabricd that speaks %lld, and start it again",
+                           (long long)version, MESSAGE_VERSION,
+                           (long long)(version < MESSAGE_VERSION ? version : MESSAGE_VERSION));
     return FAB_OK;
 }
 

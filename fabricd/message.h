@@ -33,7 +33,7 @@
 struct fab_err;
 
 enum {
-    MESSAGE_VERSION = 1,
+    MESSAGE_VERSION = 2,        /* raised when any message changes */
     MESSAGE_ADDRESS_BYTES = 64, /* "ADDRESS:PORT" */
     MESSAGE_PATH_BYTES = 1024,
     MESSAGE_BODY_BYTES = 16 << 20, /* of an answer; a request's is HTTP_BODY_BYTES */

@@ -87,25 +87,33 @@ static void test_hellos(void)
         const char *label, *node;
         bool to_agent, has_hub, has_agent;
         const char *refused; /* NULL: let in */
+        uint32_t version;    /* 0: ours */
     } rows[] = {
-        {"to the manager", "r730-1", false, true, true, NULL},
-        {"to a manager alone", "r730-1", false, true, false, NULL},
-        {"to the agent", "r730-1", true, true, true, NULL},
-        {"to an agent alone", "r730-1", true, false, true, NULL},
-        {"to an agent that is not there", "r730-1", true, true, false, "it is no agent"},
-        {"to a manager that is not there", "r730-1", false, false, true, "is not the manager"},
+        {"to the manager", "r730-1", false, true, true, NULL, 0},
+        {"to a manager alone", "r730-1", false, true, false, NULL, 0},
+        {"to the agent", "r730-1", true, true, true, NULL, 0},
+        {"to an agent alone", "r730-1", true, false, true, NULL, 0},
+        {"to an agent that is not there", "r730-1", true, true, false, "it is no agent", 0},
+        {"to a manager that is not there", "r730-1", false, false, true, "is not the manager", 0},
         {"under another name", "c4130-2", false, true, true,
-         "it says that it is c4130-2, and its certificate is of r730-1"},
+         "it says that it is c4130-2, and its certificate is of r730-1", 0},
+        {"an older daemon", "r730-1", false, true, true,
+         "versions 1 and 2 of the agents' protocol do not mix: renew the fabricd that "
+         "speaks 1,",
+         1},
+        {"a newer daemon, to an agent", "r730-1", true, true, true,
+         "renew the fabricd that speaks 2,", 3},
     };
     struct link_tls *taking = site_tls("ca.pem", "c4130-1");
     struct link_tls *dialling = site_tls("ca.pem", "r730-1");
 
     for (size_t i = 0; i < FAB_ARRAY_LEN(rows); i++) {
-        struct message message = {.kind = MESSAGE_HELLO,
-                                  .hello = {.version = MESSAGE_VERSION,
-                                            .address = "10.0.0.9:7000",
-                                            .to_agent = rows[i].to_agent,
-                                            .is_agent = true}};
+        struct message message = {
+            .kind = MESSAGE_HELLO,
+            .hello = {.version = rows[i].version ? rows[i].version : MESSAGE_VERSION,
+                      .address = "10.0.0.9:7000",
+                      .to_agent = rows[i].to_agent,
+                      .is_agent = true}};
         struct door *door = NULL;
 
         CHECK_CASE("%s", rows[i].label);

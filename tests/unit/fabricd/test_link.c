@@ -175,7 +175,7 @@ static void test_garbage(void)
         {"no JSON", 9, 0, "hello", FAB_ERR_PROTOCOL, "message:1"},
         {"an unknown kind", 19, 0, "{\"kind\":\"pong\"}", FAB_ERR_PROTOCOL, "unknown kind"},
         {"another version", 32, 0, "{\"kind\":\"hello\",\"version\":9}", FAB_ERR_VERSION,
-         "version 9"},
+         "versions 9 and 2"},
         {"a refusal", 40, 0, "{\"kind\":\"refuse\",\"reason\":\"go away\"}", FAB_ERR_DENIED,
          "other: refused: go away"},
         {"the end inside a frame", 100, 0, "{", FAB_ERR_PEER_LOST, "closed by the peer"},

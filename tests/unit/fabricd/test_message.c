@@ -15,6 +15,9 @@
 
 enum { MOST_BYTES = 1 << 20 };
 
+/* Of the samples of all kinds, with the version in them. */
+#define SAMPLES_SUM UINT64_C(0x86f6e632473cb310)
+
 /* The fuzz target begins with the samples, as they are. UPDATE_EXPECTED=1 writes them. */
 static void check_corpus(enum message_kind kind, const char *text, size_t bytes)
 {
@@ -33,8 +36,18 @@ static void check_corpus(enum message_kind kind, const char *text, size_t bytes)
     free(kept);
 }
 
+/* FNV-1a. */
+static uint64_t add_text(uint64_t sum, const char *text)
+{
+    for (; *text; text++)
+        sum = (sum ^ (uint8_t)*text) * UINT64_C(0x100000001b3);
+    return sum;
+}
+
 static void test_there_and_back(void)
 {
+    uint64_t sum = UINT64_C(0xcbf29ce484222325);
+
     for (enum message_kind kind = 0; kind < MESSAGE_KINDS; kind++) {
         static struct message sample, read;
         char *text = NULL, *again = NULL;
@@ -49,6 +62,7 @@ static void test_there_and_back(void)
         CHECK_EQ(bytes, strlen(text));
         CHECK(!strchr(text, '\n'));
         check_corpus(kind, text, bytes);
+        sum = add_text(sum, text);
         CHECK_EQ(message_read(text, bytes, &read, &err), FAB_OK);
         CHECK_STR(err.text, "");
         CHECK_EQ(read.kind, kind);
@@ -60,6 +74,9 @@ static void test_there_and_back(void)
         CHECK_EQ(message_write(&sample, bytes - 1, &again, &again_bytes, &err), FAB_ERR_LIMIT);
         free(text);
     }
+    /* Old and new daemons would misunderstand each other, or end their links without a reason. */
+    CHECK_CASE("a message changed: raise MESSAGE_VERSION, then write the new sum here");
+    CHECK_EQ(sum, SAMPLES_SUM);
 }
 
 /* Values that a sample shows, so that a pair of errors in both directions is seen. */
@@ -239,8 +256,11 @@ static void test_refused(void)
          FAB_ERR_INVALID, "gpus[0]: load"},
         {"gauges of nothing", "{\"kind\":\"gauges\",\"gauges\":{}}", FAB_ERR_INVALID,
          "gpus is missing"},
-        {"another version", "{\"kind\":\"hello\",\"version\":2,\"colour\":\"red\"}",
-         FAB_ERR_VERSION, "version 2"},
+        {"an older version", "{\"kind\":\"hello\",\"version\":1,\"colour\":\"red\"}",
+         FAB_ERR_VERSION, "renew the fabricd that speaks 1,"},
+        {"a newer version", "{\"kind\":\"welcome\",\"version\":99,\"colour\":\"red\"}",
+         FAB_ERR_VERSION,
+         "versions 99 and 2 of the agents' protocol do not mix: renew the fabricd that speaks 2,"},
         {"no version", "{\"kind\":\"hello\"}", FAB_ERR_INVALID, "version is missing"},
     };
     static struct message message;
