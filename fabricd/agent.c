@@ -16,6 +16,10 @@
 #include "fabricd/agent_int.h"
 
 enum { CLIENT_MODE = 0666, NS_PER_MS = 1000000 };
+#define REACH_START_NS UINT64_C(30000000000)
+#define REACH_RELOAD_NS                                                                            \
+    UINT64_C(3000000000) /* nobody is served meanwhile, nor takes us for lost                      \
+                          */
 static const uint64_t instance_mask = (UINT64_C(1) << 53) - 1;
 
 void agent_copy_text(char *to, size_t to_bytes, const char *from)
@@ -98,7 +102,7 @@ static enum fab_status open_all(struct agent *agent, struct fab_err *err)
     if (status == FAB_OK)
         status = agent_worker_find(agent, err);
     if (status == FAB_OK)
-        status = agent_reach_check(agent, err);
+        status = agent_reach_check(agent, REACH_START_NS, err);
     if (status == FAB_OK)
         status = agent_fences_open(agent, err);
     if (status == FAB_OK)
@@ -141,7 +145,7 @@ enum fab_status agent_create(struct loop *loop, const struct fabricd_settings *s
 
 enum fab_status agent_reload(struct agent *agent, struct fab_err *err)
 {
-    const enum fab_status status = agent_reach_check(agent, err);
+    const enum fab_status status = agent_reach_check(agent, REACH_RELOAD_NS, err);
 
     if (status == FAB_OK)
         agent_discover_start(agent);

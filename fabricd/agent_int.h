@@ -187,8 +187,10 @@ bool agent_has_uids(const struct agent *agent);
 /* For a child: this user and nobody else from now on. False: errno says why not. */
 bool agent_become_uid(uid_t uid);
 /* Whether the users of leases reach gpu-worker, its driver and NVML (agent_reach.c). FAB_ERR_DENIED
- * names the folder that is closed to them. Waits for a child that looks at these paths only. */
-FAB_NODISCARD enum fab_status agent_reach_check(const struct agent *agent, struct fab_err *err);
+ * names the folder that is closed to them. Waits for a child that looks at these paths only;
+ * FAB_ERR_TIMEOUT names the file at which it hangs. */
+FAB_NODISCARD enum fab_status agent_reach_check(const struct agent *agent, uint64_t limit_ns,
+                                                struct fab_err *err);
 
 /* ---- workers that wait (agent_warm.c) ----------------------------------------------------------
  */

@@ -7,28 +7,30 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "fabricd/agent_int.h"
 
-enum { FILES = 3 };
+enum { FILES = 3, NS_PER_MS = 1000000, KILLED_MS = 100 };
 
 struct file {
     const char *setting, *path;
     int mode;
-    char real[PATH_MAX]; /* without links; "": not looked at */
 };
 
 /* What the child found, in memory that it shares with its parent. */
 struct found {
-    int number; /* of becoming that user */
-    uint32_t file;
-    bool is_closed;        /* to files[file] */
+    int number;            /* of becoming that user */
+    uint32_t file;         /* files[file] is looked at, or was last */
+    bool is_closed;        /* to that user */
     char folder[PATH_MAX]; /* on the way; "": the file itself */
 };
 
@@ -47,18 +49,33 @@ static bool find_closed(const char *path, char folder[PATH_MAX])
     return false;
 }
 
+/* Without links. False: it is not looked at. What is no path is the loader's to find; what the
+ * daemon itself cannot reach, checks tell of. */
+static bool resolve(const struct file *file, char real[PATH_MAX])
+{
+    return file->path && strchr(file->path, '/') && access(file->path, file->mode) == 0 &&
+           realpath(file->path, real);
+}
+
 static FAB_NORETURN void look_as(uid_t uid, const struct file *files, struct found *found)
 {
+    char real[FILES][PATH_MAX];
+
+    for (uint32_t i = 0; i < FILES; i++) {
+        found->file = i;
+        if (!resolve(&files[i], real[i]))
+            real[i][0] = '\0';
+    }
     if (!agent_become_uid(uid)) {
         found->number = errno;
         _exit(EXIT_FAILURE);
     }
     for (uint32_t i = 0; i < FILES && !found->is_closed; i++) {
-        if (!files[i].real[0] || access(files[i].path, files[i].mode) == 0)
-            continue;
         found->file = i;
+        if (!real[i][0] || access(files[i].path, files[i].mode) == 0)
+            continue;
         found->is_closed = true;
-        if (!find_closed(files[i].real, found->folder)) /* else a folder with a link is closed */
+        if (!find_closed(real[i], found->folder)) /* else a folder with a link is closed */
             (void)find_closed(files[i].path, found->folder);
     }
     _exit(EXIT_SUCCESS);
@@ -67,18 +84,41 @@ static FAB_NORETURN void look_as(uid_t uid, const struct file *files, struct fou
 /* ---- in the daemon ----------------------------------------------------------------------------
  */
 
-static enum fab_status look(uid_t uid, const struct file *files, struct found *found,
-                            struct fab_err *err)
+/* False: it has not ended in time, and is killed; where even that has no effect, because the kernel
+ * waits for a file server, it is left. */
+static bool has_ended(pid_t pid, int process_fd, uint64_t limit_ns, int *status_out)
+{
+    struct pollfd process = {.fd = process_fd, .events = POLLIN};
+    const bool is_over = poll(&process, 1, (int)(limit_ns / NS_PER_MS)) == 1;
+
+    if (!is_over) {
+        (void)kill(pid, SIGKILL);
+        (void)poll(&process, 1, KILLED_MS);
+    }
+    (void)waitpid(pid, status_out, WNOHANG);
+    return is_over;
+}
+
+static enum fab_status look(uid_t uid, const struct file *files, uint64_t limit_ns,
+                            struct found *found, struct fab_err *err)
 {
     const pid_t pid = fork();
-    int status = 0;
+    int process_fd, status = 0;
+    bool is_over;
 
     if (pid == 0)
         look_as(uid, files, found);
-    if (pid < 0)
+    process_fd = pid > 0 ? pidfd_open(pid, 0) : -1;
+    if (process_fd < 0)
         return fab_err_errno(err, errno, "starting a process of user %u", (unsigned)uid);
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        ;
+    is_over = has_ended(pid, process_fd, limit_ns, &status);
+    (void)close(process_fd);
+    if (!is_over)
+        return fab_err_set(err, FAB_ERR_TIMEOUT,
+                           "looking at %s (%s) has not ended after %llu ms: does its file system's "
+                           "server answer?",
+                           files[found->file].path, files[found->file].setting,
+                           (unsigned long long)(limit_ns / NS_PER_MS));
     if (found->number)
         return fab_err_errno(err, found->number, "becoming user %u (setting worker.uid_first)",
                              (unsigned)uid);
@@ -86,14 +126,6 @@ static enum fab_status look(uid_t uid, const struct file *files, struct found *f
         return fab_err_set(err, FAB_ERR_IO, "a process of user %u ended with status %d",
                            (unsigned)uid, status);
     return FAB_OK;
-}
-
-/* What is no path is the loader's to find; what the daemon itself cannot reach, checks tell of. */
-static void resolve(struct file *file)
-{
-    if (!file->path || !strchr(file->path, '/') || access(file->path, file->mode) != 0 ||
-        !realpath(file->path, file->real))
-        file->real[0] = '\0';
 }
 
 static enum fab_status judge(uid_t uid, const struct file *files, const struct found *found,
@@ -115,10 +147,10 @@ static enum fab_status judge(uid_t uid, const struct file *files, const struct f
                        file->setting, file->mode == X_OK ? "rx" : "r");
 }
 
-enum fab_status agent_reach_check(const struct agent *agent, struct fab_err *err)
+enum fab_status agent_reach_check(const struct agent *agent, uint64_t limit_ns, struct fab_err *err)
 {
     const struct fabricd_settings *settings = agent->settings;
-    struct file files[FILES] = {
+    const struct file files[FILES] = {
         {.setting = "worker.program", .path = agent->worker_path, .mode = X_OK},
         {.setting = "worker.driver", .path = settings->driver, .mode = R_OK},
         {.setting = "discovery.nvml", .path = settings->nvml, .mode = R_OK}};
@@ -132,9 +164,7 @@ enum fab_status agent_reach_check(const struct agent *agent, struct fab_err *err
     found = mmap(NULL, sizeof(*found), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (found == MAP_FAILED)
         return fab_err_errno(err, errno, "memory to share with a process");
-    for (uint32_t i = 0; i < FILES; i++)
-        resolve(&files[i]);
-    status = look(uid, files, found, err);
+    status = look(uid, files, limit_ns, found, err);
     if (status == FAB_OK)
         status = judge(uid, files, found, err);
     (void)munmap(found, sizeof(*found));

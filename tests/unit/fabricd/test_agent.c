@@ -2,6 +2,7 @@
  * An agent with a scripted manager, on two softcuda GPUs: its report, leases and fence numbers,
  * programs that attach, and what is left after each end.
  */
+#include <fcntl.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -563,6 +565,41 @@ static void test_reach_at_reload(void)
     rig_end(&rig);
 }
 
+/* A file whose server is away: nobody comes back from there, but of a signal. */
+static const char *dead_path;
+
+/* Instead of the C library's. */
+int access(const char *path, int mode)
+{
+    while (dead_path && strcmp(path, dead_path) == 0)
+        (void)pause();
+    return (int)syscall(SYS_faccessat, AT_FDCWD, path, mode);
+}
+
+static void test_reach_hangs(void)
+{
+    struct fab_err err = {0};
+    const size_t settings[] = {offsetof(struct fabricd_settings, driver),
+                               offsetof(struct fabricd_settings, nvml)};
+    const char *const names[] = {"(worker.driver)", "(discovery.nvml)"};
+
+    if (getuid() != 0)
+        return; /* only root can start processes of other users */
+    if (!begin_with_uids() || !CHECK(rig_start(&rig, &err)))
+        return;
+    for (size_t i = 0; i < FAB_ARRAY_LEN(settings); i++) {
+        CHECK_CASE("%s", names[i]);
+        memcpy(&dead_path, (const char *)&rig.settings + settings[i], sizeof(dead_path));
+        CHECK_EQ(agent_reach_check(rig.agent, 100000000, &err), FAB_ERR_TIMEOUT);
+        CHECK_HAS(err.text, dead_path);
+        CHECK_HAS(err.text, names[i]);
+        CHECK_HAS(err.text, "has not ended after 100 ms");
+    }
+    dead_path = NULL;
+    CHECK_EQ(agent_reach_check(rig.agent, UINT64_C(60000000000), &err), FAB_OK);
+    rig_end(&rig);
+}
+
 /* ---- requests of local clients ----------------------------------------------------------------
  */
 
@@ -617,14 +654,14 @@ static void test_bad_requests(void)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CHECK_TEST(test_report),         CHECK_TEST(test_bad_requests),
-        CHECK_TEST(test_fences),         CHECK_TEST(test_restart),
-        CHECK_TEST(test_checks),         CHECK_TEST(test_modelled),
-        CHECK_TEST(test_checks_anew),    CHECK_TEST(test_not_cleared),
-        CHECK_TEST(test_programs),       CHECK_TEST(test_some_gpus),
-        CHECK_TEST(test_revoked),        CHECK_TEST(test_killed_program),
-        CHECK_TEST(test_users),          CHECK_TEST(test_out_of_reach),
-        CHECK_TEST(test_reach_at_reload)};
+        CHECK_TEST(test_report),          CHECK_TEST(test_bad_requests),
+        CHECK_TEST(test_fences),          CHECK_TEST(test_restart),
+        CHECK_TEST(test_checks),          CHECK_TEST(test_modelled),
+        CHECK_TEST(test_checks_anew),     CHECK_TEST(test_not_cleared),
+        CHECK_TEST(test_programs),        CHECK_TEST(test_some_gpus),
+        CHECK_TEST(test_revoked),         CHECK_TEST(test_killed_program),
+        CHECK_TEST(test_users),           CHECK_TEST(test_out_of_reach),
+        CHECK_TEST(test_reach_at_reload), CHECK_TEST(test_reach_hangs)};
 
     return check_run(tests);
 }
