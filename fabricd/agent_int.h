@@ -404,6 +404,7 @@ struct agent {
     uint64_t redial_ns, backoff_ns;
 
     struct http *http;
+    uint64_t guests_turned_ns; /* for loop_lateness_ns() */
     struct fab_list requests;
     uint64_t last_request;
 };

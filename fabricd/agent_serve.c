@@ -363,19 +363,22 @@ void agent_serve_lease_end(struct agent_lease *lease, const char *why)
 
 uint64_t agent_guests_turn(struct agent *agent, uint64_t now_ns)
 {
+    const uint64_t late_ns = loop_lateness_ns(&agent->guests_turned_ns, now_ns);
     uint64_t next_ns = UINT64_MAX;
 
     FAB_LIST_EACH(at, after, &agent->guests)
     {
         struct agent_guest *guest = fab_list_object(at, struct agent_guest, node);
-        const uint64_t end_ns = fab_deadline_ns(guest->lost_ns, agent->settings->grace_ns);
+        uint64_t end_ns;
 
         if (guest->link || fab_list_is_empty(&guest->served))
             continue;
+        guest->lost_ns = agent_earlier(fab_deadline_ns(guest->lost_ns, late_ns), now_ns);
+        end_ns = fab_deadline_ns(guest->lost_ns, agent->settings->grace_ns);
         if (now_ns >= end_ns)
             end_all(guest, "the program's host was silent for longer than the grace period");
         else
-            next_ns = agent_earlier(next_ns, end_ns);
+            next_ns = agent_earlier(next_ns, agent_earlier(end_ns, now_ns + LOOP_ROUND_NS));
     }
     return next_ns;
 }

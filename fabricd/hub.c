@@ -21,6 +21,7 @@
 #include "fabricd/http.h"
 #include "fabricd/hub_int.h"
 #include "fabricd/link.h"
+#include "fabricd/loop.h"
 #include "fabricd/message.h"
 #include "fabricd/rack.h"
 #include "fabricd/settings.h"
@@ -74,6 +75,7 @@ struct hub {
     struct listener network; /* HTTPS */
     struct fab_vec peers;    /* struct peer * */
     struct fab_vec missing;  /* struct missing */
+    uint64_t turned_ns;      /* for loop_lateness_ns() */
     struct fab_vec asked;    /* struct asked */
     uint64_t last_id;
     struct message out; /* large: one at a time */
@@ -617,7 +619,24 @@ static void drop_ended(struct hub *hub, uint64_t now_ns)
     }
 }
 
-/* Returns when the next one is lost. */
+/* They may have dialled meanwhile. */
+static void forgive_lateness(struct hub *hub, uint64_t now_ns)
+{
+    const uint64_t late_ns = loop_lateness_ns(&hub->turned_ns, now_ns);
+
+    for (size_t i = 0; i < hub->missing.count; i++) {
+        struct missing *missing = fab_vec_at(&hub->missing, struct missing, i);
+
+        missing->until_ns = fab_deadline_ns(missing->until_ns, late_ns);
+    }
+}
+
+static uint64_t earlier(uint64_t a_ns, uint64_t b_ns)
+{
+    return a_ns < b_ns ? a_ns : b_ns;
+}
+
+/* Returns when to come again. */
 static uint64_t expire_missing(struct hub *hub, uint64_t now_ns)
 {
     uint64_t next_ns = UINT64_MAX;
@@ -628,7 +647,7 @@ static uint64_t expire_missing(struct hub *hub, uint64_t now_ns)
         enum fab_status status;
 
         if (missing->until_ns > now_ns) {
-            next_ns = missing->until_ns < next_ns ? missing->until_ns : next_ns;
+            next_ns = earlier(earlier(missing->until_ns, now_ns + LOOP_ROUND_NS), next_ns);
             continue;
         }
         status = ledger_node_lost(hub->ledger, missing->name, missing->why, hub_wall_ms(), &err);
@@ -646,6 +665,7 @@ uint64_t hub_turn(struct hub *hub, uint64_t now_ns)
     struct http *const servers[] = {hub->local.http, hub->network.http};
     uint64_t now_ms, next_ms, next_ns;
 
+    forgive_lateness(hub, now_ns);
     drop_ended(hub, now_ns);
     next_ns = expire_missing(hub, now_ns);
     now_ms = hub_wall_ms();
@@ -660,12 +680,12 @@ uint64_t hub_turn(struct hub *hub, uint64_t now_ns)
     if (next_ms != UINT64_MAX) {
         const uint64_t at_ns = now_ns + (next_ms > now_ms ? (next_ms - now_ms) * NS_PER_MS : 0);
 
-        next_ns = at_ns < next_ns ? at_ns : next_ns;
+        next_ns = earlier(at_ns, next_ns);
     }
     for (size_t i = 0; i < FAB_ARRAY_LEN(servers); i++) {
         const uint64_t at_ns = servers[i] ? http_turn(servers[i], now_ns) : UINT64_MAX;
 
-        next_ns = at_ns < next_ns ? at_ns : next_ns;
+        next_ns = earlier(at_ns, next_ns);
     }
     return next_ns;
 }

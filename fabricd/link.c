@@ -493,20 +493,13 @@ static void ready(void *user, uint32_t events)
 /* ---- time -------------------------------------------------------------------------------------
  */
 
-/* What passed while this process did not come round (it was stopped, or had no processor, or the
- * disk) counts as a ping's time: the other end may be in this process, too, and was as deaf. */
-static void forgive_lateness(struct link *link, uint64_t now_ns)
-{
-    const uint64_t passed_ns = now_ns - link->turned_ns;
-
-    if (link->heard_ns != 0 && passed_ns > LINK_PING_NS)
-        link->heard_ns += passed_ns - LINK_PING_NS;
-    link->turned_ns = now_ns;
-}
-
 static void check_silence(struct link *link, uint64_t now_ns)
 {
-    forgive_lateness(link, now_ns);
+    /* The other end may be in this process, too, and was as deaf. */
+    const uint64_t late_ns = loop_lateness_ns(&link->turned_ns, now_ns);
+
+    if (link->heard_ns != 0)
+        link->heard_ns += late_ns;
     if (link->has_heard || link->heard_ns == 0)
         link->heard_ns = now_ns;
     link->has_heard = false;

@@ -152,3 +152,11 @@ void loop_stop(struct loop *loop)
 {
     loop->is_stopped = true;
 }
+
+uint64_t loop_lateness_ns(uint64_t *turned_ns, uint64_t now_ns)
+{
+    const uint64_t passed_ns = *turned_ns && now_ns > *turned_ns ? now_ns - *turned_ns : 0;
+
+    *turned_ns = now_ns;
+    return passed_ns > LOOP_ROUND_NS ? passed_ns - LOOP_ROUND_NS : 0;
+}

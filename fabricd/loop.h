@@ -43,4 +43,12 @@ struct fab_list *loop_links(struct loop *loop);
 FAB_NODISCARD enum fab_status loop_run(struct loop *loop, struct fab_err *err);
 void loop_stop(struct loop *loop);
 
+#define LOOP_ROUND_NS UINT64_C(1000000000)
+
+/* Who waits for others to be heard must not count time in which this process could not hear: it was
+ * stopped, or had no processor, or the disk. Says how much of the time since the last call that
+ * is: all but a second. So a turn is needed each second while somebody waits. *turned_ns: of the
+ * last call; 0: none yet. */
+uint64_t loop_lateness_ns(uint64_t *turned_ns, uint64_t now_ns);
+
 #endif /* FABRICD_LOOP_H */
