@@ -45,9 +45,10 @@ FAB_NODISCARD enum fab_status agent_print_machine(const struct fabricd_settings 
  * done. */
 FAB_NODISCARD enum fab_status agent_reload(struct agent *agent, struct fab_err *err);
 
-/* The manager in this process: its end of a socket pair, which the agent owns. Instead of dialling.
- */
-FAB_NODISCARD enum fab_status agent_join(struct agent *agent, int fd, struct fab_err *err);
+/* The manager is in this process: `pair` is asked for the agent's end of a link, now and whenever
+ * the last one has ended, instead of dialling. */
+void agent_join(struct agent *agent,
+                enum fab_status (*pair)(void *user, int *fd_out, struct fab_err *err), void *user);
 
 /* A daemon has dialled this one and said hello for its agent (door.h): a host's agent that will ask
  * for workers. The link is the agent's now. */

@@ -399,7 +399,8 @@ struct agent {
     struct fab_list peers, guests;
 
     struct link *manager;
-    bool is_joined;     /* over a socket pair: it is not dialled again */
+    link_pair pair; /* the manager is in this process; NULL: it is dialled */
+    void *pair_user;
     bool is_manager_up; /* welcomed */
     uint64_t redial_ns, backoff_ns;
 

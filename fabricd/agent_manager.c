@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * fabricd/agent_manager.c - the link to the manager: dialled again and again, or a socket pair.
+ * fabricd/agent_manager.c - the link to the manager, dialled again and again; or a socket pair,
+ * made again and again.
  *
  * Without it the agent goes on with what it was told. When it is back the manager hears the whole
  * node, and says again what should be; systems that it does not name any more are asked for by
@@ -161,10 +162,25 @@ static void on_packet(void *user, struct link *link, uint32_t channel, const voi
 static const struct link_ops manager_ops = {
     .up = on_up, .message = on_message, .packet = on_packet, .down = on_down};
 
-enum fab_status agent_join(struct agent *agent, int fd, struct fab_err *err)
+void agent_join(struct agent *agent, link_pair pair, void *user)
 {
-    agent->is_joined = true;
-    return link_adopt(agent->loop, fd, "manager", &manager_ops, agent, &agent->manager, err);
+    agent->pair = pair;
+    agent->pair_user = user;
+    agent->redial_ns = 0;
+}
+
+static enum fab_status dial(struct agent *agent, struct fab_err *err)
+{
+    enum fab_status status;
+    int fd;
+
+    if (!agent->pair)
+        return link_dial(agent->loop, agent->tls, agent->settings->manager, /* peer */ NULL,
+                         &manager_ops, agent, &agent->manager, err);
+    status = agent->pair(agent->pair_user, &fd, err);
+    if (status == FAB_OK)
+        status = link_adopt(agent->loop, fd, "manager", &manager_ops, agent, &agent->manager, err);
+    return status;
 }
 
 uint64_t agent_manager_turn(struct agent *agent, uint64_t now_ns)
@@ -172,12 +188,11 @@ uint64_t agent_manager_turn(struct agent *agent, uint64_t now_ns)
     const char *address = agent->settings->manager;
     struct fab_err err = {0};
 
-    if (agent->manager || agent->is_joined || !address || !address[0])
+    if (agent->manager || (!agent->pair && (!address || !address[0])))
         return UINT64_MAX;
     if (now_ns < agent->redial_ns)
         return agent->redial_ns;
-    if (link_dial(agent->loop, agent->tls, address, /* peer */ NULL, &manager_ops, agent,
-                  &agent->manager, &err) == FAB_OK)
+    if (dial(agent, &err) == FAB_OK)
         return UINT64_MAX;
     if (agent->backoff_ns == 0)
         fab_log_warn(&agent->log, "the manager cannot be dialled", "why %s", err.text);

@@ -38,8 +38,9 @@ struct fabric_role {
     struct link_tls *tls;
     struct fab_log log;
     struct link *link;
-    bool is_joined; /* by a socket pair, which is not dialled again */
-    bool is_up;     /* the manager has said welcome */
+    link_pair pair; /* the manager is in this process; NULL: it is dialled */
+    void *pair_user;
+    bool is_up; /* the manager has said welcome */
     uint64_t dial_ns, backoff_ns;
     uint64_t now_ns; /* of the last turn */
 
@@ -255,12 +256,25 @@ static void on_down(void *user, struct link *link, const struct fab_err *why)
 static const struct link_ops ops = {
     .up = on_up, .message = on_message, .packet = on_packet, .down = on_down};
 
+static enum fab_status dial_one(struct fabric_role *role, struct fab_err *err)
+{
+    enum fab_status status;
+    int fd;
+
+    if (!role->pair)
+        return link_dial(role->loop, role->tls, role->settings->manager, NULL, &ops, role,
+                         &role->link, err);
+    status = role->pair(role->pair_user, &fd, err);
+    if (status == FAB_OK)
+        status = link_adopt(role->loop, fd, role->settings->node, &ops, role, &role->link, err);
+    return status;
+}
+
 static void dial(struct fabric_role *role)
 {
     struct fab_err err = {0};
 
-    if (link_dial(role->loop, role->tls, role->settings->manager, NULL, &ops, role, &role->link,
-                  &err) == FAB_OK)
+    if (dial_one(role, &err) == FAB_OK)
         return;
     if (role->backoff_ns == 0)
         fab_log_warn(&role->log, "the manager cannot be dialled", "why %s", err.text);
@@ -285,10 +299,10 @@ enum fab_status fabric_role_create(struct loop *loop, const struct fabricd_setti
     return FAB_OK;
 }
 
-enum fab_status fabric_role_join(struct fabric_role *role, int fd, struct fab_err *err)
+void fabric_role_join(struct fabric_role *role, link_pair pair, void *user)
 {
-    role->is_joined = true;
-    return link_adopt(role->loop, fd, role->settings->node, &ops, role, &role->link, err);
+    role->pair = pair;
+    role->pair_user = user;
 }
 
 void fabric_role_destroy(struct fabric_role *role)
@@ -310,9 +324,9 @@ uint64_t fabric_role_turn(struct fabric_role *role, uint64_t now_ns)
     uint64_t next_ns = UINT64_MAX;
 
     role->now_ns = now_ns;
-    if (!role->link && !role->is_joined && now_ns >= role->dial_ns)
+    if (!role->link && now_ns >= role->dial_ns)
         dial(role);
-    if (!role->link && !role->is_joined)
+    if (!role->link)
         next_ns = role->dial_ns;
     if (role->pid && (role->fd < 0 || now_ns >= role->limit_ns))
         end_sweep(role);

@@ -23,9 +23,10 @@ fabric_role_create(struct loop *loop, const struct fabricd_settings *settings, s
                    struct fabric_role **role_out, struct fab_err *err);
 void fabric_role_destroy(struct fabric_role *role); /* takes NULL; ends a sweep */
 
-/* The manager is in this process: its end of a socket pair, which the role owns. */
-FAB_NODISCARD enum fab_status fabric_role_join(struct fabric_role *role, int fd,
-                                               struct fab_err *err);
+/* The manager is in this process: as agent_join(). */
+void fabric_role_join(struct fabric_role *role,
+                      enum fab_status (*pair)(void *user, int *fd_out, struct fab_err *err),
+                      void *user);
 
 uint64_t fabric_role_turn(struct fabric_role *role, uint64_t now_ns);
 

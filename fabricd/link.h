@@ -76,6 +76,10 @@ FAB_NODISCARD enum fab_status link_dial(struct loop *loop, struct link_tls *tls,
 FAB_NODISCARD enum fab_status link_adopt(struct loop *loop, int fd, const char *name,
                                          const struct link_ops *ops, void *user,
                                          struct link **link_out, struct fab_err *err);
+/* The way to a peer in this process: one end of a new socket pair, whose other end that peer has.
+ */
+typedef enum fab_status (*link_pair)(void *user, int *fd_out, struct fab_err *err);
+
 /* Listens; each new link gets `ops` and `user` until link_set_ops(). At most 10 s for a handshake.
  */
 FAB_NODISCARD enum fab_status link_listen(struct loop *loop, struct link_tls *tls,

@@ -289,8 +289,10 @@ static void set_limits(void)
     }
 }
 
-static enum fab_status make_pair(const struct daemon *daemon, int *other_out, struct fab_err *err)
+/* Our own agent or fabric role dials our manager. */
+static enum fab_status make_pair(void *user, int *fd_out, struct fab_err *err)
 {
+    const struct daemon *daemon = user;
     int fds[2];
     enum fab_status status;
 
@@ -299,35 +301,27 @@ static enum fab_status make_pair(const struct daemon *daemon, int *other_out, st
     status = hub_join(daemon->hub, fds[0], daemon->settings.node, err);
     if (status != FAB_OK)
         (void)close(fds[1]);
-    *other_out = fds[1];
+    *fd_out = fds[1];
     return status;
 }
 
 static enum fab_status start_agent(struct daemon *daemon, struct fab_err *err)
 {
-    int fd;
     enum fab_status status =
         agent_create(daemon->loop, &daemon->settings, daemon->tls, &daemon->agent, err);
 
-    if (status == FAB_OK && daemon->hub) {
-        status = make_pair(daemon, &fd, err);
-        if (status == FAB_OK)
-            status = agent_join(daemon->agent, fd, err);
-    }
+    if (status == FAB_OK && daemon->hub)
+        agent_join(daemon->agent, make_pair, daemon);
     return status;
 }
 
 static enum fab_status start_fabric(struct daemon *daemon, struct fab_err *err)
 {
-    int fd;
     enum fab_status status =
         fabric_role_create(daemon->loop, &daemon->settings, daemon->tls, &daemon->fabric, err);
 
-    if (status == FAB_OK && daemon->hub) {
-        status = make_pair(daemon, &fd, err);
-        if (status == FAB_OK)
-            status = fabric_role_join(daemon->fabric, fd, err);
-    }
+    if (status == FAB_OK && daemon->hub)
+        fabric_role_join(daemon->fabric, make_pair, daemon);
     return status;
 }
 

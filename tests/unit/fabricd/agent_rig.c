@@ -105,6 +105,7 @@ static const struct link_ops manager_ops = {
 
 void rig_cut(struct rig *rig)
 {
+    rig->is_manager_away = true;
     link_close(rig->link);
     rig->link = NULL;
 }
@@ -194,21 +195,36 @@ bool rig_begin_beside(struct rig *rig, struct rig *first, const char *name)
     return true;
 }
 
-bool rig_join(struct rig *rig, struct fab_err *err)
+static enum fab_status make_pair(void *user, int *fd_out, struct fab_err *err)
 {
+    struct rig *rig = user;
+    enum fab_status status;
     int ends[2];
 
+    if (rig->is_manager_away)
+        return fab_err_set(err, FAB_ERR_UNREACHABLE, "the script's manager is away");
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0)
-        return false;
-    return agent_join(rig->agent, ends[0], err) == FAB_OK &&
-           link_adopt(rig->loop, ends[1], rig->name, &manager_ops, rig, &rig->link, err) == FAB_OK;
+        return fab_err_set(err, FAB_ERR_IO, "a socket pair");
+    status = link_adopt(rig->loop, ends[1], rig->name, &manager_ops, rig, &rig->link, err);
+    if (status != FAB_OK)
+        (void)close(ends[0]);
+    *fd_out = ends[0];
+    return status;
+}
+
+void rig_join(struct rig *rig)
+{
+    rig->is_manager_away = false;
+    agent_join(rig->agent, make_pair, rig);
 }
 
 bool rig_start(struct rig *rig, struct fab_err *err)
 {
     rig->heard_count = rig->reports = 0;
-    return agent_create(rig->loop, &rig->settings, rig->tls, &rig->agent, err) == FAB_OK &&
-           rig_join(rig, err);
+    if (agent_create(rig->loop, &rig->settings, rig->tls, &rig->agent, err) != FAB_OK)
+        return false;
+    rig_join(rig);
+    return true;
 }
 
 bool rig_up(struct rig *rig)

@@ -31,7 +31,8 @@ struct rig {
     uint64_t (*turn)(struct rig *rig, uint64_t now_ns); /* of what else the test has; may be NULL */
     struct fabricd_settings settings;
     struct agent *agent;
-    struct link *link; /* the manager's end */
+    struct link *link;    /* the manager's end */
+    bool is_manager_away; /* the agent cannot have a link */
     char folder[64];
     char state[96], run[96];
     uint32_t reports, measures;
@@ -60,9 +61,9 @@ bool rig_up(struct rig *rig);
 void rig_stop(struct rig *rig); /* the agent only */
 void rig_end(struct rig *rig);  /* all, and the folder */
 
-/* The manager goes, and is there again. */
+/* The manager goes, and is there again (then the agent makes a link). */
 void rig_cut(struct rig *rig);
-bool rig_join(struct rig *rig, struct fab_err *err);
+void rig_join(struct rig *rig);
 
 /* Turns the loop until that holds. */
 void rig_until(struct rig *rig, bool (*is_done)(struct rig *rig));
