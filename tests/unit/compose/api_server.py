@@ -99,10 +99,10 @@ def gpu(number, node="c4130-1"):
             "Rails": [{"Local": "mlx5_0:1", "Remote": "mlx5_0:1", "Direct": True}]}
 
 
-def system(name="train", gpus=2, host="r730-1", state="composed", reason="", programs=()):
+def system(name="train", gpus=2, host="r730-1", state="composed", reason="", programs=(), created_ms=1764115199000):
     return {"Id": name, "Name": name, "SystemType": "Composed", "Status": {"State": "Enabled"},
             "Oem": {"Fabric": {"State": state, "Reason": reason, "SinceMs": 1764115200000,
-                               "CreatedMs": 1764115199000, "OwnerUid": 0, "AdHoc": False, "Fence": 7,
+                               "CreatedMs": created_ms, "OwnerUid": 0, "AdHoc": False, "Fence": 7,
                                "Hosts": [{"Name": host, "Gpus": [gpu(i) for i in range(gpus)]}],
                                "Programs": list(programs)}}}
 

@@ -442,8 +442,36 @@ class Output(unittest.TestCase):
         with Api(self.ANSWERS) as api:
             done = run("delete", "nothing", "train", api=api)
             self.assertEqual(done.returncode, 1)
-            self.assertEqual([path for _, path, _ in api.requests],
-                             ["/redfish/v1/Systems/nothing", "/redfish/v1/Systems/train"])
+            self.assertEqual([(method, path.rsplit("/", 1)[1]) for method, path, _ in api.requests],
+                             [("GET", "nothing"), ("GET", "train"), ("DELETE", "train")])
+
+    AWAY = (503, error("Fabric.1.0.ManagerAway", "the manager went away before it answered"))
+    THERE, GONE, DONE = (200, system()), (404, error("x", "no such system")), (204, "")
+    # (label, answers to GET, to DELETE (the last ones again and again), exit status, requests, on stderr)
+    LOST = [
+        ("it was done", [THERE, GONE], [AWAY], 0, "GDG", ""),
+        ("it was not done", [THERE, THERE], [AWAY, DONE], 0, "GDGD", ""),
+        ("it is away for a while", [THERE, AWAY, AWAY, THERE], [AWAY, DONE], 0, "GDGGGD", ""),
+        ("it is gone between two questions", [THERE], [AWAY, GONE], 0, "GDGD", ""),
+        ("the connection broke off", [THERE, GONE], [(None, b"")], 0, "", ""),  # libcurl itself asks once more
+        ("another has the name now", [THERE, (200, system(created_ms=1764115199999))], [AWAY], 0, "GDG", ""),
+        ("a refusal", [THERE], [(403, error("x", "you may not"))], 1, "GD", "you may not"),
+        ("a refusal, later", [THERE], [AWAY, (403, error("x", "you may not"))], 1, "GDGD", "you may not"),
+        ("away before it was asked", [AWAY], [DONE], 1, "G", "the manager went away"),
+        ("away for good", [THERE, AWAY], [AWAY], 1, None,
+         "it is not known whether train is deleted: the manager went away before it answered, and did not answer "
+         "within 250 ms: look with 'compose list', or delete it again"),
+    ]
+
+    def test_lost_answers(self):
+        path = "/redfish/v1/Systems/train"
+        for label, gets, deletes, status, requests, says in self.LOST:
+            with self.subTest(label), Api({("GET", path): list(gets), ("DELETE", path): list(deletes)}) as api:
+                done = run("delete", "train", *(["--retry", "250ms"] if requests is None else []), api=api)
+                self.assertEqual(done.returncode, status, done.stderr)
+                self.assertIn(says, done.stderr)
+                if requests:
+                    self.assertEqual("".join(method[0] for method, _, _ in api.requests), requests)
 
     def test_help(self):
         done = run("--help")
