@@ -758,6 +758,7 @@ enum fab_status hub_create(struct loop *loop, const struct fabricd_settings *set
         hub_destroy(hub);
         return status;
     }
+    manager_set_grace(hub->manager, settings->grace_ns / NS_PER_MS);
     *hub_out = hub;
     return FAB_OK;
 }

@@ -58,8 +58,13 @@ enum fab_status manager_create(struct ledger *ledger, const struct manager_ops *
 
     if (!manager)
         return fab_err_set(err, FAB_ERR_NOMEM, "a manager");
-    *manager = (struct manager){
-        .ledger = ledger, .ops = ops, .user = user, .next_name = 1, .next_ms = UINT64_MAX};
+    *manager = (struct manager){.ledger = ledger,
+                                .ops = ops,
+                                .user = user,
+                                .next_name = 1,
+                                .next_ms = UINT64_MAX,
+                                .grace_ms = UINT64_MAX,
+                                .orphan_ms = UINT64_MAX};
     fab_map_init(&manager->topo_gpus);
     fab_vec_init(&manager->told, sizeof(struct told *));
     fab_vec_init(&manager->line, sizeof(struct waiting *));
@@ -407,6 +412,35 @@ static void expire_line(struct manager *manager, uint64_t now_ms)
     }
 }
 
+void manager_set_grace(struct manager *manager, uint64_t grace_ms)
+{
+    manager->grace_ms = grace_ms;
+}
+
+static void release_orphans(struct manager *manager, uint64_t now_ms)
+{
+    manager->orphan_ms = UINT64_MAX;
+    for (size_t i = 0; i < ledger_system_count(manager->ledger); i++) {
+        const struct ledger_system *system = ledger_system(manager->ledger, i);
+        const struct ledger_node *host = ledger_find_node(manager->ledger, system->hosts[0].node);
+        const uint64_t end_ms = !host || manager->grace_ms > UINT64_MAX - host->since_ms
+                                    ? UINT64_MAX
+                                    : host->since_ms + manager->grace_ms;
+        char reason[LEDGER_REASON_BYTES];
+
+        if (!system->is_adhoc || system->state != LEDGER_COMPOSED || !host || !host->is_lost)
+            continue;
+        if (now_ms < end_ms) {
+            manager->orphan_ms = end_ms < manager->orphan_ms ? end_ms : manager->orphan_ms;
+            continue;
+        }
+        (void)snprintf(reason, sizeof(reason), "its host %.64s is lost, and its program with it",
+                       host->name);
+        /* Refused by the store: the next turn tries again. */
+        (void)!ledger_release(manager->ledger, system->name, reason, now_ms, NULL);
+    }
+}
+
 static void settle(struct manager *manager, uint64_t now_ms)
 {
     while (settle_systems(manager, now_ms) || settle_gone(manager) ||
@@ -420,6 +454,7 @@ void manager_turn(struct manager *manager, uint64_t now_ms)
     if (ledger_expire(manager->ledger, now_ms, &manager->next_ms, NULL) != FAB_OK)
         manager->next_ms = now_ms + 1000;
     expire_line(manager, now_ms);
+    release_orphans(manager, now_ms);
     settle(manager, now_ms);
     for (size_t i = 0; i < ledger_system_count(manager->ledger); i++)
         if (ledger_system(manager->ledger, i)->limit_ms < manager->next_ms)
@@ -428,7 +463,8 @@ void manager_turn(struct manager *manager, uint64_t now_ms)
 
 uint64_t manager_next_ms(const struct manager *manager)
 {
-    uint64_t next_ms = manager->next_ms;
+    uint64_t next_ms =
+        manager->orphan_ms < manager->next_ms ? manager->orphan_ms : manager->next_ms;
 
     for (size_t i = 0; i < manager->line.count; i++) {
         const struct waiting *waiting = *fab_vec_at(&manager->line, struct waiting *, i);

@@ -70,6 +70,10 @@ void manager_destroy(struct manager *manager); /* takes NULL; unanswered request
 FAB_NODISCARD enum fab_status manager_set_topo(struct manager *manager, const struct topo *topo,
                                                struct fab_err *err);
 
+/* An ad hoc system is deleted when its host was lost for so long, as GPU nodes end the workers of a
+ * host that stays away: its program has nothing of them any more. Never, before this is called. */
+void manager_set_grace(struct manager *manager, uint64_t grace_ms);
+
 /* ---- requests ---------------------------------------------------------------------------------
  */
 

@@ -17,7 +17,9 @@ struct manager {
     struct fab_vec told;      /* struct told * */
     struct fab_vec line;      /* struct waiting *, oldest first */
     uint64_t next_name;
-    uint64_t next_ms; /* of the ledger's limits */
+    uint64_t next_ms;   /* of the ledger's limits */
+    uint64_t grace_ms;  /* of manager_set_grace() */
+    uint64_t orphan_ms; /* when the next ad hoc system has lost its host for good */
 };
 
 /* What a create comes to, before anything is changed. */

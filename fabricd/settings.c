@@ -165,7 +165,8 @@ static const struct fab_setting rows[] = {
              "this node, so that programs attach sooner. Each is a process with the driver loaded "
              "and its rails open."},
     {ROW("worker.grace", FAB_SETTING_DURATION, grace_ns), .fallback = "30s", .max = 3600 * SECOND,
-     .help = "How long a program outlives its lost connections to a GPU."},
+     .help = "How long a program outlives its lost connections to a GPU; in the manager: an ad hoc "
+             "system its lost host."},
     {FOLDER_OR_FILE("fabric.program", sweep), .env = "FABRICD_SWEEP",
      .help = "The fabric-sweep to start. By default the one beside fabricd."},
     {TEXT("fabric.hca", ib_hca), .max = 63, .env = "FABRICD_IB_HCA",

@@ -13,7 +13,7 @@
 #include "tests/support/check.h"
 #include "tests/unit/fabricd/story.h"
 
-enum { LOG_BYTES = 2048 };
+enum { LOG_BYTES = 2048, GRACE_MS = 30000 };
 
 static struct store *store;
 static struct ledger *ledger;
@@ -89,7 +89,8 @@ static bool start(void)
 {
     return CHECK_EQ(store_open(story_store, &store, NULL), FAB_OK) &&
            CHECK_EQ(ledger_open(store, now_ms, &ledger, NULL), FAB_OK) &&
-           CHECK_EQ(manager_create(ledger, &ops, NULL, &manager, NULL), FAB_OK);
+           CHECK_EQ(manager_create(ledger, &ops, NULL, &manager, NULL), FAB_OK) &&
+           (manager_set_grace(manager, GRACE_MS), true);
 }
 
 static bool fresh(void)
@@ -100,6 +101,7 @@ static bool fresh(void)
 }
 
 /* ---- steps ------------------------------------------------------------------------------------
+ *   adhoc ID NAME HOST GPU,GPU..
  *   up NODE BOOT [GPU[=FENCE]]...      create ID NAME HOST,HOST GPU,GPU.. [WAIT_MS]
  *   delete ID NAME    forget ID        ok|bad NODE SYSTEM FENCE    released GPU FENCE
  *   lost NODE         at MS            restart
@@ -129,6 +131,7 @@ static void step_create(char **words, int count)
                                       .hosts = hosts,
                                       .uuids = gpus,
                                       .limit_ms = 500,
+                                      .is_adhoc = words[0][0] == 'a',
                                       .rails = rails,
                                       .wait_ms = count > 5 ? strtoull(words[5], NULL, 10) : 0};
 
@@ -144,7 +147,7 @@ static void step(const char *line)
 
     if (strcmp(words[0], "up") == 0) {
         step_up(words, count);
-    } else if (strcmp(words[0], "create") == 0) {
+    } else if (strcmp(words[0], "create") == 0 || strcmp(words[0], "adhoc") == 0) {
         step_create(words, count);
     } else if (strcmp(words[0], "delete") == 0) {
         manager_ask_delete(manager, strtoull(words[1], NULL, 10), words[2], "asked", now_ms);
@@ -255,6 +258,39 @@ static void test_undone(void)
     TELL("undone", rows);
 }
 
+/* An ad hoc system ends with its host, when that has been away for the grace period. */
+static void test_orphans(void)
+{
+    static const struct row rows[] = {
+        {"up n1 b1 A B C", ""},
+        {"up r1 b1", ""},
+        {"adhoc 1 once r1 A", "r1 present once@1 A; n1 prepare once@1 A"},
+        {"ok n1 once 1", ""},
+        {"ok r1 once 1", "#1 OK once"},
+        {"create 2 kept r1 B", "r1 present kept@2 B; n1 prepare kept@2 B"},
+        {"ok n1 kept 2", ""},
+        {"ok r1 kept 2", "#2 OK kept"},
+        {"lost r1", ""},
+        {"at 30999", ""},
+        {"up r1 b1", "r1 present once@1 A; r1 present kept@2 B"}, /* in time */
+        {"lost r1", ""},
+        {"at 60998", ""},
+        {"at 60999", "r1 withdraw once@1 A; n1 release once@1 A"},
+        {"released A 1", ""},
+        {"up r1 b1", "r1 present kept@2 B"},
+        /* A restart of the manager makes no host lost for longer. */
+        {"adhoc 3 again r1 C", "r1 present again@3 C; n1 prepare again@3 C"},
+        {"ok n1 again 3", ""},
+        {"ok r1 again 3", "#3 OK again"},
+        {"restart", "r1 present kept@2 B; n1 prepare kept@2 B; r1 present again@3 C; n1 prepare "
+                    "again@3 C"},
+        {"at 90998", ""},
+        {"at 90999", "r1 withdraw again@3 C; n1 release again@3 C"},
+    };
+
+    TELL("orphans", rows);
+}
+
 static void test_line(void)
 {
     static const struct row rows[] = {
@@ -318,7 +354,8 @@ static void test_rails(void)
 int main(void)
 {
     const struct CMUnitTest tests[] = {CHECK_TEST(test_life), CHECK_TEST(test_undone),
-                                       CHECK_TEST(test_line), CHECK_TEST(test_rails)};
+                                       CHECK_TEST(test_orphans), CHECK_TEST(test_line),
+                                       CHECK_TEST(test_rails)};
     const int status = check_run(tests);
 
     clean_up();
