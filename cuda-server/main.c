@@ -218,22 +218,6 @@ static struct {
     struct xp_node *node; /* NULL: nothing */
 } warm;
 
-static bool is_same_rail(const struct ses_rail *a, const struct ses_rail *b)
-{
-    return a->wire == b->wire && a->numa_node == b->numa_node && a->trusted == b->trusted &&
-           strcmp(a->device, b->device) == 0;
-}
-
-static bool is_as_described(const struct ses_node *node)
-{
-    bool is_same = memcmp(node->id, warm.described.id, sizeof(node->id)) == 0 &&
-                   node->rail_count == warm.described.rail_count;
-
-    for (uint32_t i = 0; is_same && i < node->rail_count; i++)
-        is_same = is_same_rail(&node->rails[i], &warm.described.rails[i]);
-    return is_same;
-}
-
 /* The rails, open already if they are those that were foreseen. */
 static enum fab_status take_node(const struct ses_node *node, const struct fab_log *log,
                                  struct xp_node **node_out, struct fab_err *err)
@@ -241,7 +225,7 @@ static enum fab_status take_node(const struct ses_node *node, const struct fab_l
     struct xp_node *opened = warm.node;
 
     warm.node = NULL;
-    if (opened && is_as_described(node)) {
+    if (opened && ses_node_is_same(node, &warm.described)) {
         *node_out = opened;
         return FAB_OK;
     }

@@ -163,7 +163,9 @@ struct agent_worker {
     int warm_fd;   /* it waits for a program, and hears of it here; -1: it has one */
     int process_fd;
     struct loop_watch *process; /* while it waits: then nobody else sees its end */
-    bool is_unwanted;           /* the setting is lower now */
+    struct ses_node opened;     /* while it waits: its rails, */
+    uint64_t addresses;         /* and agent_rails_addresses() of then */
+    bool is_unwanted;           /* the setting is lower now, or the rails are others */
 };
 
 /* Finds gpu-worker. */
@@ -208,8 +210,11 @@ struct agent_session;
 
 /* All rails of this node by number (room for RAILS_MAX), for the manager; returns how many. */
 uint32_t agent_rails_list(const struct agent *agent, struct rails_rail *rails_out);
-/* This node as its processes must know it; `is_apart`: it has peers on other nodes. */
+/* This node as its processes must know it; `is_apart`: it has peers on other nodes. Interfaces that
+ * have no link now, or are not there, are left out. */
 void agent_node_fill(struct agent *agent, bool is_apart, struct ses_node *node_out);
+/* A sum of the addresses of the rails that are interfaces: another sum, other addresses. */
+uint64_t agent_rails_addresses(const struct agent *agent);
 /* Takes the rails away that the session does not use, and puts the others in their order: of this
  * node, and of the node of a worker. */
 void agent_rails_keep_here(const struct agent_session *session, struct ses_node *here);
@@ -391,12 +396,15 @@ struct agent {
     struct fab_list leases;
     uint64_t uids_used[(UINT16_MAX + 1) / 64]; /* bits, from settings->uid_first on */
     uint32_t worker_count;
+    uint64_t warm_look_ns; /* when the rails of those that wait are compared again */
+    uint32_t rails_down;   /* bits by number, as the last agent_node_fill() found them */
 
     struct ses_broker *broker;
     struct loop_watch *broker_watch;
     struct fab_list views, sessions;
 
     struct fab_list peers, guests;
+    uint64_t guests_turned_ns; /* for loop_lateness_ns() */
 
     struct link *manager;
     link_pair pair; /* the manager is in this process; NULL: it is dialled */
@@ -405,7 +413,6 @@ struct agent {
     uint64_t redial_ns, backoff_ns;
 
     struct http *http;
-    uint64_t guests_turned_ns; /* for loop_lateness_ns() */
     struct fab_list requests;
     uint64_t last_request;
 };

@@ -6,9 +6,14 @@
  * nothing where it knew nothing, and then rail i goes with rail i.
  */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <ifaddrs.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "fabricd/agent_int.h"
 
@@ -126,6 +131,50 @@ uint32_t agent_rails_list(const struct agent *agent, struct rails_rail *rails_ou
     return count;
 }
 
+/* FNV-1a. */
+static uint64_t add_bytes(uint64_t sum, const void *bytes, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        sum = (sum ^ ((const uint8_t *)bytes)[i]) * UINT64_C(0x100000001b3);
+    return sum;
+}
+
+uint64_t agent_rails_addresses(const struct agent *agent)
+{
+    struct rails_rail rails[RAILS_MAX];
+    const uint32_t count = list_rails(agent, rails);
+    uint64_t sum = UINT64_C(0xcbf29ce484222325);
+    struct ifaddrs *entries = NULL;
+
+    if (getifaddrs(&entries) != 0)
+        return 0; /* the next look tries again */
+    for (const struct ifaddrs *entry = entries; entry; entry = entry->ifa_next)
+        for (uint32_t i = 0; i < count; i++)
+            if (entry->ifa_addr && entry->ifa_addr->sa_family == AF_INET &&
+                strcmp(rails[i].device, entry->ifa_name) == 0)
+                sum = add_bytes(add_bytes(sum, &i, sizeof(i)), entry->ifa_addr,
+                                sizeof(struct sockaddr_in));
+    freeifaddrs(entries);
+    return sum;
+}
+
+/* Of an interface. What has another name, such as "mlx5_0:1", is not looked at here. */
+static bool has_link(const char *device)
+{
+    struct ifreq request = {0};
+    const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool is_up = true;
+
+    if (fd >= 0 && !strchr(device, ':') && strlen(device) < sizeof(request.ifr_name)) {
+        agent_copy_text(request.ifr_name, sizeof(request.ifr_name), device);
+        is_up = ioctl(fd, SIOCGIFFLAGS, &request) == 0 ? request.ifr_flags & IFF_RUNNING
+                                                       : errno != ENODEV;
+    }
+    if (fd >= 0)
+        (void)close(fd);
+    return is_up;
+}
+
 /* ---- what a process must know of this node ----------------------------------------------------
  */
 
@@ -137,14 +186,33 @@ static int32_t numa_of(const struct topo_machine *machine, const struct found_po
     return numa == TOPO_NONE ? -1 : (int32_t)machine->numa[numa].os_index;
 }
 
-static void add_rail(const struct agent *agent, const struct rails_rail *rail, uint32_t number,
+/* New programs go without it until its link is back; running ones have their own way. */
+static void note_link(struct agent *agent, uint32_t number, const char *device, bool is_up)
+{
+    const uint32_t bit = 1u << number;
+
+    if (is_up == !(agent->rails_down & bit))
+        return;
+    agent->rails_down ^= bit;
+    if (is_up)
+        fab_log_info(&agent->log, "a rail has its link again", "device %s", device);
+    else
+        fab_log_warn(&agent->log, "a rail has no link: programs that attach go without it",
+                     "device %s", device);
+}
+
+static void add_rail(struct agent *agent, const struct rails_rail *rail, uint32_t number,
                      struct ses_node *node)
 {
     const struct fab_setting_list *settings = &agent->settings->rails;
     struct ses_rail *to = &node->rails[node->rail_count];
     struct found_port found;
     const bool is_found = find_port(agent->machine, rail->port, &found);
+    const bool is_up = has_link(rail->device);
 
+    note_link(agent, number, rail->device, is_up);
+    if (!is_up)
+        return;
     if (settings->count == 0 && (!is_found || found.port->state != TOPO_PORT_ACTIVE))
         return; /* nobody has asked for this one */
     *to = (struct ses_rail){.wire = SES_WIRE_UCX,

@@ -6,7 +6,8 @@
  * (at which strangers may knock) at once: no process waits with the right to become somebody else,
  * and none has seen two tenants. A worker is given to one program, never comes back, and is killed
  * with its lease like any other. When it is taken another is started a moment later, so that the
- * attach has the processors to itself.
+ * attach has the processors to itself. One whose rails are not those that a session would have now
+ * (a link went or came back, an address or the setting changed) is replaced.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -19,6 +20,7 @@
 
 #define WARM_AFTER_NS UINT64_C(300000000)  /* an attach and the begin of a program */
 #define WARM_AGAIN_NS UINT64_C(2000000000) /* one has failed */
+#define WARM_LOOK_NS UINT64_C(1000000000)  /* at the rails */
 
 enum { WARM_PROCESSES_MAX = AGENT_WORKERS_MAX / 2 }; /* the rest is for programs */
 
@@ -89,17 +91,17 @@ static void foresee_node(struct agent_lease *lease, struct ses_node *node)
 static enum fab_status watch_warm(struct agent_worker *worker, int fd, struct fab_err *err)
 {
     struct agent *agent = worker->lease->agent;
-    struct ses_node node;
     enum fab_status status;
 
     worker->warm_fd = fd;
     worker->process_fd = pidfd_open(worker->pid, 0);
     if (worker->process_fd < 0)
         return fab_err_set(err, FAB_ERR_IO, "watching a worker");
-    foresee_node(worker->lease, &node);
+    worker->addresses = agent_rails_addresses(agent);
+    foresee_node(worker->lease, &worker->opened);
     status = loop_watch(agent->loop, worker->process_fd, EPOLLIN, on_process, worker,
                         &worker->process, err);
-    return status == FAB_OK ? ses_warm_prepare(fd, &node, err) : status;
+    return status == FAB_OK ? ses_warm_prepare(fd, &worker->opened, err) : status;
 }
 
 static enum fab_status start_one(struct agent_lease *lease, struct fab_err *err)
@@ -124,6 +126,32 @@ static enum fab_status start_one(struct agent_lease *lease, struct fab_err *err)
     return status;
 }
 
+/* Its watch ends it. */
+static void dismiss(struct agent_worker *worker)
+{
+    worker->is_unwanted = true;
+    agent_worker_kill(worker);
+}
+
+static void dismiss_outdated(struct agent_lease *lease)
+{
+    const uint64_t addresses = agent_rails_addresses(lease->agent);
+    struct ses_node node;
+
+    foresee_node(lease, &node);
+    FAB_LIST_EACH(at, after, &lease->workers)
+    {
+        struct agent_worker *worker = fab_list_object(at, struct agent_worker, node);
+
+        if (!is_warm(worker) || worker->is_unwanted ||
+            (worker->addresses == addresses && ses_node_is_same(&worker->opened, &node)))
+            continue;
+        fab_log_info(&lease->agent->log, "a worker that waited is replaced: the rails are others",
+                     "system %s pid %d", lease->system, (int)worker->pid);
+        dismiss(worker);
+    }
+}
+
 /* Ends those that are more than `wanted`; returns how many there are. */
 static int64_t count_warm(struct agent_lease *lease, int64_t wanted)
 {
@@ -135,8 +163,7 @@ static int64_t count_warm(struct agent_lease *lease, int64_t wanted)
 
         if (!is_warm(worker) || ++count <= wanted)
             continue;
-        worker->is_unwanted = true;
-        agent_worker_kill(worker);
+        dismiss(worker);
     }
     return count;
 }
@@ -144,14 +171,24 @@ static int64_t count_warm(struct agent_lease *lease, int64_t wanted)
 uint64_t agent_warm_turn(struct agent *agent, uint64_t now_ns)
 {
     const int64_t wanted = agent->settings->warm_workers;
+    const bool looks = now_ns >= agent->warm_look_ns;
     uint64_t next_ns = UINT64_MAX;
+
+    if (looks)
+        agent->warm_look_ns = now_ns + WARM_LOOK_NS;
 
     FAB_LIST_EACH(at, after, &agent->leases)
     {
         struct agent_lease *lease = fab_list_object(at, struct agent_lease, node);
         struct fab_err err = {0};
 
-        if (lease->state != AGENT_LEASE_READY || count_warm(lease, wanted) >= wanted)
+        if (lease->state != AGENT_LEASE_READY)
+            continue;
+        if (looks && wanted > 0)
+            dismiss_outdated(lease);
+        if (wanted > 0)
+            next_ns = agent_earlier(next_ns, agent->warm_look_ns);
+        if (count_warm(lease, wanted) >= wanted)
             continue;
         if (now_ns >= lease->warm_ns && agent->worker_count < WARM_PROCESSES_MAX) {
             if (start_one(lease, &err) == FAB_OK)

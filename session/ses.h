@@ -193,6 +193,9 @@ FAB_NODISCARD enum fab_status ses_warm_prepare(int fd, const struct ses_node *no
                                                struct fab_err *err);
 FAB_NODISCARD enum fab_status ses_warm_give(int fd, int session_fd, struct fab_err *err);
 
+/* Whether a process opens the same for both. */
+bool ses_node_is_same(const struct ses_node *a, const struct ses_node *b);
+
 /* The worker's: hears that, out of the environment as ses_worker_open() does. FAB_ERR_NOT_FOUND: it
  * was asked for at its start. Blocks. */
 FAB_NODISCARD enum fab_status ses_warm_open(int *fd_out, struct ses_node *node_out,

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -27,6 +28,21 @@ enum fab_status ses_inherit(const char *variable, int *fd_out, struct fab_err *e
     (void)unsetenv(variable);
     *fd_out = (int)fd;
     return FAB_OK;
+}
+
+static bool is_same_rail(const struct ses_rail *a, const struct ses_rail *b)
+{
+    return a->wire == b->wire && a->numa_node == b->numa_node && a->trusted == b->trusted &&
+           strcmp(a->device, b->device) == 0;
+}
+
+bool ses_node_is_same(const struct ses_node *a, const struct ses_node *b)
+{
+    bool is_same = memcmp(a->id, b->id, sizeof(a->id)) == 0 && a->rail_count == b->rail_count;
+
+    for (uint32_t i = 0; is_same && i < a->rail_count; i++)
+        is_same = is_same_rail(&a->rails[i], &b->rails[i]);
+    return is_same;
 }
 
 /* ---- the agent's end --------------------------------------------------------------------------

@@ -246,6 +246,60 @@ static void test_setting(void)
     end();
 }
 
+static struct pids outdated;
+
+static bool are_all_others(struct rig *of)
+{
+    const struct pids pids = look();
+    uint32_t same = 0;
+
+    (void)of;
+    for (uint32_t i = 0; i < pids.warm_count; i++)
+        same += has(outdated.warm, outdated.warm_count, pids.warm[i]);
+    return pids.warm_count == 2 && same == 0;
+}
+
+/* Workers for programs of another host open rails; when the rails are others, so are the workers.
+ */
+static void test_rails(void)
+{
+    static char lo[] = "lo", gone[] = "no-such-rail";
+    static struct fabricd_rail rails[2];
+    const struct {
+        const char *label;
+        char *device;
+        bool is_trusted;
+        uint32_t count;
+    } rows[] = {{"the setting", lo, true, 1},
+                {"one more", lo, true, 2},
+                {"one is unplugged", gone, true, 2},
+                {"and is back", lo, true, 2}};
+    struct ses_node node;
+
+    rails[0] = rails[1] = (struct fabricd_rail){.device = lo};
+    if (!CHECK(rig_begin(&rig)))
+        return;
+    rig.settings.warm_workers = 2;
+    rig.settings.rails = (struct fab_setting_list){.items = rails, .count = 1};
+    if (!CHECK(rig_start(&rig, NULL)))
+        return;
+    rig_report(&rig);
+    rig_command_of(&rig, &rig, "r730-1", "", MANAGER_PREPARE, "train", 5);
+    CHECK_STR(rig_done(&rig, MANAGER_PREPARE, "train", 5), "");
+    until_warm(2);
+    for (size_t i = 0; i < FAB_ARRAY_LEN(rows); i++) {
+        CHECK_CASE("%s", rows[i].label);
+        outdated = look();
+        rails[1].device = rows[i].device;
+        rails[0].is_trusted = rows[i].is_trusted;
+        rig.settings.rails.count = rows[i].count;
+        rig_until(&rig, are_all_others);
+        agent_node_fill(rig.agent, /* is_apart */ true, &node);
+        CHECK_EQ(node.rail_count, 1 + rows[i].count - (rows[i].device == gone));
+    }
+    end();
+}
+
 static void test_user(void)
 {
     char path[64], *text = NULL;
@@ -273,7 +327,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {CHECK_TEST(test_taken_once), CHECK_TEST(test_more_programs),
                                        CHECK_TEST(test_death),      CHECK_TEST(test_setting),
-                                       CHECK_TEST(test_not_ready),  CHECK_TEST(test_user)};
+                                       CHECK_TEST(test_not_ready),  CHECK_TEST(test_rails),
+                                       CHECK_TEST(test_user)};
 
     return check_run(tests);
 }
