@@ -140,7 +140,9 @@ enum fab_status xp_ucx_find_interface(struct xp_wire *wire, const char *device, 
         return fab_err_set(err, FAB_ERR_UNREACHABLE, "%s has no link", wire->interface);
     }
     wire->interface[0] = '\0';
-    return is_port ? FAB_OK : fab_err_set(err, FAB_ERR_NOT_FOUND, "%s has no IPv4 address", device);
+    return is_port ? FAB_OK
+                   : fab_err_set(err, FAB_ERR_NOT_FOUND,
+                                 "%s has no IPv4 address, and IPv6 alone makes no rail", device);
 }
 
 /* ---------------------------------------------------------------- listening */

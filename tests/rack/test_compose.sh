@@ -65,6 +65,15 @@ done
 compose delete all
 [ "$(compose create --gpus "$gpus" --host "$host" --name all 2>/dev/null)" = all ] || fail "create, again"
 
+# A rail that has IPv6 alone is none, and the program hears its name.
+address=$(ip -4 -o addr show dev rail1 | awk '{print $4}')
+ip addr del "$address" dev rail1
+ip addr add fd00:77::1/64 dev rail1
+! compose run -s all -- "$program" >/run/said 2>&1 || fail "a program on a rail with IPv6 alone"
+grep -q "rail1 has no IPv4 address, and IPv6 alone makes no rail" /run/said || fail "no reason: $(cat /run/said)"
+ip addr del fd00:77::1/64 dev rail1
+ip addr add "$address" dev rail1
+
 # The program maps the client library and no softcuda; workers run on their nodes, as another user if any can.
 compose run -s all -- sh -c 'exec "$0" 1024 100000' "$program" >/run/said 2>&1 &
 pid=$!
