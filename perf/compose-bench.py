@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """How fast a rack composes and programs attach, on racks in software (tests/rack/soft_rack.py).
 
-    compose-bench [--quick] [--json] [--pairs N] [--clients N] [--part NAME]... [--rack demo|pod]...
+    compose-bench [--quick] [--json] [--pairs N] [--clients N] [--warm N] [--part NAME]... [--rack demo|pod]...
 
 Parts: create: to composed and checked, 16 GPUs on 4 nodes (rack demo) and 64 on 16 (pod): the API's time, with
 the CPU time of daemons and checks beside it; the last check of each GPU is fresh. recheck: the same when every
 check is too old (worker.check_age is 0), so that each GPU is checked anew. attach: of a program, which is its
-whole life on a system less that on softcuda in the process, in turn. clients: many that create and delete at
+whole life on a system less that on softcuda in the process, in turn. warm: the same where N workers (1) of
+each node wait for it (worker.warm), with their rails open. clients: many that create and delete at
 once, on the rack of 16, where "full" is the only error that may be. Medians, beside the time that is allowed.
 Daemons of 24 nodes share this machine's cores, so what is parallel on a real rack is one after the other here.
 """
@@ -25,6 +26,7 @@ sys.dont_write_bytecode = True
 sys.path[:0] = ["@PROJECT_SOURCE_DIR@/perf", "@PROJECT_SOURCE_DIR@/tests/rack"]
 import bench_rows  # noqa: E402
 import soft_rack  # noqa: E402
+import test_warm  # noqa: E402
 
 BIN = pathlib.Path(__file__).resolve().parent
 FULL = 503
@@ -76,15 +78,19 @@ def bench_attach(rack, api, arguments):
     environment = {**rack.environment(), "SOFTCUDA_STATE": "/run/native"}
     remote = rack.on(host, BIN / "compose", "run", "-s", "bench", "--", *guest)
     native = [str(BIN / "softcuda-run"), "--devices", str(gpus), *guest]
-    differences = []
+    differences, what = [], "attach"
+    warm = test_warm.Warm(rack, count=arguments.warm) if arguments.part == ["warm"] else None
     must(api.create("bench", host, gpus), 201)
     # Entering the host's namespaces is the harness's own: taken on both sides.
     native = rack.on(host, *native)
     for _ in range(arguments.pairs):
+        if warm:
+            warm.wait("workers that wait", warm.ready)
+            what = "attach to workers that wait"
         differences.append(life_of(remote, environment) - life_of(native, environment))
     must(api.delete("bench"), 204)
     allowed = 150 if gpus <= FEW_GPUS else 300
-    return bench_rows.row(f"attach, {gpus} GPUs, over native", "ms", [(ms, allowed) for ms in differences], budget=1)
+    return bench_rows.row(f"{what}, {gpus} GPUs, over native", "ms", [(ms, allowed) for ms in differences], budget=1)
 
 
 def bench_clients(rack, _, arguments):
@@ -111,15 +117,17 @@ def bench_clients(rack, _, arguments):
 
 
 SHOWN = ("ratio", "interval", "pairs", "spread", "cpu_ms", "p99", "full")
-PARTS = {"create": bench_create, "recheck": bench_create, "attach": bench_attach, "clients": bench_clients}
-RACKS = {"demo": PARTS.keys(), "pod": ["create", "recheck", "attach"]}
+PARTS = {"create": bench_create, "recheck": bench_create, "attach": bench_attach, "warm": bench_attach,
+         "clients": bench_clients}
+RACKS = {"demo": PARTS.keys(), "pod": ["create", "recheck", "attach", "warm"]}
 
 
 def inside(arguments):
     """One part on a rack of its own."""
     part = arguments.part[0]
     with soft_rack.SoftRack(pathlib.Path(arguments.folder), BIN,
-                            {"check_age": "0s"} if part == "recheck" else {}) as rack:
+                            {"check_age": "0s"} if part == "recheck" else
+                            {"warm": arguments.warm} if part == "warm" else {}) as rack:
         json.dump(PARTS[part](rack, rack.api(rack.hosts[0]), arguments), sys.stdout)
     return 0
 
@@ -129,7 +137,7 @@ def measure(rack, part, arguments):
     folder = soft_rack.folder_of(rack, BIN)
     done = subprocess.run(
         [soft_rack.RACK_SH, "run", folder / "hosts.list", sys.executable, __file__, "--folder", folder,
-         "--part", part, "--pairs", str(arguments.pairs), "--clients", str(arguments.clients),
+         "--part", part, "--pairs", str(arguments.pairs), "--clients", str(arguments.clients), "--warm", str(arguments.warm),
          *(["--quick"] if arguments.quick else [])], stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:
         print(done.stdout, end="")
@@ -143,6 +151,7 @@ def main():
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--pairs", type=bench_rows.positive)
     parser.add_argument("--clients", type=bench_rows.positive, default=100)
+    parser.add_argument("--warm", type=bench_rows.positive, default=1)
     parser.add_argument("--part", action="append", choices=PARTS)
     parser.add_argument("--rack", action="append", choices=RACKS)
     parser.add_argument("--folder", help=argparse.SUPPRESS)
