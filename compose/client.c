@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/parse.h"
 #include "base/vec.h"
 #include "compose/client.h"
@@ -21,6 +22,7 @@ enum {
     GET_LIMIT_MS = 60000, /* nothing that only reads takes longer */
     LINE_BYTES = 64 * 1024
 };
+#define TICK_NS UINT64_C(900000000)
 
 static const char https[] = "https://";
 
@@ -30,6 +32,7 @@ struct compose {
     char *ca, *certificate, *key, *token;
     int (*tick)(void *user);
     void *user;
+    uint64_t ticked_ns; /* or begun */
 };
 
 /* What one request collects, or hands on line by line (events). */
@@ -165,13 +168,18 @@ static size_t collect(char *bytes, size_t size, size_t count, void *user)
     return add_bytes(user, bytes, size * count) ? size * count : 0;
 }
 
+/* libcurl calls at least once a second, and at each step of a transfer. */
 static int on_progress(void *user, curl_off_t total_down, curl_off_t down, curl_off_t total_up,
                        curl_off_t up)
 {
-    const struct compose *compose = user;
+    struct compose *compose = user;
+    const uint64_t now_ns = fab_clock_now_ns(fab_clock_real());
 
     (void)total_down, (void)down, (void)total_up, (void)up;
-    return compose->tick ? compose->tick(compose->user) : 0;
+    if (!compose->tick || now_ns - compose->ticked_ns < TICK_NS)
+        return 0;
+    compose->ticked_ns = now_ns;
+    return compose->tick(compose->user);
 }
 
 static void set_peer(struct compose *compose)
@@ -307,6 +315,7 @@ static enum compose_status perform(struct compose *compose, const char *method, 
 
     curl_easy_reset(compose->curl); /* options only: connections stay */
     reply->curl = compose->curl;
+    compose->ticked_ns = fab_clock_now_ns(fab_clock_real());
     if (make_headers(compose, body != NULL, &list) &&
         asprintf(&url, "%s%s", is_https(compose) ? compose->api : "http://fabric", path) >= 0) {
         set_peer(compose);
