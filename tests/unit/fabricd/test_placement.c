@@ -320,11 +320,68 @@ static void test_unreachable(void)
     make_racks_free(&racks);
 }
 
+/* The machine that gives all of four GPUs to the host; TOPO_NO_ID: there is none. */
+static topo_id giver(const struct make_racks *racks, const char *host_name)
+{
+    struct topo *topo = make_join(racks);
+    topo_id gpus[FREE_MAX], machine = TOPO_NO_ID;
+    const struct placement_host host = {find(topo, host_name), 4};
+    const struct placement_request request = {.topo = topo,
+                                              .hosts = &host,
+                                              .host_count = 1,
+                                              .free_gpus = gpus,
+                                              .free_count = all_gpus(topo, gpus),
+                                              .strategy = PLACEMENT_PACK};
+    struct placement placement;
+
+    if (CHECK_EQ(placement_choose(&request, &placement, NULL), FAB_OK)) {
+        machine = topo_thing(topo, placement.gpus[0])->machine;
+        for (uint32_t i = 1; i < placement.gpu_count; i++)
+            CHECK_EQ(topo_thing(topo, placement.gpus[i])->machine, machine);
+        CHECK(topo_thing(topo, machine)->name != NULL);
+    }
+    for (uint32_t i = 0; machine != TOPO_NO_ID && i < RACK_MACHINES_ALL; i++)
+        if (find(topo, racks->machines[i]->name) == machine) {
+            topo_free(topo);
+            return i;
+        }
+    topo_free(topo);
+    return TOPO_NO_ID;
+}
+
+/* A machine's cables go to the other rack's leaves: its GPUs are not the nearest any more, and it
+ * is another machine of this rack that gives. Back in their places, it gives again. */
+static void test_moved_cables(void)
+{
+    struct make_racks racks;
+    topo_id first;
+
+    make_racks(&racks);
+    first = giver(&racks, racks.machines[4]->name);
+    if (!CHECK(first < RACK_MACHINES))
+        return;
+    for (uint32_t rack = RACKS; rack-- > 0;) {
+        topo_id now;
+
+        CHECK_CASE("cables in rack %u", rack + 1);
+        for (unsigned hca = 0; hca < 2; hca++)
+            for (unsigned port = 1; port <= 2 && racks.hcas[first][hca] != UINT32_MAX; port++) {
+                make_uncable(&racks.fabric, racks.hcas[first][hca], port);
+                make_cable(&racks.fabric, racks.hcas[first][hca], port,
+                           racks.leaves[rack][port - 1], 30 + 2 * hca + port);
+            }
+        now = giver(&racks, racks.machines[4]->name);
+        CHECK_EQ(now == first, rack == 0);
+        CHECK(now < RACK_MACHINES);
+    }
+    make_racks_free(&racks);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {CHECK_TEST(test_against_all), CHECK_TEST(test_rules),
-                                       CHECK_TEST(test_two_hosts), CHECK_TEST(test_refusals),
-                                       CHECK_TEST(test_unreachable)};
+                                       CHECK_TEST(test_two_hosts),   CHECK_TEST(test_refusals),
+                                       CHECK_TEST(test_unreachable), CHECK_TEST(test_moved_cables)};
 
     return check_run(tests);
 }
