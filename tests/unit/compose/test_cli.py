@@ -402,9 +402,8 @@ class Output(unittest.TestCase):
         with Api(self.ANSWERS) as api:
             ours, terminal = pty.openpty()
             run("delete", "train", api=api, stderr=terminal)
-            shown = os.read(ours, 65536)  # on a busy machine it has taken seconds
+            self.assertRegex(os.read(ours, 65536), rb"^(\r\x1b\[Kreleasing train( [(]\d+ s[)])?)+\r\x1b\[K$")
             os.close(terminal), os.close(ours)
-            self.assertRegex(shown, rb"^\r\x1b\[Kreleasing train(\r\x1b\[Kreleasing train [(]\d+ s[)])*\r\x1b\[K$")
 
     def test_smi_table(self):
         with Api(self.ANSWERS) as api:
@@ -454,17 +453,16 @@ class Output(unittest.TestCase):
             self.assertEqual([(method, path.rsplit("/", 1)[1]) for method, path, _ in api.requests],
                              [("GET", "nothing"), ("GET", "train"), ("DELETE", "train")])
 
-    AWAY = (503, error("Fabric.1.0.ManagerAway", "the manager went away before it answered"))
-    THERE, GONE, DONE = (200, system()), (404, error("x", "no such system")), (204, "")
+    AWAY, THERE, GONE = (503, error("x", "the manager went away")), (200, system()), (404, error("x", "no such system"))
     LOST = [  # (label, answers to GET, to DELETE, exit status, requests, on stderr)
         ("it was done", [THERE, GONE], [AWAY], 0, "GDG", ""),
-        ("it was not done", [THERE, THERE], [AWAY, DONE], 0, "GDGD", ""),
-        ("it is away for a while", [THERE, AWAY, AWAY, THERE], [AWAY, DONE], 0, "GDGGGD", ""),
+        ("it was not done", [THERE, THERE], [AWAY, (204, "")], 0, "GDGD", ""),
+        ("it is away for a while", [THERE, AWAY, AWAY, THERE], [AWAY, (204, "")], 0, "GDGGGD", ""),
         ("it is gone between two questions", [THERE], [AWAY, GONE], 0, "GDGD", ""),
         ("the connection broke off", [THERE, GONE], [(None, b"")], 0, "GD+G", ""),  # libcurl itself asks once more
         ("another has the name now", [THERE, (200, system(created_ms=1764115199999))], [AWAY], 0, "GDG", ""),
         ("a refusal, later", [THERE], [AWAY, (403, error("x", "you may not"))], 1, "GDGD", "you may not"),
-        ("away before it was asked", [AWAY], [DONE], 1, "G", "the manager went away"),
+        ("away before it was asked", [AWAY], [(204, "")], 1, "G", "the manager went away"),
         ("away for good", [THERE, AWAY], [AWAY], 1, "GDG+", "it is not known whether train is deleted: the manager went "
          "away before it answered, and did not answer within 250 ms: look with 'compose list', or delete it again"),
     ]
