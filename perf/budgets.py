@@ -4,7 +4,8 @@
 
     perf/budgets.py [--quick] [--part ID]... [--under COMMAND]    run the benchmarks of budgets.toml, one after
                                      the other, keep their rows in results.json and write the table of README.md
-    perf/budgets.py --merge ID FILE  keep the rows that a benchmark's --json wrote to FILE
+    perf/budgets.py --merge ID FILE --commit COMMIT    keep the rows that a benchmark, built at that commit, wrote to FILE
+                                     with --json; the day is FILE's
     perf/budgets.py --render         write the table anew; --verify: exit 1 if it is not what results.json says
     perf/budgets.py --check OLD.json what is worse now than there, by ratio; exit 1 if anything is
 
@@ -50,12 +51,6 @@ def load_results(path):
 
 # ---- measuring ----------------------------------------------------------------------------------
 
-def first_line(*command):
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except OSError:
-        return ""
-    return (done.stdout + done.stderr).split("\n", 1)[0]
 
 
 def version(pattern, *command):
@@ -80,9 +75,15 @@ def machine():
             + ", ".join(f"{tool} {text}" for tool, text in versions.items()))
 
 
-def keep(results, run, command, rows, quick):
-    results[run] = {"command": command, "quick": quick, "date": datetime.date.today().isoformat(),
-                    "commit": first_line("git", "-C", str(HERE), "rev-parse", "--short", "HEAD"),
+def commit_of(name):
+    """Its short form; "" if it is none."""
+    done = subprocess.run(["git", "-C", str(HERE), "rev-parse", "--short", "--verify", "--quiet", f"{name}^{{commit}}"],
+                          capture_output=True, text=True, check=False)
+    return done.stdout.strip()
+
+
+def keep(results, run, command, rows, quick, date, commit):
+    results[run] = {"command": command, "quick": quick, "date": date.isoformat(), "commit": commit,
                     "machine": machine(), "rows": rows}
 
 
@@ -117,7 +118,7 @@ def run_all(runs, budgets, arguments):
         for name in missing_rows(budgets, run, rows):
             failed = True
             print(f"budgets: {run} has no row '{name}'", file=sys.stderr)
-        keep(results, run, runs[run], rows, arguments.quick)
+        keep(results, run, runs[run], rows, arguments.quick, datetime.date.today(), commit_of("HEAD"))
         save(results, arguments.results)  # a later one may fail
     return failed
 
@@ -243,6 +244,7 @@ def parse():
     parser.add_argument("--results", type=pathlib.Path, default=HERE / "results.json")
     parser.add_argument("--readme", type=pathlib.Path, default=HERE / "README.md", help=argparse.SUPPRESS)
     parser.add_argument("--merge", nargs=2, metavar=("ID", "FILE"))
+    parser.add_argument("--commit")
     parser.add_argument("--render", action="store_true")
     parser.add_argument("--verify", action="store_true")
     parser.add_argument("--check", type=pathlib.Path)
@@ -264,7 +266,11 @@ def main():
         rows, results = json.loads(pathlib.Path(file).read_text()), load_results(arguments.results)
         if run not in runs or missing_rows(budgets, run, rows):
             sys.exit(f"budgets: {file} is not what '{run}' writes: no {missing_rows(budgets, run, rows)}")
-        keep(results, run, runs[run], rows, arguments.quick)
+        commit = commit_of(arguments.commit or "")
+        if not commit:
+            sys.exit("budgets: --merge needs --commit: what the benchmark was built from")
+        day = datetime.date.fromtimestamp(pathlib.Path(file).stat().st_mtime)
+        keep(results, run, runs[run], rows, arguments.quick, day, commit)
         save(results, arguments.results)
     elif not arguments.render and not arguments.verify:
         failed = run_all(runs, budgets, arguments)

@@ -189,11 +189,18 @@ double bench_idle_percent(struct bench_pair *pair, unsigned for_ms)
     return 100 * most_s / (bench_now_s() - from_s);
 }
 
+void bench_pause(void)
+{
+    enum { PAUSE_NS = 200000 };
+
+    (void)nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
+}
+
 double bench_noticed_ms(struct bench_pair *pair, double since_s)
 {
     enum { LIMIT_S = 30 };
 
     while (pair->link.down_ns == 0 && bench_now_s() - since_s < LIMIT_S)
-        (void)sched_yield();
+        bench_pause();
     return pair->link.down_ns ? (double)pair->link.down_ns / 1e6 - since_s * 1e3 : 0;
 }

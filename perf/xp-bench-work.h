@@ -41,6 +41,7 @@ double bench_bulk_rate(struct bench_pair *pair, uint8_t *bytes, uint64_t size_by
 
 /* CPU time of the end that used more, in percent of a core, over so many ms of doing nothing. */
 double bench_idle_percent(struct bench_pair *pair, unsigned for_ms);
+void bench_pause(void); /* a moment, in waits that must not take a core from what is measured */
 /* How long until the first rail is called down, in ms; 0: it was not in 30 s. */
 double bench_noticed_ms(struct bench_pair *pair, double since_s);
 

@@ -31,7 +31,6 @@ enum {
     PAIRS_QUICK = 5,
     SPIN_US = 50,
     SIZES = 4,
-    BESIDE_ROUNDS = 5
 };
 
 #define LARGEST ((size_t)512 * MIB)
@@ -56,7 +55,7 @@ static const struct part {
     {"tcp", PART_TCP},
     {"limited", PART_LIMITED},
     {"beside", PART_BESIDE},
-    {"cut", PART_CUT | PART_LIMITED}, /* its limit is there */
+    {"cut", PART_CUT},
     {"losses", PART_LOSSES},
 };
 
@@ -229,7 +228,7 @@ static void measure_limited(void)
 
 static void measure_beside(void)
 {
-    const uint64_t size = (options.quick ? 128 : 512) * (uint64_t)MIB;
+    const uint64_t size = (options.quick ? 128 : 256) * (uint64_t)MIB;
     struct ucx_bulk_args args = bench_transfer(size);
     struct ucx_flight flight;
     struct xp_conn_stats stats;
@@ -258,33 +257,64 @@ static uint64_t sent_bytes(struct bench_pair *pair)
     return stats.rails[0].sent_bytes + stats.rails[1].sent_bytes;
 }
 
-static void measure_cut(void)
+static void set_link(bool up)
+{
+    if (!bench_set_link(0, 2, up))
+        bench_fail("ip link");
+}
+
+/* The rate from one second after the cut of the first rail on; 0: the transfer failed. */
+static double rate_after_cut(struct bench_pair *pair)
 {
     const uint64_t size = 384 * (uint64_t)MIB;
     struct ucx_bulk_args args = bench_transfer(size);
     struct ucx_flight flight;
-    struct bench_pair pair;
-    uint64_t sent;
+    uint64_t before = sent_bytes(pair), sent;
     double cut_s;
 
-    pair_open(&pair, 2);
-    ucx_bulk_start(&flight, &pair.link, true, memory, &args);
-    while (sent_bytes(&pair) < (uint64_t)64 * MIB)
+    ucx_bulk_start(&flight, &pair->link, true, memory, &args);
+    while (sent_bytes(pair) - before < (uint64_t)64 * MIB)
         (void)sched_yield();
-    if (!bench_set_link(0, 2, false))
-        bench_fail("ip link");
+    set_link(false);
     cut_s = bench_now_s();
     while (bench_now_s() - cut_s < 1)
-        (void)sched_yield();
-    sent = sent_bytes(&pair);
+        bench_pause();
+    sent = sent_bytes(pair) - before;
     cut_s = bench_now_s();
     if (!ucx_bulk_wait(&flight))
-        rows[ROW_CUT].reason = "the transfer failed";
-    else
-        bench_row_add(&rows[ROW_CUT], (double)(size - sent) / (bench_now_s() - cut_s) / 1e6,
-                      bench_median(rows[ROW_LIMITED].ours, rows[ROW_LIMITED].pair_count));
-    (void)bench_set_link(0, 2, true);
-    bench_pair_close(&pair);
+        return 0;
+    return (double)(size - sent) / (bench_now_s() - cut_s);
+}
+
+static bool is_up(struct bench_pair *pair, unsigned rail)
+{
+    struct xp_conn_stats stats;
+
+    xp_conn_stats(pair->link.conn, &stats);
+    return stats.rails[rail].up;
+}
+
+/* Beside what one such rail carries just before. The link, and the rail over it, come back after
+ * each cut. */
+static void measure_cut(unsigned count)
+{
+    struct bench_pair one, two;
+
+    pair_start(&one, 1);
+    pair_start(&two, 2);
+    pair_connect(&one, 1);
+    pair_connect(&two, 2);
+    for (unsigned i = 0; i < count; i++) {
+        double alone;
+
+        while (!is_up(&one, 0) || !is_up(&two, 0) || !is_up(&two, 1))
+            bench_pause();
+        alone = bench_bulk_rate(&one, memory, (uint64_t)128 * MIB);
+        bench_row_add(&rows[ROW_CUT], rate_after_cut(&two) / 1e6, alone / 1e6);
+        set_link(true);
+    }
+    bench_pair_close(&two);
+    bench_pair_close(&one);
 }
 
 static void measure_loss(enum row_name row, double budget_ms, bool kill, bool busy)
@@ -304,14 +334,14 @@ static void measure_loss(enum row_name row, double budget_ms, bool kill, bool bu
     since_s = bench_now_s();
     if (kill)
         ucx_peer_kill(&pair.peer);
-    else if (!bench_set_link(0, 2, false))
-        bench_fail("ip link");
+    else
+        set_link(false);
     bench_row_add(&rows[row], bench_noticed_ms(&pair, since_s), budget_ms);
     xp_conn_condemn(pair.link.conn, FAB_ERR_PEER_LOST, "measured");
     if (busy)
         (void)ucx_bulk_wait(&flight); /* that it failed is no news */
     if (!kill)
-        (void)bench_set_link(0, 2, true);
+        set_link(true);
     ucx_link_close(&pair.link);
     ucx_peer_kill(&pair.peer);
 }
@@ -374,6 +404,7 @@ static void parse(int count, char **arguments)
 static void measure_rack(void)
 {
     const char *reason = ucx_why_not();
+    unsigned long_pairs = options.quick ? 1 : options.pairs; /* of what takes seconds */
 
     memory = malloc(LARGEST);
     if (reason || !memory)
@@ -389,20 +420,22 @@ static void measure_rack(void)
         bench_say("rails of 1 and 0.4 Gbit/s");
         measure_limited();
     }
-    for (unsigned i = 0; options.parts & PART_BESIDE && i < (options.quick ? 1 : BESIDE_ROUNDS);
-         i++) {
+    if (options.parts & PART_BESIDE) {
         bench_say("calls beside bulk");
-        measure_beside();
+        for (unsigned i = 0; i < long_pairs; i++)
+            measure_beside();
     }
     if (options.parts & PART_CUT) {
-        bench_say("a cut");
-        measure_cut();
+        bench_say("cuts");
+        measure_cut(long_pairs);
     }
     if (options.parts & PART_LOSSES) {
-        bench_say("a killed peer and silent links");
-        measure_loss(ROW_KILLED, 200, true, false);
-        measure_loss(ROW_SILENT_BUSY, 2000, false, true);
-        measure_loss(ROW_SILENT_IDLE, 3000, false, false);
+        bench_say("killed peers and silent links");
+        for (unsigned i = 0; i < long_pairs; i++) {
+            measure_loss(ROW_KILLED, 200, true, false);
+            measure_loss(ROW_SILENT_BUSY, 2000, false, true);
+            measure_loss(ROW_SILENT_IDLE, 3000, false, false);
+        }
     }
     free(memory);
 }

@@ -3,6 +3,7 @@
 """perf/budgets.py: what is worse, the table, the files; and perf/bench_rows.py."""
 import argparse
 import json
+import os
 import pathlib
 import stat
 import subprocess
@@ -159,6 +160,30 @@ class Files(unittest.TestCase):
             done = subprocess.run([*ask, "--part", "placement"], capture_output=True, text=True, check=False)
             self.assertEqual(done.returncode, 1)
             self.assertEqual(json.loads(results.read_text())["placement"]["rows"], rows)
+
+    def test_merged_rows_are_of_when_they_were_measured(self):
+        git = subprocess.run(["git", "-C", PERF, "rev-list", "--abbrev-commit", "-n", "2", "HEAD"], capture_output=True,
+                             text=True, check=False)
+        if git.returncode != 0 or len(git.stdout.split()) < 2:
+            self.skipTest("no history here")
+        before = git.stdout.split()[1]
+        rows = [row(0.5) | {"name": "placement of 16 GPUs among 10000"}]
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            file, results, readme = folder / "rows.json", folder / "results.json", folder / "README.md"
+            readme.write_text(f"{budgets.BEGIN}old\n{budgets.END}")
+            file.write_text(json.dumps(rows))
+            os.utime(file, (86400 * 365.5, 86400 * 365.5))
+            ask = [PERF / "budgets.py", "--results", results, "--readme", readme, "--merge", "placement", file]
+            for label, more in (("no commit", []), ("none that is there", ["--commit", "f" * 40])):
+                with self.subTest(label):
+                    done = subprocess.run([*ask, *more], capture_output=True, text=True, check=False)
+                    self.assertEqual(done.returncode, 1)
+                    self.assertIn("--merge needs --commit", done.stderr)
+                    self.assertFalse(results.exists())
+            subprocess.run([*ask, "--commit", before], check=True, capture_output=True)
+            kept = json.loads(results.read_text())["placement"]
+            self.assertEqual((kept["date"], kept["commit"]), ("1971-01-01", before))
 
 
 if __name__ == "__main__":

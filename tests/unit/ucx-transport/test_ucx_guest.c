@@ -8,6 +8,7 @@
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -24,6 +25,7 @@
 #include "tests/support/host_state.h"
 #include "ucx-transport/xp_address.h"
 #include "ucx-transport/xp_backend.h"
+#include "ucx-transport/xp_ucx_lib.h"
 
 /* ---------------------------------------------------------------- what a host program sees */
 
@@ -83,6 +85,44 @@ static void test_guest(void)
         CHECK(WIFEXITED(status));
         CHECK_EQ(WEXITSTATUS(status), 0);
     }
+}
+
+static uint64_t features; /* asked of UCX for all wires together */
+static __typeof__(&ucp_init_version) init_version;
+
+static ucs_status_t note_features(unsigned major, unsigned minor, const ucp_params_t *params,
+                                  const ucp_config_t *config, ucp_context_h *context)
+{
+    features |= params->field_mask & UCP_PARAM_FIELD_FEATURES ? params->features : UINT64_MAX;
+    return init_version(major, minor, params, config, context);
+}
+
+/* No peer may read, write or change our memory by itself: UCX is not asked for RMA and atomics. */
+static int look_at_features(void)
+{
+    const struct xp_ucx_lib *lib;
+    struct xp_ucx_lib *table;
+
+    if (xp_ucx_lib_get(&lib, NULL) != FAB_OK)
+        return 32;
+    memcpy(&table, &lib, sizeof(table));
+    init_version = table->ucp_init_version;
+    table->ucp_init_version = note_features;
+    if (!use_ucx())
+        return 32;
+    return features == (UCP_FEATURE_AM | UCP_FEATURE_WAKEUP) ? 0 : 1;
+}
+
+static void test_features(void)
+{
+    int status = -1;
+    pid_t pid = fork();
+
+    if (pid == 0)
+        _exit(look_at_features());
+    CHECK(pid > 0 && waitpid(pid, &status, 0) == pid);
+    CHECK(WIFEXITED(status));
+    CHECK_EQ(WEXITSTATUS(status), 0);
 }
 
 static void test_refused(void)
@@ -159,11 +199,19 @@ static void call_done(struct xp_call *call, const struct xp_reply *reply)
         ++*(uint32_t *)call->user;
 }
 
-static struct xp_node *make_node(uint8_t id)
+static _Atomic uint32_t replies; /* to many */
+
+static void one_of_many_done(struct xp_call *call, const struct xp_reply *reply)
+{
+    (void)call;
+    replies += reply->carried == FAB_OK && reply->result == 5;
+}
+
+static struct xp_node *make_node(uint8_t id, bool polled)
 {
     struct xp_rail_config rail = {.backend = &xp_backend_ucx, .device = "lo", .numa_node = -1};
     struct xp_node_config config = {
-        .rails = &rail, .rail_count = 1, .clock = fab_clock_real(), .polled = true};
+        .rails = &rail, .rail_count = 1, .clock = fab_clock_real(), .polled = polled};
     struct xp_node *node = NULL;
 
     config.node_id[0] = id;
@@ -203,7 +251,6 @@ static void test_many_peers(void)
     static struct xp_call calls[PEERS];
     const struct fab_clock *clock = fab_clock_real();
     uint64_t limit_ns = fab_clock_now_ns(clock) + UINT64_C(50000000000);
-    uint32_t answered = 0;
     size_t threads, sockets, others;
     struct rlimit files;
 
@@ -211,9 +258,9 @@ static void test_many_peers(void)
         files.rlim_cur = files.rlim_max;
         (void)setrlimit(RLIMIT_NOFILE, &files);
     }
-    hub = make_node(1);
+    hub = make_node(1, /* polled */ false); /* its threads are those that count */
     for (int i = 0; i < PEERS; i++) {
-        peers[i] = make_node((uint8_t)(i + 2));
+        peers[i] = make_node((uint8_t)(i + 2), /* polled */ true);
         if (!CHECK(hub && peers[i]))
             return;
     }
@@ -221,19 +268,18 @@ static void test_many_peers(void)
     sockets = count_descriptors(/* sockets */ true);
     others = count_descriptors(/* sockets */ false);
     for (int i = 0; i < PEERS; i++) {
-        calls[i] = (struct xp_call){.done = call_done, .user = &answered};
+        calls[i] = (struct xp_call){.done = one_of_many_done};
         conns[i] = link_nodes(hub, peers[i], (uint64_t)i + 1, true);
         if (!CHECK(link_nodes(peers[i], hub, (uint64_t)i + 1, false) && conns[i]))
             return;
         CHECK_EQ(xp_call_start(conns[i], 5, NULL, 0, &calls[i]), FAB_OK);
     }
-    while ((answered < PEERS || bulk_rails_up(conns) < PEERS) &&
+    while ((replies < PEERS || bulk_rails_up(conns) < PEERS) &&
            fab_clock_now_ns(clock) < limit_ns) {
-        (void)xp_node_poll(hub);
         for (int i = 0; i < PEERS; i++)
             (void)xp_node_poll(peers[i]);
     }
-    CHECK_EQ(answered, PEERS);
+    CHECK_EQ(replies, PEERS);
     CHECK_EQ(bulk_rails_up(conns), PEERS);
     CHECK_EQ(count_entries("/proc/self/task"), threads);
     CHECK_EQ(count_descriptors(/* sockets */ false), others);
@@ -280,7 +326,7 @@ static void test_intruders(void)
 {
     enum { INTRUDERS = 200, BYTES_MAX = 256 };
     static int fds[INTRUDERS];
-    struct xp_node *one = make_node(1), *other = make_node(2);
+    struct xp_node *one = make_node(1, true), *other = make_node(2, true);
     const struct fab_clock *clock = fab_clock_real();
     uint64_t limit_ns = fab_clock_now_ns(clock) + UINT64_C(20000000000), seed = 1;
     uint32_t answered = 0;
@@ -345,7 +391,7 @@ static uint32_t count_second_tries(void)
 static bool dial_at_once(const struct fab_clock *clock)
 {
     enum { EARLY_TURNS = 20 };
-    struct xp_node *one = make_node(1), *other = make_node(2);
+    struct xp_node *one = make_node(1, true), *other = make_node(2, true);
     uint64_t limit_ns = fab_clock_now_ns(clock) + UINT64_C(20000000000);
     uint32_t answered = 0;
     struct xp_call call = {.done = call_done, .user = &answered};
@@ -385,7 +431,7 @@ static void test_door(void)
 /* In a child: exit status 0, or what is wrong. */
 static int end_quietly(void)
 {
-    struct xp_node *one = make_node(1), *other = make_node(2);
+    struct xp_node *one = make_node(1, true), *other = make_node(2, true);
     const struct fab_clock *clock = fab_clock_real();
     uint64_t limit_ns = fab_clock_now_ns(clock) + UINT64_C(20000000000);
     uint32_t answered = 0;
@@ -467,7 +513,7 @@ static void test_silent_strangers(void)
     static const struct xp_wire_events events = {
         .frame = no_frame, .offer = no_offer, .ep_failed = count_failed, .ep_closed = no_closed};
     const struct xp_wire_config config = {.device = "lo", .numa_node = -1, .events = &events};
-    struct xp_node *one = make_node(1), *other = make_node(2);
+    struct xp_node *one = make_node(1, true), *other = make_node(2, true);
     const struct fab_clock *clock = fab_clock_real();
     uint64_t began_ns = fab_clock_now_ns(clock), limit_ns = began_ns + UINT64_C(50000000000);
     uint32_t answered = 0, failed = 0;
@@ -509,8 +555,13 @@ static void test_silent_strangers(void)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CHECK_TEST(test_guest),      CHECK_TEST(test_quiet),     CHECK_TEST(test_refused),
-        CHECK_TEST(test_many_peers), CHECK_TEST(test_intruders), CHECK_TEST(test_silent_strangers),
+        CHECK_TEST(test_guest),
+        CHECK_TEST(test_features),
+        CHECK_TEST(test_quiet),
+        CHECK_TEST(test_refused),
+        CHECK_TEST(test_many_peers),
+        CHECK_TEST(test_intruders),
+        CHECK_TEST(test_silent_strangers),
         CHECK_TEST(test_door),
     };
     const char *reason = ucx_why_not();
