@@ -122,16 +122,18 @@ static void dismiss(pid_t pid)
     (void)finish(pid);
 }
 
-/* The same with a server on host 2 that serves one client; the client tries until it is there. A
- * client that has reached it and failed all the same takes it along: then there is another. */
-static bool run_pair(char *text, const char *const *server, const char *const *client)
+/* The same with a server on host 2 that serves one client; the client tries until it is there and
+ * the output has the word, since iperf3 -J ends with 0 also when nobody listens yet. A client that
+ * has reached the server and failed takes it along: then there is another. */
+static bool run_pair(char *text, const char *word, const char *const *server,
+                     const char *const *client)
 {
     pid_t pid = start("2", -1, server);
     bool done = false;
 
     for (int i = 0; i < TRIES && !done; i++) {
         (void)nanosleep(&(struct timespec){.tv_nsec = TRY_NS}, NULL);
-        done = run_and_read("1", text, client);
+        done = run_and_read("1", text, client) && strstr(text, word);
         if (!done && has_ended(pid)) {
             (void)fprintf(stderr, "%s failed, once more: %.*s\n", client[0], WORDS_BYTES, text);
             pid = start("2", -1, server);
@@ -205,7 +207,7 @@ static double perftest(const char *test, const char *wait, size_t size_bytes, un
 
     (void)snprintf(size, sizeof(size), "%zu", size_bytes);
     (void)snprintf(iterations, sizeof(iterations), "%u", count);
-    if (!run_pair(text, (const char *[]){"ucx_perftest", "-t", test, NULL},
+    if (!run_pair(text, "", (const char *[]){"ucx_perftest", "-t", test, NULL},
                   (const char *[]){"ucx_perftest", "10.77.0.2", "-t", test, "-s", size, "-n",
                                    iterations, "-w", "10", "-f", "-v", "-E", wait, NULL}))
         return 0;
@@ -250,7 +252,7 @@ double bench_iperf3(unsigned rail, unsigned seconds)
 
     (void)snprintf(address, sizeof(address), "10.77.%u.2", rail);
     (void)snprintf(duration, sizeof(duration), "%u", seconds);
-    if (!run_pair(text, (const char *[]){"iperf3", "-s", "-1", NULL},
+    if (!run_pair(text, "\"sum_received\"", (const char *[]){"iperf3", "-s", "-1", NULL},
                   (const char *[]){"iperf3", "-c", address, "-t", duration, "-J", NULL}) ||
         fab_json_load(text, strlen(text), "iperf3", NULL, &root, NULL) != FAB_OK)
         return 0;
