@@ -244,7 +244,7 @@ static uint32_t bulk_rails_up(struct xp_conn *const *conns)
     return up;
 }
 
-static void test_many_peers(void)
+static void meet_many_peers(void)
 {
     static struct xp_node *hub, *peers[PEERS];
     static struct xp_conn *conns[PEERS];
@@ -287,6 +287,21 @@ static void test_many_peers(void)
     xp_node_destroy(hub);
     for (int i = 0; i < PEERS; i++)
         xp_node_destroy(peers[i]);
+}
+
+/* In a child: the leak sanitizer's own end crashes in a process that had these threads. */
+static void test_many_peers(void)
+{
+    int status = -1;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        meet_many_peers();
+        _exit(check_failures() ? 1 : 0);
+    }
+    CHECK(pid > 0 && waitpid(pid, &status, 0) == pid);
+    CHECK(WIFEXITED(status));
+    CHECK_EQ(WEXITSTATUS(status), 0);
 }
 
 /* ---------------------------------------------------------------- strangers */
@@ -555,13 +570,9 @@ static void test_silent_strangers(void)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CHECK_TEST(test_guest),
-        CHECK_TEST(test_features),
-        CHECK_TEST(test_quiet),
-        CHECK_TEST(test_refused),
-        CHECK_TEST(test_many_peers),
-        CHECK_TEST(test_intruders),
-        CHECK_TEST(test_silent_strangers),
+        CHECK_TEST(test_guest),      CHECK_TEST(test_features),  CHECK_TEST(test_quiet),
+        CHECK_TEST(test_many_peers), /* UCX is in this process from the next one on */
+        CHECK_TEST(test_refused),    CHECK_TEST(test_intruders), CHECK_TEST(test_silent_strangers),
         CHECK_TEST(test_door),
     };
     const char *reason = ucx_why_not();
