@@ -164,6 +164,7 @@ void bench_enter_rack(unsigned hosts, int count, char **arguments)
     for (int i = 1; i < count; i++)
         all[3 + i] = arguments[i];
     (void)execv(script, all);
+    perror(script); /* a build that was moved */
     free(all);
 }
 
