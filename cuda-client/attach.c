@@ -192,16 +192,18 @@ static CUresult hello_finish(struct cudac_worker *worker, CUresult started,
     if (cudac_worker_state(worker) != CUDA_SUCCESS) {
         cuc_say(CU_LOG_LEVEL_ERROR, "fabric: no GPUs: the worker on %s is gone", worker->node);
         result = CUDA_ERROR_SYSTEM_NOT_READY;
+    } else if (result == CUDA_ERROR_SYSTEM_DRIVER_MISMATCH ||
+               (result == CUDA_SUCCESS &&
+                (!wire_get_hello_reply(reply.bytes, reply.size_bytes, &hello) ||
+                 !cudac_vgpus_describe(worker, &hello)))) {
+        cuc_say(CU_LOG_LEVEL_ERROR,
+                "fabric: no GPUs: the worker on %s is of another version: install the same version "
+                "of fabricd, the client and the workers on all nodes",
+                worker->node);
+        result = CUDA_ERROR_SYSTEM_DRIVER_MISMATCH;
     } else if (result != CUDA_SUCCESS) {
         cuc_say(CU_LOG_LEVEL_ERROR, "fabric: no GPUs: the worker on %s refused: error %d",
                 worker->node, (int)result);
-    } else if (!wire_get_hello_reply(reply.bytes, reply.size_bytes, &hello) ||
-               !cudac_vgpus_describe(worker, &hello)) {
-        cuc_say(CU_LOG_LEVEL_ERROR,
-                "fabric: no GPUs: the worker on %s answers in another language; install the same "
-                "version there",
-                worker->node);
-        result = CUDA_ERROR_SYSTEM_DRIVER_MISMATCH;
     } else {
         worker->driver_version = (int)hello.driver_version;
         worker->flags = hello.flags;

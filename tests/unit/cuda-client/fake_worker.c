@@ -77,10 +77,14 @@ static void hello(uint64_t number)
                                  .devices_count = fake.prepare->vgpu_count};
     struct wire_parts parts;
 
+    bool is_other = getenv("FAKE_IS_OF_ANOTHER_VERSION") != NULL; /* as cuda-server refuses */
+
     for (uint32_t i = 0; i < m.devices_count; i++)
         describe(&devices[i], i);
+    if (is_other)
+        m.devices_count = 0;
     wire_put_hello_reply(&m, &parts);
-    reply_parts(number, CUDA_SUCCESS, &parts);
+    reply_parts(number, is_other ? CUDA_ERROR_SYSTEM_DRIVER_MISMATCH : CUDA_SUCCESS, &parts);
 }
 
 /* ---- orders --------------------------------------------------------------------------------- */

@@ -360,10 +360,20 @@ static void test_broken_worker(void)
     CHECK_EQ(cuCtxSynchronize(), CUDA_ERROR_DEVICE_UNAVAILABLE);
 }
 
+/* What the program's user reads is ctest's to look at. */
+static void test_refused(void)
+{
+    int count = -1;
+
+    CHECK_EQ(cuInit(0), CUDA_ERROR_SYSTEM_DRIVER_MISMATCH);
+    CHECK_EQ(cuDeviceGetCount(&count), CUDA_ERROR_NOT_INITIALIZED);
+}
+
 int main(void)
 {
     if (getenv("FABRIC_WORKER_FD"))
         return fake_worker_main();
+    const struct CMUnitTest refused[] = {CHECK_TEST(test_refused)};
     const struct CMUnitTest tests[] = {
         CHECK_TEST(test_devices),
         CHECK_TEST(test_contexts),
@@ -378,5 +388,5 @@ int main(void)
         CHECK_TEST(test_broken_worker),
     };
 
-    return check_run(tests);
+    return getenv("FAKE_IS_OF_ANOTHER_VERSION") ? check_run(refused) : check_run(tests);
 }
