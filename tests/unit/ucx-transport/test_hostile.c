@@ -3,6 +3,7 @@
  * and every frame of a live session changed in every field. No crash, no access, no memory beyond
  * the bounds; a stranger changes nothing, a lying peer loses its own session and no other.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -249,6 +250,69 @@ static void test_two_hellos(void)
     rig_fini(&rig);
 }
 
+/* ---------------------------------------------------------------- a hello of another time */
+
+static uint8_t last_hello[XP_HELLO_BYTES];
+
+/* Keeps the hello of the later leg: its epoch has one below it. */
+static void keep_hello(void *user, const char *to_device, bool bulk_wire, uint8_t *header,
+                       size_t header_bytes, uint8_t *body, size_t body_bytes)
+{
+    struct xp_hello hello;
+
+    (void)user, (void)to_device, (void)bulk_wire, (void)body, (void)body_bytes;
+    if (xp_frame_decode_hello(header, header_bytes, &hello) == FAB_OK &&
+        hello.kind == XP_FRAME_HELLO && hello.epoch > 1)
+        memcpy(last_hello, header, sizeof(last_hello));
+}
+
+/* Signed by the session's key and of an epoch that was: no new life, the old one goes on. */
+static void test_old_epochs(void)
+{
+    static const uint64_t back[] = {0, 1};
+    uint8_t key[XP_KEY_BYTES];
+    size_t one_bytes, other_bytes;
+    const uint8_t *one_address, *other_address;
+    struct xp_conn_stats before, after;
+    struct rig rig;
+
+    one = other = (struct rig_end){0};
+    if (!CHECK(rig_init(&rig, 2, 1, NULL)))
+        return;
+    memset(key, 7, sizeof(key));
+    one_address = xp_node_address(rig.nodes[0], &one_bytes);
+    other_address = xp_node_address(rig.nodes[1], &other_bytes);
+    xp_auth_init(&dialler, key, one_address, one_bytes, other_address, other_bytes);
+    xp_loop_set_tap(rig.loop, keep_hello, NULL);
+    if (!CHECK(rig_connect(&rig, 0, 1, NULL, &one, &other)) ||
+        !CHECK(rig_run_up(&rig, &one, &other)))
+        return;
+    xp_loop_set_tap(rig.loop, NULL, NULL);
+    for (size_t i = 0; i < FAB_ARRAY_LEN(back); i++) {
+        struct xp_hello hello;
+        uint8_t header[XP_HELLO_BYTES];
+
+        CHECK_CASE("%" PRIu64 " epochs back", back[i]);
+        if (!CHECK_EQ(xp_frame_decode_hello(last_hello, sizeof(last_hello), &hello), FAB_OK))
+            break;
+        hello.epoch -= back[i];
+        hello.nonce[0] ^= 1;
+        xp_frame_encode_hello(&hello, header);
+        xp_auth_sign(&dialler, header, sizeof(header));
+        xp_conn_stats(other.conn, &before);
+        xp_loop_inject(rig.loop, "a0", hello.leg % 2 == 1, false, header, sizeof(header), NULL, 0);
+        rig_wait(&rig, 20 * RIG_MS);
+        xp_conn_stats(other.conn, &after);
+        CHECK_EQ(after.refused_frames, before.refused_frames + 1);
+        CHECK_EQ(xp_post(one.conn, 1, NULL, 0, NULL), FAB_OK);
+        rig_wait(&rig, 20 * RIG_MS);
+        CHECK_EQ(other.message_count, i + 1);
+    }
+    CHECK_EQ(one.losts + other.losts + one.rail_downs + other.rail_downs, 0);
+    xp_auth_fini(&dialler);
+    rig_fini(&rig);
+}
+
 /* ---------------------------------------------------------------- a peer that lies */
 
 struct lie {
@@ -360,7 +424,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CHECK_TEST(test_random_frames),  CHECK_TEST(test_wrong_key),  CHECK_TEST(test_replay),
-        CHECK_TEST(test_mixed_sessions), CHECK_TEST(test_two_hellos), CHECK_TEST(test_lies),
+        CHECK_TEST(test_mixed_sessions), CHECK_TEST(test_two_hellos), CHECK_TEST(test_old_epochs),
+        CHECK_TEST(test_lies),
     };
 
     return check_run(tests);
