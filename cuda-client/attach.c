@@ -125,7 +125,6 @@ static enum fab_status node_open(const struct ses_grant *grant, struct fab_err *
             .backend = rail->wire == SES_WIRE_SHM ? &xp_backend_shm : &xp_backend_ucx,
             .device = rail->device,
             .numa_node = rail->numa_node,
-            .trusted = rail->trusted,
         };
     }
     memcpy(config.node_id, grant->node.id, sizeof(config.node_id));

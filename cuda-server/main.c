@@ -149,8 +149,7 @@ static enum fab_status open_node(const struct ses_node *described, const struct 
         rails[i] = (struct xp_rail_config){.backend = rail->wire == SES_WIRE_SHM ? &xp_backend_shm
                                                                                  : &xp_backend_ucx,
                                            .device = rail->device[0] ? rail->device : NULL,
-                                           .numa_node = rail->numa_node,
-                                           .trusted = rail->trusted};
+                                           .numa_node = rail->numa_node};
     }
     return xp_node_create(&config, node_out, err);
 }

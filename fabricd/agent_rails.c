@@ -218,8 +218,6 @@ static void add_rail(struct agent *agent, const struct rails_rail *rail, uint32_
     *to = (struct ses_rail){.wire = SES_WIRE_UCX,
                             .number = number,
                             .numa_node = is_found ? numa_of(agent->machine, &found) : -1};
-    if (settings->count > 0)
-        to->trusted = fab_setting_item(settings, struct fabricd_rail, number)->is_trusted;
     agent_copy_text(to->device, sizeof(to->device), rail->device);
     node->rail_count++;
 }

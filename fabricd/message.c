@@ -296,8 +296,9 @@ static const struct fab_json_struct worker_start_table =
     FAB_JSON_TABLE(worker_start_rows, message_worker_start);
 
 static const struct fab_json_member rail_rows[] = {
-    ROW(ses_rail, device, TEXT),     FAB_JSON_NAMED(ses_rail, wire, wires),
-    ROW(ses_rail, numa_node, INDEX), ROW(ses_rail, trusted, BOOL),
+    ROW(ses_rail, device, TEXT),
+    FAB_JSON_NAMED(ses_rail, wire, wires),
+    ROW(ses_rail, numa_node, INDEX),
     ROW(ses_rail, number, UINT),
 };
 static const struct fab_json_struct rail_table = FAB_JSON_TABLE(rail_rows, ses_rail);

@@ -68,8 +68,6 @@ static const struct fab_setting rail_rows[] = {
     {RAIL("port", FAB_SETTING_STRING, port), .fallback = "", .max = 63,
      .help = "The port of an HCA as discovery names it (mlx5_0:1), so that the rail has a place in "
              "the topology. By default found by device."},
-    {RAIL("trusted", FAB_SETTING_BOOL, is_trusted), .fallback = "false",
-     .help = "Nobody else can read or change what is on this rail, so RDMA may be used."},
 };
 static const struct fab_schema rail_schema = FAB_SCHEMA("rail", rail_rows, struct fabricd_rail);
 

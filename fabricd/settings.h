@@ -17,9 +17,8 @@ struct fab_err;
 
 /* One rail: the HCA port that discovery names, and what UCX opens for it. */
 struct fabricd_rail {
-    char *port;      /* "mlx5_0:1", as the model names it; "" matches by `device` alone */
-    char *device;    /* UCX's device: "mlx5_0:1", or an IP interface ("ib0") where tcp is meant */
-    bool is_trusted; /* RDMA inside a trusted fabric: remote memory access may be used */
+    char *port;   /* "mlx5_0:1", as the model names it; "" matches by `device` alone */
+    char *device; /* UCX's device: "mlx5_0:1", or an IP interface ("ib0") where tcp is meant */
 };
 
 struct fabricd_settings {

@@ -50,7 +50,6 @@ struct ses_rail {
     char device[SES_DEVICE_BYTES]; /* "mlx5_0:1", "eth0"; a socket folder for shm */
     enum ses_wire wire;
     int32_t numa_node; /* -1: unknown */
-    bool trusted;      /* RDMA inside a trusted fabric */
     uint32_t number;   /* on its node, for who pairs them; processes do not hear it */
 };
 

@@ -10,8 +10,7 @@ static void rails_put(const struct ses_node *node, struct sesm_rail *rails)
     for (uint32_t i = 0; i < node->rail_count; i++) {
         const struct ses_rail *rail = &node->rails[i];
 
-        rails[i] = (struct sesm_rail){
-            .wire = rail->wire, .numa_node = rail->numa_node, .trusted = rail->trusted};
+        rails[i] = (struct sesm_rail){.wire = rail->wire, .numa_node = rail->numa_node};
         memcpy(rails[i].device, rail->device, sizeof(rails[i].device));
     }
 }
@@ -64,7 +63,6 @@ static bool rails_get(const struct sesm_grant *message, struct ses_node *node)
             return false;
         node->rails[i].wire = (enum ses_wire)rail->wire;
         node->rails[i].numa_node = rail->numa_node;
-        node->rails[i].trusted = rail->trusted != 0;
     }
     return true;
 }

@@ -32,8 +32,7 @@ enum fab_status ses_inherit(const char *variable, int *fd_out, struct fab_err *e
 
 static bool is_same_rail(const struct ses_rail *a, const struct ses_rail *b)
 {
-    return a->wire == b->wire && a->numa_node == b->numa_node && a->trusted == b->trusted &&
-           strcmp(a->device, b->device) == 0;
+    return a->wire == b->wire && a->numa_node == b->numa_node && strcmp(a->device, b->device) == 0;
 }
 
 bool ses_node_is_same(const struct ses_node *a, const struct ses_node *b)

@@ -54,7 +54,6 @@ struct xp_rail_config {
     const char *device;               /* "mlx5_0:1", "eth0", a socket path: as the backend says */
     void *context;                    /* the backend's own; NULL for ucx and shm */
     int numa_node; /* -1: wherever; one that is not there: the same, a log line */
-    bool trusted;  /* RMA may be used: RDMA inside a trusted fabric only */
 };
 
 struct xp_node_config {

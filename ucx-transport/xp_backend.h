@@ -85,7 +85,6 @@ struct xp_wire_config {
     const char *device;
     void *context;
     bool bulk;
-    bool trusted;
     int numa_node;
     const struct fab_log *log;
     const struct xp_wire_events *events; /* static */

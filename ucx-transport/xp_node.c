@@ -94,7 +94,6 @@ static void open_wires(struct opening *opening)
         struct xp_wire_config config = {.device = rail->device,
                                         .context = rail->context,
                                         .bulk = slot->bulk,
-                                        .trusted = rail->trusted,
                                         .numa_node = rail->numa_node,
                                         .log = node->log,
                                         .events = &xp_leg_events,

@@ -268,12 +268,8 @@ static void test_rails(void)
     const struct {
         const char *label;
         char *device;
-        bool is_trusted;
         uint32_t count;
-    } rows[] = {{"the setting", lo, true, 1},
-                {"one more", lo, true, 2},
-                {"one is unplugged", gone, true, 2},
-                {"and is back", lo, true, 2}};
+    } rows[] = {{"one more", lo, 2}, {"one is unplugged", gone, 2}, {"and is back", lo, 2}};
     struct ses_node node;
 
     rails[0] = rails[1] = (struct fabricd_rail){.device = lo};
@@ -291,7 +287,6 @@ static void test_rails(void)
         CHECK_CASE("%s", rows[i].label);
         outdated = look();
         rails[1].device = rows[i].device;
-        rails[0].is_trusted = rows[i].is_trusted;
         rig.settings.rails.count = rows[i].count;
         rig_until(&rig, are_all_others);
         agent_node_fill(rig.agent, /* is_apart */ true, &node);

@@ -90,9 +90,7 @@ static void test_together(void)
         {"unknown", "node = \"a\"; role : { boss = true; };", FAB_ERR_NOT_FOUND, "boss"},
         {"a rail without a device", "node = \"a\"; role : { manager = true; }; rails = ({});",
          FAB_ERR_INVALID, "device"},
-        {"rails",
-         "node = \"a\"; role : { manager = true; }; rails = ({ device = \"ib0\"; trusted = true; "
-         "});",
+        {"rails", "node = \"a\"; role : { manager = true; }; rails = ({ device = \"ib0\"; });",
          FAB_OK, ""},
         {"a time too short", "node = \"a\"; discovery : { every = \"1ms\"; };", FAB_ERR_RANGE,
          "1s"},
