@@ -4,17 +4,27 @@
  * Each record has a number of the event's own, a generation; the event knows which it recorded last
  * and up to which it is known to be done. A wait is for the generation of the moment in which it
  * is asked for, so recording again changes nothing for those who wait already.
+ *
+ * An event that the host has waited for since its last record is expected to be waited for again:
+ * with the next record the worker is asked to tell, and the wait costs no question. If nothing
+ * comes for a while it asks after all, so that a wait never depends on what is told.
  */
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/alloc.h"
 #include "cuda-client/context_int.h"
 #include "cuda-client/copy_link.h"
 #include "cuda-client/flags.h"
 #include "cuda-client/memory.h"
+#include "cuda-client/remote_int.h"
 #include "cuda-client/stream_int.h"
+#include "cuda-client/trace.h"
 #include "cuda-client/transfer.h"
 #include "generated/cuda-api/client_impl.h"
+#include "ucx-transport/xp.h"
+
+enum { TOLD_WAIT_NS = 1000000, NS_PER_S = 1000000000 };
 
 struct cudac_event {
     struct cuc_object object;
@@ -24,8 +34,11 @@ struct cudac_event {
     struct cudac_event *next, **at; /* in the context, guarded by its lock */
     pthread_mutex_t lock; /* held while recording, so that generations follow the wire's order */
     _Atomic uint64_t generation, done; /* 0: never */
+    _Atomic uint64_t told;             /* the generation that the worker tells of by itself */
+    _Atomic bool is_awaited;           /* the host has waited for it since the last record */
     struct cudac_asked asked;
-    struct cudac_stream *stream; /* guarded by the lock: of the last record; NULL: the context */
+    pthread_mutex_t last_lock;   /* guards what follows; taken last, never over a command */
+    struct cudac_stream *stream; /* of the last record; NULL: the context */
     uint64_t position;           /* in it */
 };
 
@@ -34,6 +47,7 @@ static void event_destroy(struct cuc_object *object)
     struct cudac_event *event = (struct cudac_event *)object;
 
     cudac_stream_put(event->stream);
+    (void)pthread_mutex_destroy(&event->last_lock);
     (void)pthread_mutex_destroy(&event->lock);
     cuc_object_put(&event->context->object);
     free(event);
@@ -134,6 +148,7 @@ static CUresult event_new(struct cudac_context *context, unsigned flags,
     event->id = cudac_id_new();
     event->flags = flags;
     (void)pthread_mutex_init(&event->lock, NULL);
+    (void)pthread_mutex_init(&event->last_lock, NULL);
     cuc_object_ref(&context->object);
     result = cuc_object_register(&event->object, CUC_EVENT, event_destroy);
     if (result != CUDA_SUCCESS) {
@@ -187,9 +202,90 @@ CUresult cudac_cuEventDestroy_v2(CUevent hEvent)
     return CUDA_SUCCESS;
 }
 
+/* ---- progress ------------------------------------------------------------------------------- */
+
+static bool is_done(const struct cudac_event *event)
+{
+    return atomic_load_explicit(&event->done, memory_order_acquire) >=
+           atomic_load_explicit(&event->generation, memory_order_acquire);
+}
+
+/* A generation is done, and so is what its stream had before it. */
+static void event_reached(struct cudac_event *event, uint64_t generation, bool by_sync)
+{
+    uint64_t done = atomic_load_explicit(&event->done, memory_order_relaxed), position;
+    struct cudac_stream *stream;
+    bool is_last;
+
+    while (done < generation &&
+           !atomic_compare_exchange_weak_explicit(&event->done, &done, generation,
+                                                  memory_order_acq_rel, memory_order_relaxed))
+        ;
+    pthread_mutex_lock(&event->last_lock);
+    is_last = atomic_load_explicit(&event->generation, memory_order_relaxed) == generation;
+    position = event->position;
+    stream = is_last ? event->stream : NULL;
+    if (stream)
+        cuc_object_ref(&stream->object);
+    pthread_mutex_unlock(&event->last_lock);
+    if (stream)
+        (by_sync ? cudac_stream_synced : cudac_stream_reached)(stream, position);
+    else if (is_last)
+        (by_sync ? cudac_streams_synced : cudac_streams_reached)(event->context, position);
+    cudac_stream_put(stream);
+}
+
+/* Somebody may wait for what workers tell by themselves. */
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+} told = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+
+/* The worker has synchronised before it told. */
+static void told_done(struct cuc_object *ref, uint64_t generation)
+{
+    event_reached((struct cudac_event *)ref, generation, /* by_sync */ true);
+    pthread_mutex_lock(&told.lock);
+    (void)pthread_cond_broadcast(&told.changed);
+    pthread_mutex_unlock(&told.lock);
+}
+
 /* ---- recording ------------------------------------------------------------------------------ */
 
+static void set_last(struct cudac_event *event, struct cudac_stream *stream, uint64_t position,
+                     uint64_t generation)
+{
+    struct cudac_stream *before;
+
+    if (stream)
+        cuc_object_ref(&stream->object);
+    pthread_mutex_lock(&event->last_lock);
+    before = event->stream;
+    event->stream = stream;
+    event->position = position;
+    atomic_store_explicit(&event->generation, generation, memory_order_release);
+    pthread_mutex_unlock(&event->last_lock);
+    cudac_stream_put(before);
+}
+
 /* `stream` NULL: all present work of the context. */
+static CUresult post_record(struct cudac_event *event, struct cudac_stream *stream,
+                            const struct wire_event_record *message, uint64_t *position_out)
+{
+    struct cudac_context *context = event->context;
+    struct wire_parts parts;
+    CUresult result;
+
+    wire_put_event_record(message, &parts);
+    if (stream)
+        return cudac_stream_post_at(stream, WIRE_EVENT_RECORD, &parts, NULL, position_out);
+    pthread_mutex_lock(&context->order);
+    result = cudac_post(worker_of(event), WIRE_EVENT_RECORD, &parts, NULL);
+    *position_out = atomic_load_explicit(&context->sequence, memory_order_acquire);
+    pthread_mutex_unlock(&context->order);
+    return result;
+}
+
 static CUresult record_locked(struct cudac_event *event, struct cudac_stream *stream)
 {
     struct cudac_context *context = event->context;
@@ -199,28 +295,26 @@ static CUresult record_locked(struct cudac_event *event, struct cudac_stream *st
         .stream = stream ? stream->id : 0,
         .generation = atomic_load_explicit(&event->generation, memory_order_relaxed) + 1,
         .whole_ctx = stream == NULL};
-    struct wire_parts parts;
+    const struct cudac_watched watched = {.object = event->id,
+                                          .position = cudac_id_new(),
+                                          .mark = message.generation,
+                                          .ref = &event->object,
+                                          .done = told_done,
+                                          .asked = &event->asked};
     uint64_t position;
     CUresult result;
 
-    wire_put_event_record(&message, &parts);
-    if (stream) {
-        result = cudac_stream_post_at(stream, WIRE_EVENT_RECORD, &parts, NULL, &position);
-    } else {
-        pthread_mutex_lock(&context->order);
-        result = cudac_post(worker_of(event), WIRE_EVENT_RECORD, &parts, NULL);
-        position = atomic_load_explicit(&context->sequence, memory_order_acquire);
-        pthread_mutex_unlock(&context->order);
+    if (atomic_exchange_explicit(&event->is_awaited, false, memory_order_relaxed) && stream &&
+        cudac_watch_expect(context, &watched)) {
+        message.tell = watched.position;
+        atomic_store_explicit(&event->told, message.generation, memory_order_relaxed);
     }
-    if (result != CUDA_SUCCESS)
-        return result;
-    event->position = position;
-    if (stream)
-        cuc_object_ref(&stream->object);
-    cudac_stream_put(event->stream);
-    event->stream = stream;
-    atomic_store_explicit(&event->generation, message.generation, memory_order_release);
-    return CUDA_SUCCESS;
+    result = post_record(event, stream, &message, &position);
+    if (result == CUDA_SUCCESS)
+        set_last(event, stream, position, message.generation);
+    else if (message.tell != 0)
+        cudac_watch_unexpect(context, &watched);
+    return result;
 }
 
 static CUresult event_record(struct cudac_event *event, struct cudac_context *context,
@@ -280,38 +374,7 @@ CUresult cudac_cuCtxRecordEvent(CUcontext hCtx, CUevent hEvent)
     return result;
 }
 
-/* ---- progress ------------------------------------------------------------------------------- */
-
-static bool is_done(const struct cudac_event *event)
-{
-    return atomic_load_explicit(&event->done, memory_order_acquire) >=
-           atomic_load_explicit(&event->generation, memory_order_acquire);
-}
-
-/* A generation is done, and so is what its stream had before it. */
-static void event_reached(struct cudac_event *event, uint64_t generation, bool by_sync)
-{
-    uint64_t done = atomic_load_explicit(&event->done, memory_order_relaxed), position;
-    struct cudac_stream *stream;
-    bool is_last;
-
-    while (done < generation &&
-           !atomic_compare_exchange_weak_explicit(&event->done, &done, generation,
-                                                  memory_order_acq_rel, memory_order_relaxed))
-        ;
-    pthread_mutex_lock(&event->lock);
-    is_last = atomic_load_explicit(&event->generation, memory_order_relaxed) == generation;
-    position = event->position;
-    stream = is_last ? event->stream : NULL;
-    if (stream)
-        cuc_object_ref(&stream->object);
-    pthread_mutex_unlock(&event->lock);
-    if (stream)
-        (by_sync ? cudac_stream_synced : cudac_stream_reached)(stream, position);
-    else if (is_last)
-        (by_sync ? cudac_streams_synced : cudac_streams_reached)(event->context, position);
-    cudac_stream_put(stream);
-}
+/* ---- asking and waiting --------------------------------------------------------------------- */
 
 static void query_done(struct cuc_object *ref, uint64_t generation)
 {
@@ -367,12 +430,30 @@ static bool is_quiet(struct cudac_event *event)
 
     if (!is_done(event))
         return false;
-    pthread_mutex_lock(&event->lock);
+    pthread_mutex_lock(&event->last_lock);
     stream = event->stream;
     is = stream && atomic_load_explicit(&stream->synced, memory_order_acquire) >=
                        atomic_load_explicit(&stream->launched, memory_order_acquire);
-    pthread_mutex_unlock(&event->lock);
+    pthread_mutex_unlock(&event->last_lock);
     return is || (!stream && cudac_streams_are_quiet(event->context));
+}
+
+/* For what the worker tells by itself, but not for long: it may have no way to tell. */
+static void wait_until_told(struct cudac_event *event)
+{
+    struct cudac_worker *worker = worker_of(event);
+    const uint64_t start_ns = cudac_now_ns(), until_ns = start_ns + TOLD_WAIT_NS;
+    const struct timespec until = {.tv_sec = (time_t)(until_ns / NS_PER_S),
+                                   .tv_nsec = (long)(until_ns % NS_PER_S)};
+    bool is_over = false;
+
+    xp_flush(worker->conn);
+    pthread_mutex_lock(&told.lock);
+    while (!is_over && !is_done(event))
+        is_over = pthread_cond_clockwait(&told.changed, &told.lock, CLOCK_MONOTONIC, &until) != 0;
+    pthread_mutex_unlock(&told.lock);
+    atomic_fetch_add_explicit(&worker->count.wait_ns, cudac_now_ns() - start_ns,
+                              memory_order_relaxed);
 }
 
 static CUresult event_wait(struct cudac_event *event)
@@ -382,6 +463,10 @@ static CUresult event_wait(struct cudac_event *event)
     struct wire_parts parts;
     CUresult result;
 
+    atomic_store_explicit(&event->is_awaited, true, memory_order_relaxed);
+    if (generation != 0 && !is_done(event) &&
+        atomic_load_explicit(&event->told, memory_order_relaxed) == generation)
+        wait_until_told(event);
     if (generation == 0 || is_quiet(event))
         return cudac_sync_locally(event->context);
     wire_put_event_sync(&message, &parts);

@@ -135,6 +135,20 @@ CUresult cudac_watch_ask(struct cudac_context *context, uint32_t op, const struc
     return cudac_context_result(context, result);
 }
 
+bool cudac_watch_expect(struct cudac_context *context, const struct cudac_watched *watched)
+{
+    return watch_add(context, watched) != NULL;
+}
+
+void cudac_watch_unexpect(struct cudac_context *context, const struct cudac_watched *watched)
+{
+    struct watch *watch =
+        watch_take(cudac_context_worker(context), watched->object, watched->position);
+
+    if (watch)
+        watch_free(watch);
+}
+
 void cudac_on_reached(struct cudac_worker *worker, const void *bytes, size_t size_bytes)
 {
     struct wire_reached reached;
@@ -147,6 +161,10 @@ void cudac_on_reached(struct cudac_worker *worker, const void *bytes, size_t siz
     watch = watch_take(worker, reached.object, reached.position);
     if (!watch)
         return;
+    if (reached.result == CUDA_ERROR_NOT_READY) { /* it cannot tell: who wants to know asks */
+        watch_free(watch);
+        return;
+    }
     if (reached.result != CUDA_SUCCESS)
         cudac_context_set_error(watch->context, (CUresult)reached.result);
     (void)watch_done(watch, reached.landed, reached.landed_count);

@@ -78,6 +78,10 @@ void cudac_worker_has_news(struct cudac_worker *worker);
  * error. */
 CUresult cudac_watch_ask(struct cudac_context *context, uint32_t op, const struct wire_parts *parts,
                          const struct cudac_watched *watched);
+/* For a posted command that has the worker tell without being asked: done() will be called, unless
+ * the worker cannot tell. False: no memory. */
+bool cudac_watch_expect(struct cudac_context *context, const struct cudac_watched *watched);
+void cudac_watch_unexpect(struct cudac_context *context, const struct cudac_watched *watched);
 void cudac_watches_lost(struct cudac_worker *worker);
 
 #endif /* CUDA_CLIENT_STREAM_INT_H */

@@ -110,6 +110,8 @@ void cudas_on_event_record(struct cudas_worker *worker, const struct cudas_comma
         event = (struct cudas_event *)cudas_object_get(worker, m.event, CUDAS_EVENT);
         result = event ? event_record(worker, &m, &place, event) : CUDA_ERROR_INVALID_HANDLE;
     }
+    if (m.tell != 0)
+        cudas_watch_tell(worker, result == CUDA_SUCCESS ? event : NULL, m.event, m.tell);
     cudas_posted(worker, place.context, result);
     if (event)
         cudas_object_put(&event->object);

@@ -193,6 +193,29 @@ FAB_UNCHECKED static void complete_locked(struct cudas_mover *mover)
 
 /* ---- the thread ------------------------------------------------------------------------------ */
 
+static void run_jobs_locked(struct cudas_mover *mover)
+{
+    struct fab_list *node;
+
+    while ((node = fab_list_take(&mover->jobs)) != NULL) {
+        struct cudas_job *job = fab_list_object(node, struct cudas_job, link);
+
+        fab_mutex_unlock(&mover->lock);
+        job->fn(job->arg);
+        fab_mutex_lock(&mover->lock);
+    }
+}
+
+void cudas_mover_run(struct cudas_worker *worker, struct cudas_job *job)
+{
+    struct cudas_mover *mover = worker->mover;
+
+    fab_mutex_lock(&mover->lock);
+    fab_list_append(&mover->jobs, &job->link);
+    (void)pthread_cond_signal(&mover->changed);
+    fab_mutex_unlock(&mover->lock);
+}
+
 void *cudas_mover_main(void *arg)
 {
     struct cudas_mover *mover = arg;
@@ -200,8 +223,10 @@ void *cudas_mover_main(void *arg)
     cudas_thread_begin(mover->worker, "cudas-mover");
     fab_mutex_lock(&mover->lock);
     for (;;) {
-        struct fab_list *node = fab_list_take(&mover->dirty);
+        struct fab_list *node;
 
+        run_jobs_locked(mover);
+        node = fab_list_take(&mover->dirty);
         if (node)
             step_locked(mover, fab_list_object(node, struct cudas_transfer, link));
         else if (mover->copying.count > 0)
@@ -229,6 +254,7 @@ enum fab_status cudas_mover_create(struct cudas_worker *worker, struct cudas_mov
     (void)pthread_cond_init(&mover->changed, NULL);
     fab_list_init(&mover->dirty);
     fab_list_init(&mover->all);
+    fab_list_init(&mover->jobs);
     fab_list_init(&mover->captured);
     fab_vec_init(&mover->copying, sizeof(struct cudas_copying));
     (void)sigfillset(&all);

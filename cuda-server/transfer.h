@@ -22,6 +22,14 @@ FAB_NODISCARD enum fab_status cudas_mover_create(struct cudas_worker *worker,
 /* All connections are closed and their transfers done. Takes NULL. */
 void cudas_mover_destroy(struct cudas_mover *mover);
 
+/* Work for the mover's thread, which may call the driver as callbacks may not. */
+struct cudas_job {
+    struct fab_list link;
+    void (*fn)(void *arg); /* `job` may be gone in it */
+    void *arg;
+};
+void cudas_mover_run(struct cudas_worker *worker, struct cudas_job *job); /* any thread */
+
 struct cudas_transfer_config {
     struct xp_conn *conn;
     uint64_t id;      /* the same at both ends */

@@ -67,6 +67,7 @@ struct cudas_mover {
     pthread_t thread;
     bool has_thread, is_ending;
     struct fab_list dirty, all;
+    struct fab_list jobs;   /* struct cudas_job */
     struct fab_vec copying; /* struct cudas_copying, oldest first */
     size_t copying_from;
 

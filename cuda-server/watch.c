@@ -5,6 +5,9 @@
  * and the program's streams see nothing of it. What is told goes on the urgent lane. Before any
  * other news of completion the open watches are looked at, so that a program which has seen one
  * thing done sees all done that was done before it.
+ *
+ * A watch that stands for a synchronisation (cudas_watch_tell) ends on the mover's thread: a driver
+ * prints what kernels left only in a call that waits, and a callback may make none.
  */
 #include "cuda-server/watch.h"
 
@@ -25,6 +28,9 @@ struct watch {
     uint64_t records;          /* of the event: the one that is meant */
     uint64_t object, position; /* for `reached` */
     uint64_t peer, flag;       /* flag 0: `reached` to the client; else this flag at that peer */
+    bool syncs;      /* the mover synchronises before it tells; never among the open ones */
+    CUresult status; /* for the mover */
+    struct cudas_job job;
 };
 
 struct cudas_watches {
@@ -107,12 +113,33 @@ static void watch_free(struct watch *watch)
     free(watch);
 }
 
+/* The lane has nothing left but the callback that brought us here. */
+static void tell_synced(void *arg)
+{
+    struct watch *watch = arg;
+    struct cudas_context *context = watch->lane->context;
+    CUresult result = watch->status;
+
+    if (atomic_load_explicit(&context->is_open, memory_order_acquire) &&
+        cudas_enter(context) == CUDA_SUCCESS && result == CUDA_SUCCESS)
+        result = watch->worker->cu.cuStreamSynchronize(watch->lane->stream);
+    cudas_before_news(watch->worker, context, result);
+    tell_reached(watch, result);
+    watch_free(watch);
+}
+
 static void is_reached(CUstream stream, CUresult status, void *arg)
 {
     struct watch *watch = arg;
     struct cudas_worker *worker = watch->worker;
 
     (void)stream;
+    if (watch->syncs) {
+        watch->status = status;
+        watch->job = (struct cudas_job){.fn = tell_synced, .arg = watch};
+        cudas_mover_run(worker, &watch->job);
+        return;
+    }
     if (watch->flag == 0)
         cudas_text_send(worker);
     if (cudas_is_sticky(status))
@@ -173,6 +200,16 @@ static CUresult submit(struct watch *watch, CUstream stream, CUevent event)
     return result;
 }
 
+static void watch_open(struct watch *watch)
+{
+    struct cudas_watches *watches = watch->worker->watches;
+
+    fab_mutex_lock(&watches->lock);
+    fab_list_append(&watches->open, &watch->link);
+    atomic_fetch_add_explicit(&watches->count, 1, memory_order_relaxed);
+    fab_mutex_unlock(&watches->lock);
+}
+
 /* `event` NULL: what is in `stream` now. The context is current. */
 static CUresult watch_start(struct cudas_context *context, const struct watch *values,
                             CUstream stream, struct cudas_event *event)
@@ -197,10 +234,8 @@ static CUresult watch_start(struct cudas_context *context, const struct watch *v
     }
     result = submit(watch, stream, event ? event->handle : NULL);
     if (result == CUDA_SUCCESS) {
-        fab_mutex_lock(&worker->watches->lock);
-        fab_list_append(&worker->watches->open, &watch->link);
-        atomic_fetch_add_explicit(&worker->watches->count, 1, memory_order_relaxed);
-        fab_mutex_unlock(&worker->watches->lock);
+        if (!watch->syncs)
+            watch_open(watch);
         result = worker->cu.cuStreamAddCallback(watch->lane->stream, is_reached, watch, 0);
         if (result == CUDA_SUCCESS)
             return result;
@@ -301,4 +336,14 @@ void cudas_on_event_notify(struct cudas_worker *worker, const struct cudas_comma
     cudas_posted(worker, event ? event->object.context : NULL, result);
     if (event)
         cudas_object_put(&event->object);
+}
+
+void cudas_watch_tell(struct cudas_worker *worker, struct cudas_event *event, uint64_t id,
+                      uint64_t position)
+{
+    const struct watch values = {
+        .worker = worker, .object = id, .position = position, .syncs = true};
+
+    if (!event || watch_start(event->object.context, &values, NULL, event) != CUDA_SUCCESS)
+        tell_reached(&values, CUDA_ERROR_NOT_READY);
 }

@@ -159,6 +159,52 @@ static void test_flags_and_watches(void)
     rig_close(&rig);
 }
 
+static void check_told(int result, uint64_t object, uint64_t position)
+{
+    struct rig_signal signal = rig_wait_signal(&rig, WIRE_REACHED);
+    struct wire_reached reached;
+
+    CHECK(wire_get_reached(signal.bytes, signal.size_bytes, &reached));
+    CHECK_EQ(reached.result, result);
+    CHECK_EQ(reached.object, object);
+    CHECK_EQ(reached.position, position);
+    free(signal.bytes);
+}
+
+/* A record may ask to be told of, and is once, whatever becomes of the event meanwhile. */
+static void test_told(void)
+{
+    rig_open(&rig, false);
+    rig_world(&rig);
+    RIG_POST(&rig, event_create, WIRE_EVENT_CREATE, .event = 300, .ctx = RIG_CTX);
+    CHECK_CASE("nothing to wait for");
+    RIG_POST(&rig, event_record, WIRE_EVENT_RECORD, .event = 300, .ctx = RIG_CTX,
+             .stream = RIG_STREAM, .generation = 1, .tell = 31);
+    check_told(CUDA_SUCCESS, 300, 31);
+    CHECK_CASE("busy, recorded anew and destroyed");
+    RIG_POST(&rig, flag_wait, WIRE_FLAG_WAIT, .flag = 400, .ctx = RIG_CTX, .stream = RIG_STREAM);
+    RIG_POST(&rig, event_record, WIRE_EVENT_RECORD, .event = 300, .ctx = RIG_CTX,
+             .stream = RIG_STREAM, .generation = 2, .tell = 32);
+    RIG_POST(&rig, flag_wait, WIRE_FLAG_WAIT, .flag = 401, .ctx = RIG_CTX, .stream = RIG_STREAM);
+    RIG_POST(&rig, event_record, WIRE_EVENT_RECORD, .event = 300, .ctx = RIG_CTX,
+             .stream = RIG_STREAM, .generation = 3, .tell = 33);
+    RIG_POST(&rig, event_destroy, WIRE_EVENT_DESTROY, .event = 300);
+    CHECK_EQ(rig_sync(&rig, 0), CUDA_SUCCESS); /* it is not told of as others are */
+    CHECK(!rig_has_signal(&rig, WIRE_REACHED));
+    RIG_SIGNAL(&rig, flag, WIRE_FLAG, .flag = 400);
+    check_told(CUDA_SUCCESS, 300, 32);
+    CHECK(!rig_has_signal(&rig, WIRE_REACHED));
+    RIG_SIGNAL(&rig, flag, WIRE_FLAG, .flag = 401);
+    check_told(CUDA_SUCCESS, 300, 33);
+    CHECK_EQ(rig_stats(&rig).late_errors, 0);
+    CHECK_CASE("no such event: it is said that nothing will be told");
+    RIG_POST(&rig, event_record, WIRE_EVENT_RECORD, .event = 300, .ctx = RIG_CTX,
+             .stream = RIG_STREAM, .generation = 4, .tell = 34);
+    check_told(CUDA_ERROR_NOT_READY, 300, 34);
+    CHECK_EQ(rig_stats(&rig).late_errors, 1);
+    rig_close(&rig);
+}
+
 static void test_host_calls(void)
 {
     struct wire_host_run run;
@@ -330,6 +376,7 @@ int main(void)
                                        CHECK_TEST(test_contexts),
                                        CHECK_TEST(test_streams_and_events),
                                        CHECK_TEST(test_flags_and_watches),
+                                       CHECK_TEST(test_told),
                                        CHECK_TEST(test_host_calls),
                                        CHECK_TEST(test_calls_that_wait_block_nobody),
                                        CHECK_TEST(test_hold),
