@@ -15,9 +15,9 @@
 
 enum { PAIRS = 31, PAIRS_QUICK = 9 };
 
-enum part { PART_POSTS, PART_LOOPS, PART_SYNC, PART_WORKER };
+enum part { PART_POSTS, PART_SYNC, PART_WORKER };
 static const char *const parts[] = {
-    [PART_POSTS] = "posts", [PART_LOOPS] = "loops", [PART_SYNC] = "sync", [PART_WORKER] = "worker"};
+    [PART_POSTS] = "posts", [PART_SYNC] = "sync", [PART_WORKER] = "worker"};
 
 static const struct {
     enum part part;
@@ -30,11 +30,8 @@ static const struct {
     {PART_POSTS, "posted cuLaunchKernel, client CPU, 0.5 us", "launch-cpu", "us", SIDE_SAME_HOST,
      2000, 1, 0.5, 1},
     {PART_POSTS, "the same over a rail", "launch-cpu", "us", SIDE_RAIL, 2000, 1, 0.5, 1},
-    {PART_LOOPS, "20000 launches, one sync, same host", "launches", "us", SIDE_SAME_HOST, 20000, 1,
+    {PART_SYNC, "20000 launches, one sync, same host", "launches", "us", SIDE_SAME_HOST, 20000, 1,
      0, 0},
-    {PART_LOOPS, "100 launches, one sync, same host", "launches", "us", SIDE_SAME_HOST, 100, 20, 0,
-     1.5},
-    {PART_LOOPS, "100 launches, one sync, one rail", "launches", "us", SIDE_RAIL, 100, 20, 0, 1.5},
     {PART_SYNC, "launch and sync, same host", "launch-sync", "us", SIDE_SAME_HOST, 1, 200, 0, 0},
     {PART_SYNC, "launch and sync, one rail", "launch-sync", "us", SIDE_RAIL, 1, 200, 0, 0},
 };
