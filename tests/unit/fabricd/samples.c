@@ -91,8 +91,8 @@ static void worker_started(struct message_worker_started *to)
                                         .node = {.id = {0, 1, 0xfe, 0xff},
                                                  .name = "c4130-1",
                                                  .rail_count = 2,
-                                                 .rails = {{"mlx5_0:1", SES_WIRE_UCX, -1, true, 0},
-                                                           {"ib1", SES_WIRE_UCX, 1, false, 1}}}};
+                                                 .rails = {{"mlx5_0:1", SES_WIRE_UCX, -1, 0},
+                                                           {"ib1", SES_WIRE_UCX, 1, 1}}}};
 }
 
 static void sample_http(enum message_kind kind, struct message *to)
