@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * fabricd/placement.c - choosing GPUs: machines in a good order, several beginnings, then swaps.
  *
- * GPUs of one machine differ little, machines at one distance hardly at all. So the search works on
- * machines: for each host they are sorted by what one GPU there would get, hops and fit, and only
- * the best are looked at further (a choice needs at most one machine a GPU; KEPT_MACHINES leaves
- * room for uplinks that fill up). A beginning takes up to c GPUs of each in that order, for every
- * c; the best beginning is then improved by swaps of one GPU for a free one, most promising first,
- * until none helps or the trials are used up.
+ * GPUs of one place in a machine are alike, and so nearly are machines at one distance. So the
+ * search works on machines: for each host they are sorted by what one GPU there would get, hops and
+ * fit, and only the best are looked at further (a choice needs at most one machine a GPU;
+ * KEPT_MACHINES leaves room for uplinks that fill up). A beginning takes up to c GPUs of each in
+ * that order, for every c; the best beginning is then improved by swaps of one GPU for a free one
+ * and by exchanges between two hosts, most promising first, until none helps or the trials are used
+ * up.
  */
 #include "fabricd/placement.h"
 
@@ -417,39 +418,96 @@ static bool is_chosen(const struct placement *choice, topo_id gpu)
     return false;
 }
 
-/* The first swap that makes the choice better: each of its GPUs against one free GPU of each
- * machine (they are alike there). */
+/* Whether a free GPU of the stock before the k-th hangs where that does, or the chosen one does. */
+static bool is_like_before(const struct search *search, const struct stock *stock, uint32_t k,
+                           const struct placement *from, topo_id chosen)
+{
+    const struct topo *topo = search->request->topo;
+    const topo_id *gpus = &search->sorted[stock->first];
+    const topo_id place = topo_thing(topo, gpus[k])->parent;
+
+    for (uint32_t i = 0; i < k; i++)
+        if (!is_chosen(from, gpus[i]) && topo_thing(topo, gpus[i])->parent == place)
+            return true;
+    return topo_thing(topo, chosen)->parent == place;
+}
+
+/* One GPU of the best choice against each of a machine: of another one the nearest, since places
+ * are then bettered in a swap of their own; of its own one of each other place. */
+static enum fab_status swap(struct search *search, const struct placement *from, uint32_t at,
+                            const struct stock *stock, bool *is_better_out, struct fab_err *err)
+{
+    const topo_id chosen = from->gpus[at];
+    const bool is_own = stock->machine == machine_of(search->request->topo, chosen);
+    enum fab_status status = FAB_OK;
+    bool is_tried = false;
+
+    for (uint32_t k = 0; k < stock->count && status == FAB_OK && !*is_better_out; k++) {
+        struct placement choice = *from;
+
+        choice.gpus[at] = search->sorted[stock->first + k];
+        if (is_chosen(from, choice.gpus[at]) ||
+            (is_own ? is_like_before(search, stock, k, from, chosen) : is_tried))
+            continue;
+        if (search->trials >= TRIALS_MAX)
+            return FAB_OK;
+        is_tried = true;
+        status = try(search, &choice, err);
+        *is_better_out = memcmp(choice.gpus, search->best.gpus, sizeof(choice.gpus)) == 0;
+    }
+    return status;
+}
+
+/* Two hosts exchange a GPU for one of another place. `first` is where the second host's begin. */
+static enum fab_status exchange(struct search *search, const struct placement *from, uint32_t at,
+                                uint32_t first, bool *is_better_out, struct fab_err *err)
+{
+    const struct topo *topo = search->request->topo;
+    enum fab_status status = FAB_OK;
+
+    for (uint32_t i = first;
+         i < from->gpu_count && search->trials < TRIALS_MAX && status == FAB_OK && !*is_better_out;
+         i++) {
+        struct placement choice = *from;
+
+        if (topo_thing(topo, from->gpus[at])->parent == topo_thing(topo, from->gpus[i])->parent)
+            continue;
+        choice.gpus[at] = from->gpus[i];
+        choice.gpus[i] = from->gpus[at];
+        status = try(search, &choice, err);
+        *is_better_out = memcmp(choice.gpus, search->best.gpus, sizeof(choice.gpus)) == 0;
+    }
+    return status;
+}
+
+static enum fab_status exchange_all(struct search *search, const struct placement *from,
+                                    bool *is_better_out, struct fab_err *err)
+{
+    const struct placement_request *request = search->request;
+    enum fab_status status = FAB_OK;
+    uint32_t at = 0, next = 0;
+
+    for (uint32_t host = 0; host < request->host_count; host++)
+        for (next += request->hosts[host].gpu_count; at < next; at++)
+            if (status == FAB_OK && !*is_better_out)
+                status = exchange(search, from, at, next, is_better_out, err);
+    return status;
+}
+
+/* The first change that makes the choice better. */
 static enum fab_status improve(struct search *search, bool *is_better_out, struct fab_err *err)
 {
     const struct placement from = search->best;
     enum fab_status status = FAB_OK;
 
     *is_better_out = false;
-    for (uint32_t at = from.gpu_count; at > 0; at--) {
-        for (uint32_t i = 0; i < search->stock_count; i++) {
-            const struct stock *stock = &search->stocks[i];
-            struct placement choice = from;
-            uint32_t k = 0;
-
-            if (stock->machine == machine_of(search->request->topo, from.gpus[at - 1]))
-                continue;
-            while (k < stock->count && is_chosen(&from, search->sorted[stock->first + k]))
-                k++;
-            if (k == stock->count)
-                continue;
-            if (search->trials >= TRIALS_MAX)
-                return FAB_OK;
-            choice.gpus[at - 1] = search->sorted[stock->first + k];
-            status = try(search, &choice, err);
-            if (status != FAB_OK)
-                return status;
-            if (memcmp(choice.gpus, search->best.gpus, sizeof(choice.gpus)) == 0) {
-                *is_better_out = true;
-                return FAB_OK;
-            }
-        }
-    }
-    return FAB_OK;
+    for (uint32_t at = from.gpu_count; at > 0 && !*is_better_out; at--)
+        for (uint32_t i = 0; i < search->stock_count && search->trials < TRIALS_MAX &&
+                             status == FAB_OK && !*is_better_out;
+             i++)
+            status = swap(search, &from, at - 1, &search->stocks[i], is_better_out, err);
+    return status == FAB_OK && !*is_better_out ? exchange_all(search, &from, is_better_out, err)
+                                               : status;
 }
 
 /* ---- the whole --------------------------------------------------------------------------------

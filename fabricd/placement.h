@@ -3,9 +3,9 @@
  *
  * A choice is scored by what its programs will see: the bandwidth that every GPU gets when all are
  * fed at once (max-min fair share over the graph), then switch hops, then how whole it leaves the
- * rest of the rack. It is exact where all choices can be tried, and a search from several good
- * beginnings else (docs in placement.c). The same request has the same answer. Thread: any; nothing
- * is kept.
+ * rest of the rack. It is a search from several good beginnings (placement.c), within 2 % of the
+ * best of all choices on small racks (test_placement). The same request has the same answer.
+ * Thread: any; nothing is kept.
  */
 #ifndef FABRICD_PLACEMENT_H
 #define FABRICD_PLACEMENT_H

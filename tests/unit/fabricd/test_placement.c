@@ -51,6 +51,26 @@ static void try_all(const struct placement_request *request, topo_id *chosen, ui
     }
 }
 
+/* A GPU for each of the hosts, every way. */
+static void try_each(const struct placement_request *request, topo_id *chosen, uint32_t count,
+                     struct placement_score *best, bool *has_best)
+{
+    if (count == request->host_count) {
+        try_all(request, chosen, count, count, 0, best, has_best);
+        return;
+    }
+    for (size_t i = 0; i < request->free_count; i++) {
+        bool is_taken = false;
+
+        for (uint32_t k = 0; k < count; k++)
+            is_taken |= chosen[k] == request->free_gpus[i];
+        if (is_taken)
+            continue;
+        chosen[count] = request->free_gpus[i];
+        try_each(request, chosen, count + 1, best, has_best);
+    }
+}
+
 static bool is_set_of_free(const struct placement_request *request,
                            const struct placement *placement)
 {
@@ -119,6 +139,47 @@ static void test_against_all(void)
             printf("%.0f of %.0f MB/s\n", placement.score.min_mbps, best.min_mbps);
         if (strategy != PLACEMENT_BEST)
             CHECK_EQ(placement.score.machines, best.machines);
+    }
+    topo_free(topo);
+    make_racks_free(&racks);
+}
+
+/* The same of one GPU for each of several hosts, which then share the GPUs' HCAs. */
+static void test_hosts_against_all(void)
+{
+    static const char *const names[] = {"rack1-r730-1", "rack1-r730-2", "rack2-r730-1"};
+    struct make_racks racks;
+    struct topo *topo;
+    topo_id gpus[FREE_MAX];
+    size_t count;
+
+    make_racks(&racks);
+    topo = make_join(&racks);
+    count = all_gpus(topo, gpus);
+    srandom(20261126);
+    for (int trial = 0; trial < TRIALS; trial++) {
+        struct placement_host hosts[FAB_ARRAY_LEN(names)];
+        const struct placement_request request = {.topo = topo,
+                                                  .hosts = hosts,
+                                                  .host_count = 2 + (uint32_t)trial % 2,
+                                                  .free_gpus = gpus,
+                                                  .free_count =
+                                                      3 + (size_t)random() % (SMALL_FREE - 4)};
+        topo_id chosen[FAB_ARRAY_LEN(names)];
+        struct placement placement;
+        struct placement_score best = {0};
+        bool has_best = false;
+
+        for (size_t i = 0; i < FAB_ARRAY_LEN(names); i++)
+            hosts[i] = (struct placement_host){find(topo, names[i]), 1};
+        shuffle(gpus, count);
+        try_each(&request, chosen, 0, &best, &has_best);
+        CHECK_CASE("trial %d: %u hosts, %zu free", trial, request.host_count, request.free_count);
+        if (!CHECK_EQ(placement_choose(&request, &placement, NULL), FAB_OK))
+            continue;
+        CHECK(is_set_of_free(&request, &placement));
+        if (!CHECK(placement.score.min_mbps >= 0.98 * best.min_mbps))
+            printf("%.0f of %.0f MB/s\n", placement.score.min_mbps, best.min_mbps);
     }
     topo_free(topo);
     make_racks_free(&racks);
@@ -377,11 +438,72 @@ static void test_moved_cables(void)
     make_racks_free(&racks);
 }
 
+/* A GPU of machine 0 for each of two hosts, as indices in its record, the lower one first. */
+static void two_of_machine(const struct make_racks *racks, uint32_t chosen_out[2])
+{
+    struct topo *topo = make_join(racks);
+    const topo_id machine = find(topo, racks->machines[0]->name);
+    topo_id gpus[FREE_MAX];
+    const struct placement_host hosts[] = {{find(topo, racks->machines[4]->name), 1},
+                                           {find(topo, racks->machines[5]->name), 1}};
+    struct placement_request request = {
+        .topo = topo, .hosts = hosts, .host_count = 2, .free_gpus = gpus};
+    struct placement placement;
+
+    for (topo_id id = TOPO_NO_ID; (id = topo_next(topo, TOPO_GPU, machine, id)) != TOPO_NO_ID;)
+        gpus[request.free_count++] = id;
+    CHECK_EQ(request.free_count, racks->machines[0]->gpu_count);
+    if (CHECK_EQ(placement_choose(&request, &placement, NULL), FAB_OK))
+        for (int i = 0; i < 2; i++)
+            chosen_out[i] = topo_thing(topo, placement.gpus[i])->gpu->index;
+    if (chosen_out[0] > chosen_out[1]) {
+        const uint32_t lower = chosen_out[1];
+
+        chosen_out[1] = chosen_out[0];
+        chosen_out[0] = lower;
+    }
+    topo_free(topo);
+}
+
+/* The port below which a GPU is. */
+static struct topo_pci *port_of(struct topo_machine *machine, uint32_t gpu)
+{
+    return &machine->pci[machine->pci[machine->gpus[gpu].pci].parent];
+}
+
+/* Each HCA feeds one of the GPUs. When the second goes to the first one's switch, what is left on
+ * its own takes its place; when it is back, it is chosen again. */
+static void test_moved_gpu(void)
+{
+    struct make_racks racks;
+    struct topo_machine *machine;
+    uint32_t first[2] = {0, 0}, now[2] = {0, 0};
+    int32_t home, away;
+
+    make_racks(&racks);
+    machine = racks.machines[0];
+    two_of_machine(&racks, first);
+    home = port_of(machine, first[1])->parent;
+    away = port_of(machine, first[0])->parent;
+    if (!CHECK(home != away))
+        return;
+    port_of(machine, first[1])->parent = away;
+    two_of_machine(&racks, now);
+    CHECK(now[0] != first[1] && now[1] != first[1]);
+    CHECK(port_of(machine, now[0])->parent == home || port_of(machine, now[1])->parent == home);
+    port_of(machine, first[1])->parent = home;
+    two_of_machine(&racks, now);
+    CHECK_MEM(now, first, sizeof(first));
+    make_racks_free(&racks);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {CHECK_TEST(test_against_all), CHECK_TEST(test_rules),
-                                       CHECK_TEST(test_two_hosts),   CHECK_TEST(test_refusals),
-                                       CHECK_TEST(test_unreachable), CHECK_TEST(test_moved_cables)};
+    const struct CMUnitTest tests[] = {
+        CHECK_TEST(test_against_all),  CHECK_TEST(test_hosts_against_all),
+        CHECK_TEST(test_rules),        CHECK_TEST(test_two_hosts),
+        CHECK_TEST(test_refusals),     CHECK_TEST(test_unreachable),
+        CHECK_TEST(test_moved_cables), CHECK_TEST(test_moved_gpu)};
 
     return check_run(tests);
 }
