@@ -275,27 +275,49 @@ static bool make_place(struct topo *topo, uint32_t machine)
     return place->pci_thing && place->pci_switch && place->pci_mbps;
 }
 
-static enum fab_status add_machines(struct topo *topo, const struct topo_machine *const *machines,
-                                    size_t count, struct fab_err *err)
+static int by_name(const void *left, const void *right)
 {
-    topo->machines = fab_alloc_zeroed(count + 1, sizeof(topo->machines[0]));
-    topo->places = fab_arena_alloc_array(&topo->arena, count + 1, sizeof(topo->places[0]));
-    if (!topo->machines || !topo->places)
-        return no_memory(err);
+    const struct topo_machine *a = *(const struct topo_machine *const *)left;
+    const struct topo_machine *b = *(const struct topo_machine *const *)right;
+
+    return strverscmp(a->name, b->name);
+}
+
+/* node-2 before node-10, whoever reported first: one rack is one model. */
+static enum fab_status sort_machines(const struct topo_machine *const *machines, size_t count,
+                                     const struct topo_machine **sorted, struct fab_err *err)
+{
     for (size_t i = 0; i < count; i++) {
         enum fab_status status = topo_machine_check(machines[i], err);
 
         if (status != FAB_OK)
             return status;
-        copy_machine(&topo->machines[i], machines[i]);
+        sorted[i] = machines[i];
+    }
+    qsort(sorted, count, sizeof(*sorted), by_name);
+    return FAB_OK;
+}
+
+static enum fab_status add_machines(struct topo *topo, const struct topo_machine *const *machines,
+                                    size_t count, struct fab_err *err)
+{
+    const struct topo_machine **sorted =
+        fab_arena_alloc_array(&topo->arena, count + 1, sizeof(*sorted));
+    enum fab_status status;
+
+    topo->machines = fab_alloc_zeroed(count + 1, sizeof(topo->machines[0]));
+    topo->places = fab_arena_alloc_array(&topo->arena, count + 1, sizeof(topo->places[0]));
+    if (!sorted || !topo->machines || !topo->places)
+        return no_memory(err);
+    status = sort_machines(machines, count, sorted, err);
+    for (size_t i = 0; i < count && status == FAB_OK; i++) {
+        copy_machine(&topo->machines[i], sorted[i]);
         topo->machine_count = (uint32_t)i + 1;
         if (!make_place(topo, (uint32_t)i))
             return no_memory(err);
         status = add_machine(topo, (uint32_t)i, err);
-        if (status != FAB_OK)
-            return status;
     }
-    return FAB_OK;
+    return status;
 }
 
 /* ---- fabric -----------------------------------------------------------------------------------

@@ -43,7 +43,6 @@ struct picture {
     struct point *at;      /* of each thing: where cables end */
     int *gutter;           /* of each thing that is a port: where its cable runs */
     struct point *machine; /* of each machine: its upper left corner ... */
-    uint32_t *order;       /* of machines, by name */
     struct point *size;    /* ... and how large it is */
     bool has_hosts_above;
     int width, height;
@@ -174,21 +173,6 @@ static bool is_above(const struct picture *picture, uint32_t machine)
     return picture->has_hosts_above && !has_gpus(picture->topo, machine);
 }
 
-/* node-2 before node-10, whoever reported first. */
-static void sort_machines(struct picture *picture)
-{
-    for (uint32_t i = 0; i < picture->topo->machine_count; i++) {
-        const char *name = picture->topo->places[i].record->name;
-        uint32_t at = i;
-
-        for (; at > 0 &&
-               strverscmp(picture->topo->places[picture->order[at - 1]].record->name, name) > 0;
-             at--)
-            picture->order[at] = picture->order[at - 1];
-        picture->order[at] = i;
-    }
-}
-
 /* Machines that stand in the row of `first`, and how wide and high it is. */
 static uint32_t row_of(const struct picture *picture, uint32_t first, bool above,
                        struct point *size_out)
@@ -197,9 +181,9 @@ static uint32_t row_of(const struct picture *picture, uint32_t first, bool above
 
     *size_out = (struct point){0, 0};
     for (i = first; i < picture->topo->machine_count; i++) {
-        struct point size = picture->size[picture->order[i]];
+        struct point size = picture->size[i];
 
-        if (is_above(picture, picture->order[i]) != above)
+        if (is_above(picture, i) != above)
             continue;
         if (size_out->x > 0 && size_out->x + size.x > ROW_WIDTH)
             break;
@@ -219,13 +203,11 @@ static int place_machines(struct picture *picture, bool above, int y)
         end = row_of(picture, first, above, &row);
         x = (picture->width - (row.x - GAP)) / 2;
         for (uint32_t i = first; i < end; i++) {
-            uint32_t machine = picture->order[i];
-
-            if (is_above(picture, machine) != above)
+            if (is_above(picture, i) != above)
                 continue;
-            picture->machine[machine] = (struct point){x, y};
-            x += picture->size[machine].x + GAP;
-            picture->size[machine].y = row.y;
+            picture->machine[i] = (struct point){x, y};
+            x += picture->size[i].x + GAP;
+            picture->size[i].y = row.y;
         }
         y += row.x > 0 ? row.y + GAP : 0;
     }
@@ -280,7 +262,6 @@ static void place_all(struct picture *picture)
     int y = MARGIN;
 
     picture->width = switches * (SWITCH_WIDTH + GAP);
-    sort_machines(picture);
     for (uint32_t i = 0; i < topo->machine_count; i++) {
         struct point inside = svg_columns(picture, i, 0, 0, false);
 
@@ -496,17 +477,14 @@ enum fab_status topo_print_svg(const struct topo *topo, FILE *stream)
         .at = fab_alloc_zeroed(topo->things.count + 1, sizeof(*picture.at)),
         .gutter = fab_alloc_zeroed(topo->things.count + 1, sizeof(*picture.gutter)),
         .machine = fab_alloc_zeroed(topo->machine_count + 1, sizeof(*picture.machine)),
-        .order = fab_alloc_zeroed(topo->machine_count + 1, sizeof(*picture.order)),
         .size = fab_alloc_zeroed(topo->machine_count + 1, sizeof(*picture.size))};
-    bool is_there =
-        picture.at && picture.gutter && picture.machine && picture.order && picture.size;
+    bool is_there = picture.at && picture.gutter && picture.machine && picture.size;
 
     if (is_there)
         svg_all(&picture);
     free(picture.at);
     free(picture.gutter);
     free(picture.machine);
-    free(picture.order);
     free(picture.size);
     return is_there ? FAB_OK : FAB_ERR_NOMEM;
 }

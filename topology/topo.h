@@ -67,9 +67,10 @@ struct topo_thing {
 /* ---- making -----------------------------------------------------------------------------------
  */
 
-/* Joins by PCI bus id (GPU) and NodeGUID (HCA to fabric). The records are copied. `fabric` may be
- * NULL: machines only. A contradiction is a finding, not an error; FAB_ERR_INVALID is for records
- * that break their own bounds or indices, FAB_ERR_EXISTS for two machines of one name. */
+/* Joins by PCI bus id (GPU) and NodeGUID (HCA to fabric). The records are copied, machines in the
+ * order of their names (node-2 before node-10). `fabric` may be NULL: machines only. A
+ * contradiction is a finding, not an error; FAB_ERR_INVALID is for records that break their own
+ * bounds or indices, FAB_ERR_EXISTS for two machines of one name. */
 FAB_NODISCARD enum fab_status topo_join(const struct topo_machine *const *machines,
                                         size_t machine_count, const struct topo_fabric *fabric,
                                         struct topo **topo_out, struct fab_err *err);

@@ -23,13 +23,14 @@ static char *printed(const struct topo *topo, enum topo_format format)
     return text;
 }
 
-/* Two machines and a switch: small enough to read. The host's cable with its ends in these states.
- */
-static struct topo *small_with(enum topo_port_state at_host, enum topo_port_state at_leaf)
+/* Two machines and a switch: small enough to read. The host's cable with its ends in these states;
+ * `first`: which machine reports first. */
+static struct topo *small_with(enum topo_port_state at_host, enum topo_port_state at_leaf,
+                               unsigned first)
 {
     struct topo_machine *machines[2] = {make_machine("D", "c4130-1", 0x100),
                                         make_machine("r730", "r730-1", 0x200)};
-    const struct topo_machine *borrowed[2] = {machines[0], machines[1]};
+    const struct topo_machine *borrowed[2] = {machines[first], machines[1 - first]};
     struct topo_fabric fabric = {0};
     uint32_t leaf = make_node(&fabric, TOPO_FABRIC_SWITCH, 0x1000, "leaf1", 36);
     uint32_t gpus = make_node(&fabric, TOPO_FABRIC_HCA, 0x100, "c4130-1 mlx4_0", 2);
@@ -51,7 +52,7 @@ static struct topo *small_with(enum topo_port_state at_host, enum topo_port_stat
 
 static struct topo *small(void)
 {
-    return small_with(TOPO_PORT_ACTIVE, TOPO_PORT_ACTIVE);
+    return small_with(TOPO_PORT_ACTIVE, TOPO_PORT_ACTIVE, 0);
 }
 
 static void test_tree(void)
@@ -194,7 +195,7 @@ static void test_json_cable(void)
     };
 
     for (size_t i = 0; i < FAB_ARRAY_LEN(cases); i++) {
-        struct topo *topo = small_with(cases[i].at_host, cases[i].at_leaf);
+        struct topo *topo = small_with(cases[i].at_host, cases[i].at_leaf, 0);
         char *text = printed(topo, TOPO_FORMAT_JSON);
         json_t *json = NULL;
         bool value = !cases[i].is_active;
@@ -207,6 +208,23 @@ static void test_json_cable(void)
         free(text);
         topo_free(topo);
     }
+}
+
+/* One rack is printed alike, whoever reported first. */
+static void test_order(void)
+{
+    struct topo *topo = small(), *turned = small_with(TOPO_PORT_ACTIVE, TOPO_PORT_ACTIVE, 1);
+
+    for (enum topo_format format = TOPO_FORMAT_TREE; format <= TOPO_FORMAT_JSON; format++) {
+        char *text = printed(topo, format), *again = printed(turned, format);
+
+        CHECK_CASE("format %d", (int)format);
+        CHECK_STR(again, text);
+        free(text);
+        free(again);
+    }
+    topo_free(topo);
+    topo_free(turned);
 }
 
 static void test_full_disk(void)
@@ -229,9 +247,9 @@ static void test_full_disk(void)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CHECK_TEST(test_tree),      CHECK_TEST(test_matrix), CHECK_TEST(test_dot),
-        CHECK_TEST(test_svg),       CHECK_TEST(test_json),   CHECK_TEST(test_json_cable),
-        CHECK_TEST(test_full_disk),
+        CHECK_TEST(test_tree),  CHECK_TEST(test_matrix),    CHECK_TEST(test_dot),
+        CHECK_TEST(test_svg),   CHECK_TEST(test_json),      CHECK_TEST(test_json_cable),
+        CHECK_TEST(test_order), CHECK_TEST(test_full_disk),
     };
 
     return check_run(tests);
