@@ -104,6 +104,7 @@ static void on_cleared(void *user, const struct agent_child_end *end)
                 gpu->checked_ns = 0;
             gpu->again_ns = 0;
             gpu->agent->is_changed = true;
+            agent_meter_cleared(gpu);
             return;
         }
         fence->dirty = dirty;

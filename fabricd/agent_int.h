@@ -100,6 +100,7 @@ struct agent_gpu {
     bool is_present;                  /* the last discovery found it */
     uint64_t checked_ns;              /* of its last check; 0: none yet */
     uint64_t again_ns;                /* a clearing is tried again then; 0: it did not fail */
+    uint64_t cleared_ns;              /* its last clearing has ended */
     char reason[LEDGER_REASON_BYTES]; /* "": it passed */
     struct agent_lease *lease;
 };
@@ -341,12 +342,15 @@ struct agent_meter {
     struct agent_child *child;
     uint64_t again_ns, again_in_ns; /* it is started again then */
     bool is_known;                  /* gauges are of the last seconds */
+    uint64_t from_ns;               /* when they began to be read */
     struct topo_gauges gauges;
     struct agent_port_base bases[2];  /* the older one is what rates are measured from */
     char reason[LEDGER_REASON_BYTES]; /* why it is not known; "": it is, or soon */
 };
 
 uint64_t agent_meter_turn(struct agent *agent, uint64_t now_ns);
+/* Its memory has just been cleared: how much is in use is not known until it is measured again. */
+void agent_meter_cleared(struct agent_gpu *gpu);
 /* Another child, which sees the GPUs that are there now. */
 void agent_meter_renew(struct agent *agent);
 

@@ -30,13 +30,16 @@ enum { PERIOD_S = 1, NS_PER_S = 1000000000 };
 static enum fab_status print_gauges(const struct topo_meter *meter, struct topo_gauges *gauges,
                                     struct fab_err *err)
 {
+    const uint64_t from_ns = fab_clock_now_ns(fab_clock_real());
     json_t *json = NULL;
     enum fab_status status = topo_meter_read(meter, gauges, err);
 
     if (status == FAB_OK)
         status = topo_gauges_to_json(gauges, &json, err);
-    if (status == FAB_OK && (json_dumpf(json, stdout, JSON_COMPACT) != 0 || putchar('\n') == EOF ||
-                             fflush(stdout) != 0))
+    if (status == FAB_OK)
+        json = json_pack("{sI so}", "from_ns", (json_int_t)from_ns, "gauges", json);
+    if (status == FAB_OK && (!json || json_dumpf(json, stdout, JSON_COMPACT) != 0 ||
+                             putchar('\n') == EOF || fflush(stdout) != 0))
         status = fab_err_set(err, FAB_ERR_PEER_LOST, "nobody reads");
     json_decref(json);
     return status;
@@ -80,6 +83,19 @@ static void keep_base(struct agent_meter *meter, uint64_t now_ns)
         bases[0] = bases[1];
 }
 
+/* What was measured before a GPU was cleared, or meanwhile, shows memory that is free. */
+static void forget_cleared(struct agent *agent)
+{
+    struct agent_meter *meter = &agent->meter;
+
+    for (uint32_t i = 0; i < meter->gauges.gpu_count; i++) {
+        const struct agent_gpu *gpu = agent_gpu_find(agent, meter->gauges.gpus[i].uuid);
+
+        if (gpu && gpu->cleared_ns > meter->from_ns)
+            meter->gauges.gpus[i].used_bytes = UINT64_MAX;
+    }
+}
+
 static void tell(struct agent *agent)
 {
     const struct message message = {.kind = MESSAGE_GAUGES, .gauges = &agent->meter.gauges};
@@ -111,16 +127,20 @@ static void on_line(void *user, const char *line, size_t bytes)
     struct agent_meter *meter = &agent->meter;
     const uint64_t now_ns = agent_now_ns(agent);
     json_t *json = NULL;
+    int64_t from_ns = 0;
     struct fab_err err = {0};
 
     if (fab_json_load(line, bytes, "a meter's line", &limits, &json, &err) != FAB_OK ||
-        topo_gauges_from_json(json, &meter->gauges, &err) != FAB_OK) {
+        fab_json_get_int(json, "from_ns", 0, INT64_MAX, &from_ns, &err) != FAB_OK ||
+        topo_gauges_from_json(json_object_get(json, "gauges"), &meter->gauges, &err) != FAB_OK) {
         fab_log_error(&agent->log, "what the meter said is not understood", "why %s", err.text);
     } else {
         meter->is_known = true;
+        meter->from_ns = (uint64_t)from_ns;
         meter->again_in_ns = 0;
         meter->reason[0] = '\0';
         keep_base(meter, now_ns);
+        forget_cleared(agent);
         tell(agent);
         look_at_health(agent, now_ns);
     }
@@ -175,6 +195,14 @@ static void start(struct agent *agent)
     }
     (void)snprintf(meter->reason, sizeof(meter->reason), "it did not start: %.120s", err.text);
     again_later(agent);
+}
+
+void agent_meter_cleared(struct agent_gpu *gpu)
+{
+    gpu->cleared_ns = agent_now_ns(gpu->agent);
+    forget_cleared(gpu->agent);
+    if (gpu->agent->meter.is_known)
+        tell(gpu->agent);
 }
 
 void agent_meter_renew(struct agent *agent)

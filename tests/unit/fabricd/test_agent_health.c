@@ -77,6 +77,32 @@ static void test_gauges(void)
     rig_end(&rig);
 }
 
+/* A GPU that is given back does not show what its last system, or the clearing, had in use. */
+static void test_cleared(void)
+{
+    struct rig_program program;
+
+    if (!CHECK(rig_begin(&rig)) || !start())
+        return;
+    compose("train", 5);
+    if (!rig_run(&rig, &program, "busy", NULL, getuid()))
+        return;
+    rig_say(&program, "2 devices");
+    rig_until(&rig, is_busy);
+    rig_command(&rig, MANAGER_RELEASE, "train", 5);
+    for (int i = 0; i < 2; i++) {
+        const struct rig_heard heard = rig_take(&rig, MESSAGE_RELEASED);
+        const int at = strcmp(heard.released.uuid, rig.gauges.gpus[1].uuid) == 0;
+        const uint64_t used_bytes = rig.gauges.gpus[at].used_bytes;
+
+        CHECK_CASE("GPU %d", at);
+        CHECK(used_bytes == UINT64_MAX || used_bytes == 0);
+    }
+    rig_until(&rig, is_empty);
+    (void)rig_wait(&program);
+    rig_end(&rig);
+}
+
 /* ---- checks -----------------------------------------------------------------------------------
  */
 
@@ -282,8 +308,8 @@ static void test_hanging_library(void)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {CHECK_TEST(test_gauges), CHECK_TEST(test_rows),
-                                       CHECK_TEST(test_other_rows),
+    const struct CMUnitTest tests[] = {CHECK_TEST(test_gauges), CHECK_TEST(test_cleared),
+                                       CHECK_TEST(test_rows), CHECK_TEST(test_other_rows),
                                        CHECK_TEST(test_hanging_library)};
 
     return check_run(tests);
