@@ -85,14 +85,13 @@ static void command(struct message_command *to)
 
 static void worker_started(struct message_worker_started *to)
 {
-    *to =
-        (struct message_worker_started){.channel = 3,
-                                        .pid = 99,
-                                        .node = {.id = {0, 1, 0xfe, 0xff},
-                                                 .name = "c4130-1",
-                                                 .rail_count = 2,
-                                                 .rails = {{"mlx5_0:1", SES_WIRE_UCX, -1, 0},
-                                                           {"ib1", SES_WIRE_UCX, 1, 1}}}};
+    *to = (struct message_worker_started){
+        .channel = 3,
+        .pid = 99,
+        .node = {.id = {0, 1, 0xfe, 0xff},
+                 .name = "c4130-1",
+                 .rail_count = 2,
+                 .rails = {{"mlx5_0:1", SES_WIRE_UCX, -1, 0}, {"ib1", SES_WIRE_UCX, 1, 1}}}};
 }
 
 static void sample_http(enum message_kind kind, struct message *to)
