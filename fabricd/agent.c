@@ -17,9 +17,8 @@
 
 enum { CLIENT_MODE = 0666, NS_PER_MS = 1000000 };
 #define REACH_START_NS UINT64_C(30000000000)
-#define REACH_RELOAD_NS                                                                            \
-    UINT64_C(3000000000) /* nobody is served meanwhile, nor takes us for lost                      \
-                          */
+/* Nobody is served meanwhile, nor takes us for lost. */
+#define REACH_RELOAD_NS UINT64_C(3000000000)
 static const uint64_t instance_mask = (UINT64_C(1) << 53) - 1;
 
 void agent_copy_text(char *to, size_t to_bytes, const char *from)

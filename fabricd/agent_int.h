@@ -214,7 +214,8 @@ uint32_t agent_rails_list(const struct agent *agent, struct rails_rail *rails_ou
 /* This node as its processes must know it; `is_apart`: it has peers on other nodes. Interfaces that
  * have no link now, or are not there, are left out. */
 void agent_node_fill(struct agent *agent, bool is_apart, struct ses_node *node_out);
-/* A sum of the addresses of the rails that are interfaces: another sum, other addresses. */
+/* A sum of the addresses of the rails that are interfaces: another sum, other addresses. 0: they
+ * could not be read. */
 uint64_t agent_rails_addresses(const struct agent *agent);
 /* Takes the rails away that the session does not use, and puts the others in their order: of this
  * node, and of the node of a worker. */

@@ -138,6 +138,8 @@ static void dismiss_outdated(struct agent_lease *lease)
     const uint64_t addresses = agent_rails_addresses(lease->agent);
     struct ses_node node;
 
+    if (addresses == 0)
+        return;
     foresee_node(lease, &node);
     FAB_LIST_EACH(at, after, &lease->workers)
     {

@@ -51,8 +51,6 @@ def load_results(path):
 
 # ---- measuring ----------------------------------------------------------------------------------
 
-
-
 def version(pattern, *command):
     try:
         text = subprocess.run(command, capture_output=True, text=True, check=False).stdout

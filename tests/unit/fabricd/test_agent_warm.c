@@ -2,7 +2,10 @@
  * Workers that wait for a program: taken once, filled up, replaced when they die, as many as the
  * setting says now, of the lease's user, and gone with the lease; one that cannot start says why.
  */
+#include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <ifaddrs.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -259,6 +262,30 @@ static bool are_all_others(struct rig *of)
     return pids.warm_count == 2 && same == 0;
 }
 
+static unsigned failed_looks;
+static bool is_blind;
+
+/* Instead of the C library's, which it calls. */
+int getifaddrs(struct ifaddrs **entries)
+{
+    int (*own)(struct ifaddrs * *entries);
+    void *symbol = dlsym(RTLD_NEXT, "getifaddrs");
+
+    if (is_blind) {
+        failed_looks++;
+        errno = EMFILE;
+        return -1;
+    }
+    memcpy(&own, &symbol, sizeof(own));
+    return own(entries);
+}
+
+static bool has_failed_to_look(struct rig *of)
+{
+    (void)of;
+    return failed_looks >= 3;
+}
+
 /* Workers for programs of another host open rails; when the rails are others, so are the workers.
  */
 static void test_rails(void)
@@ -292,6 +319,13 @@ static void test_rails(void)
         agent_node_fill(rig.agent, /* is_apart */ true, &node);
         CHECK_EQ(node.rail_count, 1 + rows[i].count - (rows[i].device == gone));
     }
+    CHECK_CASE("addresses that cannot be read are no others");
+    outdated = look();
+    is_blind = true;
+    rig_until(&rig, has_failed_to_look);
+    is_blind = false;
+    for (uint32_t i = 0; i < outdated.warm_count; i++)
+        CHECK(has(look().warm, look().warm_count, outdated.warm[i]));
     end();
 }
 
