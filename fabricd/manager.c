@@ -16,6 +16,8 @@
 #include "base/alloc.h"
 #include "fabricd/manager_int.h"
 
+enum { STORE_AGAIN_MS = 1000 }; /* it has refused, and is asked again */
+
 /* A system whose agents were told something. */
 struct told {
     char name[LEDGER_NAME_BYTES];
@@ -436,8 +438,8 @@ static void release_orphans(struct manager *manager, uint64_t now_ms)
         }
         (void)snprintf(reason, sizeof(reason), "its host %.64s is lost, and its program with it",
                        host->name);
-        /* Refused by the store: the next turn tries again. */
-        (void)!ledger_release(manager->ledger, system->name, reason, now_ms, NULL);
+        if (ledger_release(manager->ledger, system->name, reason, now_ms, NULL) != FAB_OK)
+            manager->orphan_ms = now_ms + STORE_AGAIN_MS;
     }
 }
 
@@ -452,7 +454,7 @@ void manager_turn(struct manager *manager, uint64_t now_ms)
 {
     /* A store that refuses now is asked again at the next turn; nothing is lost by waiting. */
     if (ledger_expire(manager->ledger, now_ms, &manager->next_ms, NULL) != FAB_OK)
-        manager->next_ms = now_ms + 1000;
+        manager->next_ms = now_ms + STORE_AGAIN_MS;
     expire_line(manager, now_ms);
     release_orphans(manager, now_ms);
     settle(manager, now_ms);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "fabricd/store.h"
 #include "tests/support/check.h"
 #include "tests/unit/fabricd/story.h"
@@ -291,6 +292,33 @@ static void test_orphans(void)
     TELL("orphans", rows);
 }
 
+/* A store that refuses is asked again a second later. */
+static void test_orphan_refused(void)
+{
+    static const struct row rows[] = {
+        {"up n1 b1 A", ""},
+        {"up r1 b1", ""},
+        {"adhoc 1 once r1 A", "r1 present once@1 A; n1 prepare once@1 A"},
+        {"ok n1 once 1", ""},
+        {"ok r1 once 1", "#1 OK once"},
+        {"lost r1", ""},
+        {"at 30999", ""},
+    };
+    struct fab_fault_plan plan = {.site = "alloc", .fail_at = 1};
+
+    TELL("an orphan", rows);
+    CHECK_CASE("the store refuses");
+    said[0] = '\0';
+    fab_fault_arm(&plan);
+    step("at 31000");
+    fab_fault_arm(NULL);
+    CHECK(plan.fired != NULL);
+    CHECK_STR(said, "");
+    CHECK_EQ(manager_next_ms(manager), 32000);
+    step("at 32000");
+    CHECK_STR(said, "r1 withdraw once@1 A; n1 release once@1 A");
+}
+
 static void test_line(void)
 {
     static const struct row rows[] = {
@@ -353,9 +381,9 @@ static void test_rails(void)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {CHECK_TEST(test_life), CHECK_TEST(test_undone),
-                                       CHECK_TEST(test_orphans), CHECK_TEST(test_line),
-                                       CHECK_TEST(test_rails)};
+    const struct CMUnitTest tests[] = {CHECK_TEST(test_life),    CHECK_TEST(test_undone),
+                                       CHECK_TEST(test_orphans), CHECK_TEST(test_orphan_refused),
+                                       CHECK_TEST(test_line),    CHECK_TEST(test_rails)};
     const int status = check_run(tests);
 
     clean_up();
