@@ -12,6 +12,7 @@
 #include "cuda-server/sync.h"
 #include "cuda-server/text.h"
 #include "cuda-server/transfer.h"
+#include "cuda-server/watch.h"
 #include "cuda-server/window.h"
 
 /* ---- making ---------------------------------------------------------------------------------- */
@@ -90,7 +91,7 @@ static void driver_destroy(struct cudas_context *context, bool reset)
 {
     const struct cudas_driver *cu = &context->worker->cu;
 
-    atomic_store_explicit(&context->is_open, false, memory_order_release);
+    cudas_watches_close(context);
     cudas_leave(context->worker);
     if (!context->is_primary) {
         (void)cu->cuCtxDestroy_v2(context->handle);

@@ -34,7 +34,8 @@ struct watch {
 };
 
 struct cudas_watches {
-    struct fab_mutex lock; /* guards the list, and events that are in it from being destroyed */
+    struct fab_mutex syncing; /* held while the mover uses a context, which is open until then */
+    struct fab_mutex lock;    /* guards the list, and events that are in it from being destroyed */
     struct fab_list open;
     _Atomic uint32_t count;
 };
@@ -45,6 +46,7 @@ enum fab_status cudas_watches_create(struct cudas_watches **watches_out, struct 
 
     if (!watches)
         return fab_err_set(err, FAB_ERR_NOMEM, "watches");
+    fab_mutex_init(&watches->syncing);
     fab_mutex_init(&watches->lock);
     fab_list_init(&watches->open);
     *watches_out = watches;
@@ -56,6 +58,7 @@ void cudas_watches_destroy(struct cudas_watches *watches)
     if (!watches)
         return;
     fab_mutex_fini(&watches->lock);
+    fab_mutex_fini(&watches->syncing);
     free(watches);
 }
 
@@ -113,19 +116,32 @@ static void watch_free(struct watch *watch)
     free(watch);
 }
 
-/* The lane has nothing left but the callback that brought us here. */
+/* The lane has nothing left but the callback that brought us here. What a context that is closed
+ * says of its work is nobody's: the client may have a new one of that name by now. */
 static void tell_synced(void *arg)
 {
     struct watch *watch = arg;
+    struct cudas_worker *worker = watch->worker;
     struct cudas_context *context = watch->lane->context;
-    CUresult result = watch->status;
+    CUresult result = CUDA_ERROR_NOT_READY;
 
-    if (atomic_load_explicit(&context->is_open, memory_order_acquire) &&
-        cudas_enter(context) == CUDA_SUCCESS && result == CUDA_SUCCESS)
-        result = watch->worker->cu.cuStreamSynchronize(watch->lane->stream);
-    cudas_before_news(watch->worker, context, result);
+    fab_mutex_lock(&worker->watches->syncing);
+    if (atomic_load_explicit(&context->is_open, memory_order_acquire)) {
+        result = watch->status;
+        if (cudas_enter(context) == CUDA_SUCCESS && result == CUDA_SUCCESS)
+            result = worker->cu.cuStreamSynchronize(watch->lane->stream);
+        cudas_before_news(worker, context, result);
+    }
+    fab_mutex_unlock(&worker->watches->syncing);
     tell_reached(watch, result);
     watch_free(watch);
+}
+
+void cudas_watches_close(struct cudas_context *context)
+{
+    fab_mutex_lock(&context->worker->watches->syncing);
+    atomic_store_explicit(&context->is_open, false, memory_order_release);
+    fab_mutex_unlock(&context->worker->watches->syncing);
 }
 
 static void is_reached(CUstream stream, CUresult status, void *arg)

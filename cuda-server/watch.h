@@ -12,7 +12,7 @@ void cudas_watches_destroy(struct cudas_watches *watches); /* takes NULL */
 
 /* The client expects to wait for the event's present record: it hears `reached` of `position` when
  * that is done, and a synchronisation has made the driver print. Its context is current. `event`
- * NULL, or no room: it hears that nothing will be told. */
+ * NULL, no room, or the context is closed before: it hears that nothing will be told. */
 void cudas_watch_tell(struct cudas_worker *worker, struct cudas_event *event, uint64_t id,
                       uint64_t position);
 
@@ -20,5 +20,7 @@ void cudas_watch_tell(struct cudas_worker *worker, struct cudas_event *event, ui
 void cudas_watches_look(struct cudas_worker *worker);
 /* The event is about to be destroyed in the driver: nobody asks for its state any more. */
 void cudas_watches_forget(struct cudas_worker *worker, struct cudas_event *event);
+/* A context is about to be, too: takes is_open back once the mover is not in it. */
+void cudas_watches_close(struct cudas_context *context);
 
 #endif /* CUDA_SERVER_WATCH_H */

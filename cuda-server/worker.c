@@ -197,7 +197,7 @@ static void destroy_context(struct cudas_context *context, void *arg)
     const struct cudas_driver *cu = &context->worker->cu;
 
     (void)arg;
-    atomic_store(&context->is_open, false);
+    cudas_watches_close(context);
     cudas_leave(context->worker);
     if (context->is_primary)
         (void)cu->cuDevicePrimaryCtxRelease_v2(context->device);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * tests/functional/conformance/group_event.c - events: life, flags, recording, times.
  */
+#include <unistd.h>
+
 #include "tests/functional/conformance/conformance.h"
 
 static struct conformance_world world;
@@ -75,10 +77,127 @@ static void contexts(void)
     ROW("destroy", cu.cuEventDestroy(event), CUDA_SUCCESS, true);
 }
 
+/* An event that was waited for is expected to be waited for again. It goes, is recorded anew, or
+ * its context goes with it, before that. */
+static void given_up(void)
+{
+    CUevent event;
+    CUstream stream;
+
+    ROW("stream", cu.cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING), CUDA_SUCCESS, true);
+    ROW("event", cu.cuEventCreate(&event, CU_EVENT_DISABLE_TIMING), CUDA_SUCCESS, true);
+    ROW("record", cu.cuEventRecord(event, stream), CUDA_SUCCESS,
+        cu.cuEventSynchronize(event) == CUDA_SUCCESS);
+    ROW("hold", conformance_hold(&world, stream), CUDA_SUCCESS, true);
+    ROW("record behind it", cu.cuEventRecord(event, stream), CUDA_SUCCESS,
+        cu.cuEventQuery(event) == CUDA_ERROR_NOT_READY);
+    ROW("and elsewhere", cu.cuEventRecord(event, CU_STREAM_PER_THREAD), CUDA_SUCCESS,
+        cu.cuEventSynchronize(event) == CUDA_SUCCESS);
+    ROW("that says nothing of the first", cu.cuStreamQuery(stream), CUDA_ERROR_NOT_READY, true);
+    ROW("and behind it again", cu.cuEventRecord(event, stream), CUDA_SUCCESS,
+        cu.cuEventQuery(event) == CUDA_ERROR_NOT_READY);
+    conformance_let_go(&world);
+    ROW("then it is done", cu.cuEventSynchronize(event), CUDA_SUCCESS,
+        cu.cuStreamQuery(stream) == CUDA_SUCCESS);
+    ROW("hold", conformance_hold(&world, stream), CUDA_SUCCESS, true);
+    ROW("record behind it", cu.cuEventRecord(event, stream), CUDA_SUCCESS, true);
+    ROW("destroy", cu.cuEventDestroy(event), CUDA_SUCCESS,
+        cu.cuEventSynchronize(event) == CUDA_ERROR_INVALID_HANDLE);
+    conformance_let_go(&world);
+    ROW("the stream goes on", cu.cuStreamSynchronize(stream), CUDA_SUCCESS, true);
+    ROW("destroy", cu.cuStreamDestroy(stream), CUDA_SUCCESS, true);
+}
+
+/* How far the work is when the context goes is the machine's choice, so there are several. */
+static void given_up_with_context(void)
+{
+    enum { ROUNDS = 8, BYTES = 32 << 20 };
+
+    for (int round = 0; round < ROUNDS; round++) {
+        CUcontext own = NULL;
+        CUdeviceptr memory = 0;
+        CUevent event;
+
+        ROW("context", cu.cuCtxCreate(&own, NULL, 0, world.device), CUDA_SUCCESS, true);
+        ROW("memory", cu.cuMemAlloc(&memory, BYTES), CUDA_SUCCESS, true);
+        ROW("event", cu.cuEventCreate(&event, 0), CUDA_SUCCESS, true);
+        ROW("record", cu.cuEventRecord(event, NULL), CUDA_SUCCESS,
+            cu.cuEventSynchronize(event) == CUDA_SUCCESS);
+        for (int i = 0; i < round; i++)
+            ROW("work", cu.cuMemsetD8Async(memory, 1, BYTES, NULL), CUDA_SUCCESS, true);
+        ROW("record behind it", cu.cuEventRecord(event, NULL), CUDA_SUCCESS, true);
+        ROW("destroy the context", cu.cuCtxDestroy(own), CUDA_SUCCESS,
+            cu.cuEventQuery(event) == CUDA_ERROR_INVALID_HANDLE);
+        ROW("the other is well", cu.cuCtxSetCurrent(world.context), CUDA_SUCCESS,
+            cu.cuCtxSynchronize() == CUDA_SUCCESS);
+    }
+}
+
+/* One line of a kernel in `first` and one of ours behind the wait for an event of `second`, which
+ * waits for `first`. */
+static CUresult say(CUfunction kernel, unsigned round, CUstream first, CUstream second,
+                    CUevent between, CUevent event)
+{
+    void *params[] = {&round};
+    CUresult result = cu.cuLaunchKernel(kernel, 1, 1, 1, 1, 1, 1, 0, first, params, NULL);
+
+    if (result == CUDA_SUCCESS)
+        result = cu.cuEventRecord(between, first);
+    if (result == CUDA_SUCCESS)
+        result = cu.cuStreamWaitEvent(second, between, 0);
+    if (result == CUDA_SUCCESS)
+        result = cu.cuEventRecord(event, second);
+    if (result == CUDA_SUCCESS)
+        result = cu.cuEventSynchronize(event);
+    (void)printf("waited for %u\n", round);
+    (void)fflush(stdout);
+    return result;
+}
+
+/* A wait for an event prints what kernels before it have left, each time. */
+static void text(void)
+{
+    enum { ROUNDS = 20, LINES_BYTES = 1024 };
+    static char got[LINES_BYTES], wanted[LINES_BYTES];
+    CUfunction kernel = conformance_kernel(&world, "say");
+    int pipe_fd[2] = {-1, -1}, saved;
+    CUresult result = CUDA_SUCCESS;
+    CUstream first, second;
+    CUevent between, event;
+    size_t bytes = 0;
+
+    ROW("stream", cu.cuStreamCreate(&first, CU_STREAM_NON_BLOCKING), CUDA_SUCCESS, true);
+    ROW("stream", cu.cuStreamCreate(&second, CU_STREAM_NON_BLOCKING), CUDA_SUCCESS, true);
+    ROW("event", cu.cuEventCreate(&between, CU_EVENT_DISABLE_TIMING), CUDA_SUCCESS, true);
+    ROW("event", cu.cuEventCreate(&event, CU_EVENT_DISABLE_TIMING), CUDA_SUCCESS, true);
+    (void)fflush(stdout);
+    saved = dup(STDOUT_FILENO);
+    conformance_need(pipe(pipe_fd) == 0 ? CUDA_SUCCESS : CUDA_ERROR_OPERATING_SYSTEM, "a pipe");
+    (void)dup2(pipe_fd[1], STDOUT_FILENO);
+    for (unsigned round = 0; round < ROUNDS && result == CUDA_SUCCESS; round++) {
+        result = say(kernel, round, first, second, between, event);
+        bytes += (size_t)snprintf(wanted + bytes, sizeof(wanted) - bytes,
+                                  "round %u\nwaited for %u\n", round, round);
+    }
+    (void)dup2(saved, STDOUT_FILENO);
+    (void)close(saved);
+    (void)close(pipe_fd[1]);
+    ROW("rounds", result, CUDA_SUCCESS, read(pipe_fd[0], got, sizeof(got) - 1) == (ssize_t)bytes);
+    (void)close(pipe_fd[0]);
+    ROW("each line before the wait's end", CUDA_SUCCESS, CUDA_SUCCESS, strcmp(got, wanted) == 0);
+    ROW("destroy", cu.cuStreamDestroy(first), CUDA_SUCCESS, true);
+    ROW("destroy", cu.cuStreamDestroy(second), CUDA_SUCCESS, true);
+    ROW("destroy", cu.cuEventDestroy(between), CUDA_SUCCESS, true);
+    ROW("destroy", cu.cuEventDestroy(event), CUDA_SUCCESS, true);
+}
+
 void group_event(void)
 {
     conformance_world_open(&world);
     life();
     times();
     contexts();
+    given_up();
+    given_up_with_context();
+    text();
 }

@@ -71,6 +71,36 @@ static void beside(void)
         cu.cuCtxSetCurrent(world.context) == CUDA_SUCCESS);
 }
 
+/* The wait for an event says it, also for one that was waited for before. */
+static void by_event(void)
+{
+    CUcontext context = NULL;
+    CUmodule module;
+    CUfunction fault = NULL;
+    CUstream stream;
+    CUevent event;
+    uint32_t *flag = world.pinned + 1; /* the first is still waited for by beside() */
+
+    ROW("context", cu.cuCtxCreate(&context, NULL, 0, world.device), CUDA_SUCCESS, true);
+    ROW("module", cu.cuModuleLoadData(&module, kernels_ptx), CUDA_SUCCESS,
+        cu.cuModuleGetFunction(&fault, module, "fault") == CUDA_SUCCESS);
+    ROW("stream", cu.cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING), CUDA_SUCCESS, true);
+    ROW("event", cu.cuEventCreate(&event, 0), CUDA_SUCCESS, true);
+    ROW("record", cu.cuEventRecord(event, stream), CUDA_SUCCESS,
+        cu.cuEventSynchronize(event) == CUDA_SUCCESS);
+    ROW("a wait",
+        cu.cuStreamWaitValue32(stream, (CUdeviceptr)(uintptr_t)flag, 1, CU_STREAM_WAIT_VALUE_EQ),
+        CUDA_SUCCESS, true);
+    ROW("a kernel that fails behind it",
+        cu.cuLaunchKernel(fault, 1, 1, 1, 1, 1, 1, 0, stream, NULL, NULL), CUDA_SUCCESS, true);
+    ROW("record behind that", cu.cuEventRecord(event, stream), CUDA_SUCCESS, true);
+    __atomic_store_n(flag, 1, __ATOMIC_RELEASE);
+    ROW("its error", cu.cuEventSynchronize(event), CUDA_ERROR_ILLEGAL_ADDRESS, true);
+    ROW("it stays", cu.cuEventSynchronize(event), CUDA_ERROR_ILLEGAL_ADDRESS, true);
+    ROW("destroy", cu.cuCtxDestroy(context), CUDA_SUCCESS,
+        cu.cuCtxSetCurrent(world.context) == CUDA_SUCCESS);
+}
+
 static void after_fork(void)
 {
     int status = -1, count = 0;
@@ -95,5 +125,6 @@ void group_fault(void)
     one_fault("misaligned address", "misaligned", CUDA_ERROR_MISALIGNED_ADDRESS);
     one_fault("trap", "stop", CUDA_ERROR_LAUNCH_FAILED);
     beside();
+    by_event();
     after_fork();
 }

@@ -14,6 +14,9 @@ const char kernels_ptx[] = HEAD
     ".visible .global .align 8 .u64 pointer = counter;\n"
     ".extern .shared .align 4 .b8 words[];\n"
 
+    ".extern .func (.param .b32 count) vprintf(.param .b64 format, .param .b64 values);\n"
+    ".global .align 1 .b8 format[10] = {114, 111, 117, 110, 100, 32, 37, 117, 10, 0};\n"
+
     ".visible .entry empty() { ret; }\n"
 
     ".visible .entry store(.param .u64 to, .param .u32 value) {\n"
@@ -64,7 +67,15 @@ const char kernels_ptx[] = HEAD
     "  .reg .b64 %rd<6>; .reg .b32 %r<3>;\n"
     "  ld.param.u64 %rd1, [to]; cvta.to.global.u64 %rd2, %rd1; ld.param.u32 %r1, [index];\n"
     "  mul.wide.u32 %rd3, %r1, 4; mov.u64 %rd4, table; add.s64 %rd5, %rd4, %rd3;\n"
-    "  ld.const.u32 %r2, [%rd5]; st.global.u32 [%rd2], %r2; ret; }\n";
+    "  ld.const.u32 %r2, [%rd5]; st.global.u32 [%rd2], %r2; ret; }\n"
+
+    ".visible .entry say(.param .u32 round) {\n"
+    "  .local .align 8 .b8 values[8]; .reg .b64 %rd<5>; .reg .b32 %r<3>;\n"
+    "  ld.param.u32 %r1, [round]; mov.u64 %rd1, values; st.local.u32 [%rd1], %r1;\n"
+    "  cvta.local.u64 %rd2, %rd1; mov.u64 %rd3, format; cvta.global.u64 %rd4, %rd3;\n"
+    "  { .param .b64 p0; st.param.b64 [p0+0], %rd4; .param .b64 p1; st.param.b64 [p1+0], %rd2;\n"
+    "  .param .b32 count; call.uni (count), vprintf, (p0, p1); ld.param.b32 %r2, [count+0]; }\n"
+    "  ret; }\n";
 
 const char kernels_bad_ptx[] =
     HEAD ".visible .entry good() { ret; }\n"

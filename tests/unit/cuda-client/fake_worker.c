@@ -25,8 +25,8 @@ static struct {
     struct ses_worker *session;
     const struct ses_prepare *prepare;
     uint64_t count[OPS_MAX];
-    uint64_t last_flag, last_peer, last_ctx;
-    bool is_busy, talks_nonsense;
+    uint64_t last_flag, last_peer, last_ctx, tell_count;
+    bool is_busy, cannot_tell, talks_nonsense;
     struct {
         uint64_t object, position;
     } watched[KEPT_MAX];
@@ -89,17 +89,19 @@ static void hello(uint64_t number)
 
 /* ---- orders --------------------------------------------------------------------------------- */
 
-static void reach_all(void)
+static void reach(uint64_t object, uint64_t position, int32_t result)
 {
+    const struct wire_reached m = {.object = object, .position = position, .result = result};
     struct wire_parts parts;
 
-    for (uint32_t i = 0; i < fake.watched_count; i++) {
-        const struct wire_reached m = {.object = fake.watched[i].object,
-                                       .position = fake.watched[i].position};
+    wire_put_reached(&m, &parts);
+    send(WIRE_REACHED, &parts);
+}
 
-        wire_put_reached(&m, &parts);
-        send(WIRE_REACHED, &parts);
-    }
+static void reach_all(void)
+{
+    for (uint32_t i = 0; i < fake.watched_count; i++)
+        reach(fake.watched[i].object, fake.watched[i].position, CUDA_SUCCESS);
     fake.watched_count = 0;
 }
 
@@ -145,6 +147,11 @@ static uint64_t obey(uint64_t order)
         return fake.last_flag;
     case FAKE_LAST_PEER:
         return fake.last_peer;
+    case FAKE_ASKED_TELL:
+        return fake.tell_count;
+    case FAKE_CANNOT_TELL:
+        fake.cannot_tell = true;
+        break;
     case FAKE_BUSY:
         fake.is_busy = true;
         break;
@@ -201,26 +208,40 @@ static void ctx_set(const struct xp_message *message)
     reply_parts(message->number, CUDA_SUCCESS, &parts);
 }
 
+/* False: not busy, or no room. */
+static bool keep(uint64_t object, uint64_t position)
+{
+    if (!fake.is_busy || fake.watched_count == KEPT_MAX)
+        return false;
+    fake.watched[fake.watched_count].object = object;
+    fake.watched[fake.watched_count++].position = position;
+    return true;
+}
+
 static bool watch(const struct xp_message *message)
 {
     struct wire_stream_watch stream;
     struct wire_event_watch event;
 
-    if (!fake.is_busy || fake.watched_count == KEPT_MAX)
-        return false;
     if (message->op == WIRE_STREAM_WATCH &&
-        wire_get_stream_watch(message->args, message->args_bytes, &stream)) {
-        fake.watched[fake.watched_count].object = stream.stream ? stream.stream : stream.ctx;
-        fake.watched[fake.watched_count++].position = stream.position;
-        return true;
-    }
+        wire_get_stream_watch(message->args, message->args_bytes, &stream))
+        return keep(stream.stream ? stream.stream : stream.ctx, stream.position);
     if (message->op == WIRE_EVENT_WATCH &&
-        wire_get_event_watch(message->args, message->args_bytes, &event)) {
-        fake.watched[fake.watched_count].object = event.event;
-        fake.watched[fake.watched_count++].position = event.generation;
-        return true;
-    }
+        wire_get_event_watch(message->args, message->args_bytes, &event))
+        return keep(event.event, event.generation);
     return false;
+}
+
+static void event_recorded(const struct wire_event_record *record)
+{
+    if (record->tell == 0)
+        return;
+    fake.tell_count++;
+    if (fake.cannot_tell)
+        reach(record->event, record->tell, CUDA_ERROR_NOT_READY);
+    else if (!keep(record->event, record->tell))
+        reach(record->event, record->tell, CUDA_SUCCESS);
+    fake.cannot_tell = false;
 }
 
 static void call(const struct xp_message *message)
@@ -248,11 +269,15 @@ static void call(const struct xp_message *message)
 
 static void post(const struct xp_message *message)
 {
+    struct wire_event_record record;
     struct wire_event_notify notify;
     struct wire_flag_wait wait;
     struct wire_host_call host;
     struct wire_flag flag;
 
+    if (message->op == WIRE_EVENT_RECORD &&
+        wire_get_event_record(message->args, message->args_bytes, &record))
+        event_recorded(&record);
     if (message->op == WIRE_EVENT_NOTIFY &&
         wire_get_event_notify(message->args, message->args_bytes, &notify)) {
         fake.last_flag = notify.flag;

@@ -12,7 +12,7 @@
 enum fake_order {
     FAKE_COUNT_OF = 1000,      /* + op: the limit is then how many of it have come */
     FAKE_LAST_FLAG = 2000,     /* the flag that the last event_notify, flag_wait or flag named */
-    FAKE_BUSY = 2001,          /* from now on watches answer "not ready" */
+    FAKE_BUSY = 2001,          /* from now on watches answer "not ready", and nobody is told */
     FAKE_REACH = 2002,         /* all that was asked about is reached */
     FAKE_SET_FLAG = 2003,      /* sends the last flag to the client */
     FAKE_RUN_HOST = 2004,      /* the streams come to their host functions */
@@ -22,7 +22,9 @@ enum fake_order {
     FAKE_NONSENSE = 2008,      /* replies are cut from now on */
     FAKE_NONSENSE_DOWN = 2009, /* a message that does not decode */
     FAKE_DIE = 2010,
-    FAKE_LAST_PEER = 2011, /* that the last event_notify named */
+    FAKE_LAST_PEER = 2011,   /* that the last event_notify named */
+    FAKE_CANNOT_TELL = 2012, /* the next record that asks to be told of will not be */
+    FAKE_ASKED_TELL = 2013,  /* how many records have asked to be told of */
 };
 
 int fake_worker_main(void);

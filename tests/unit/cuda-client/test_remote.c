@@ -157,6 +157,93 @@ static void test_queries(void)
     CHECK_EQ(cuStreamQuery(stream), CUDA_ERROR_INVALID_HANDLE);
 }
 
+/* A record, after which all that is told at once has been heard; then a wait. Whether the worker
+ * was asked to tell, and whether the wait was a call. */
+static void record_and_wait(CUevent event, CUstream stream, bool asks_to_tell, bool calls)
+{
+    const size_t asked = tell(0, FAKE_ASKED_TELL), synced = count_of(0, WIRE_EVENT_SYNC);
+
+    CHECK_EQ(cuEventRecord(event, stream), CUDA_SUCCESS);
+    settle(0);
+    settle(0);
+    CHECK_EQ(cuEventSynchronize(event), CUDA_SUCCESS);
+    CHECK_EQ(tell(0, FAKE_ASKED_TELL) - asked, asks_to_tell);
+    CHECK_EQ(count_of(0, WIRE_EVENT_SYNC) - synced, calls);
+}
+
+/* The worker tells of an event that was waited for since its last record; if it does not, a wait is
+ * a call. */
+static void test_told(void)
+{
+    CUevent event, unused;
+    CUstream stream;
+    size_t asked;
+
+    on(0);
+    CHECK_EQ(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING), CUDA_SUCCESS);
+    CHECK_EQ(cuEventCreate(&event, 0), CUDA_SUCCESS);
+    CHECK_CASE("nobody has waited yet");
+    record_and_wait(event, stream, false, true);
+    CHECK_CASE("it tells");
+    record_and_wait(event, stream, true, false);
+    CHECK_CASE("it cannot tell");
+    (void)tell(0, FAKE_CANNOT_TELL);
+    record_and_wait(event, stream, true, true);
+    CHECK_CASE("nothing comes");
+    (void)tell(0, FAKE_BUSY);
+    record_and_wait(event, stream, true, true);
+    CHECK_CASE("it comes later: of another record than the last");
+    CHECK_EQ(cuEventRecord(event, stream), CUDA_SUCCESS);
+    CHECK_EQ(cuEventRecord(event, stream), CUDA_SUCCESS);
+    (void)tell(0, FAKE_REACH);
+    settle(0);
+    (void)tell(0, FAKE_BUSY);
+    CHECK_EQ(cuEventQuery(event), CUDA_ERROR_NOT_READY);
+    CHECK_CASE("a record that nobody waited for since");
+    asked = tell(0, FAKE_ASKED_TELL);
+    CHECK_EQ(cuEventRecord(event, stream), CUDA_SUCCESS);
+    CHECK_EQ(tell(0, FAKE_ASKED_TELL), asked);
+    CHECK_CASE("all work of the context");
+    (void)tell(0, FAKE_REACH);
+    CHECK_EQ(cuEventSynchronize(event), CUDA_SUCCESS);
+    CHECK_EQ(cuCtxRecordEvent(contexts[0], event), CUDA_SUCCESS);
+    CHECK_EQ(tell(0, FAKE_ASKED_TELL), asked);
+    CHECK_CASE("nothing comes and the event goes: it still tells of its stream");
+    CHECK_EQ(cuEventCreate(&unused, 0), CUDA_SUCCESS);
+    record_and_wait(unused, stream, false, true);
+    (void)tell(0, FAKE_BUSY);
+    CHECK_EQ(cuEventRecord(unused, stream), CUDA_SUCCESS);
+    CHECK_EQ(cuEventDestroy(unused), CUDA_SUCCESS);
+    CHECK_EQ(tell(0, FAKE_ASKED_TELL), asked + 1);
+    asked = count_of(0, WIRE_STREAM_WATCH);
+    (void)tell(0, FAKE_REACH);
+    settle(0);
+    CHECK_EQ(cuStreamQuery(stream), CUDA_SUCCESS);
+    CHECK_EQ(count_of(0, WIRE_STREAM_WATCH), asked);
+    CHECK_EQ(cuEventDestroy(event), CUDA_SUCCESS);
+    CHECK_EQ(cuStreamDestroy(stream), CUDA_SUCCESS);
+}
+
+/* Told of when there is no context any more. */
+static void test_told_of_no_context(void)
+{
+    CUcontext own = NULL;
+    CUevent event;
+
+    CHECK_EQ(cuCtxCreate(&own, NULL, 0, 0), CUDA_SUCCESS);
+    CHECK_EQ(cuEventCreate(&event, 0), CUDA_SUCCESS);
+    CHECK_EQ(cuEventRecord(event, NULL), CUDA_SUCCESS);
+    CHECK_EQ(cuEventSynchronize(event), CUDA_SUCCESS);
+    (void)tell(0, FAKE_BUSY);
+    CHECK_EQ(cuCtxSetCurrent(own), CUDA_SUCCESS);
+    CHECK_EQ(cuEventRecord(event, NULL), CUDA_SUCCESS);
+    CHECK_EQ(cuCtxDestroy(own), CUDA_SUCCESS);
+    (void)tell(0, FAKE_REACH);
+    settle(0);
+    CHECK_EQ(cuEventSynchronize(event), CUDA_ERROR_INVALID_HANDLE);
+    CHECK_EQ(cuCtxSynchronize(), CUDA_SUCCESS);
+}
+
 static _Atomic int host_state;
 static void host_function(void *arg)
 {
@@ -378,6 +465,8 @@ int main(void)
         CHECK_TEST(test_devices),
         CHECK_TEST(test_contexts),
         CHECK_TEST(test_queries),
+        CHECK_TEST(test_told),
+        CHECK_TEST(test_told_of_no_context),
         CHECK_TEST(test_host_functions),
         CHECK_TEST(test_text),
         CHECK_TEST(test_event_across_workers),

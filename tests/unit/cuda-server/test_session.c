@@ -205,6 +205,22 @@ static void test_told(void)
     rig_close(&rig);
 }
 
+/* The context goes first, and a new one may have its name: neither an error nor an end is told. */
+static void test_told_of_no_context(void)
+{
+    rig_open(&rig, false);
+    rig_world(&rig);
+    RIG_POST(&rig, event_create, WIRE_EVENT_CREATE, .event = 300, .ctx = RIG_CTX);
+    RIG_POST(&rig, flag_wait, WIRE_FLAG_WAIT, .flag = 400, .ctx = RIG_CTX, .stream = RIG_STREAM);
+    RIG_POST(&rig, event_record, WIRE_EVENT_RECORD, .event = 300, .ctx = RIG_CTX,
+             .stream = RIG_STREAM, .generation = 1, .tell = 31);
+    CHECK_EQ(RIG_CALL(&rig, ctx_destroy, WIRE_CTX_DESTROY, .ctx = RIG_CTX, .reset = 1),
+             CUDA_SUCCESS);
+    check_told(CUDA_ERROR_NOT_READY, 300, 31);
+    CHECK_EQ(rig_stats(&rig).late_errors, 0);
+    rig_close(&rig);
+}
+
 static void test_host_calls(void)
 {
     struct wire_host_run run;
@@ -377,6 +393,7 @@ int main(void)
                                        CHECK_TEST(test_streams_and_events),
                                        CHECK_TEST(test_flags_and_watches),
                                        CHECK_TEST(test_told),
+                                       CHECK_TEST(test_told_of_no_context),
                                        CHECK_TEST(test_host_calls),
                                        CHECK_TEST(test_calls_that_wait_block_nobody),
                                        CHECK_TEST(test_hold),
