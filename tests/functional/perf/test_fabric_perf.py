@@ -114,7 +114,7 @@ class Rows(unittest.TestCase):
                                            (["--json", "/nowhere/x.json", "-t", "sync"], 1, "/nowhere/x.json")):
             with self.subTest(arguments=arguments):
                 done = call(*ANY_SPREAD, *arguments)
-                self.assertEqual(done.returncode, status)
+                self.assertEqual(done.returncode, status, done.stderr)
                 self.assertIn(message, done.stderr)
 
 
