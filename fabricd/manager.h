@@ -71,7 +71,8 @@ FAB_NODISCARD enum fab_status manager_set_topo(struct manager *manager, const st
                                                struct fab_err *err);
 
 /* An ad hoc system is deleted when its host was lost for so long, as GPU nodes end the workers of a
- * host that stays away: its program has nothing of them any more. Never, before this is called. */
+ * host that stays away: the manager cannot tell whether it is cut off from the
+ * manager alone. Never, before this is called. */
 void manager_set_grace(struct manager *manager, uint64_t grace_ms);
 
 /* ---- requests ---------------------------------------------------------------------------------
