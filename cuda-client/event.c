@@ -36,10 +36,11 @@ struct cudac_event {
     _Atomic uint64_t generation, done; /* 0: never */
     _Atomic uint64_t told;             /* the generation that the worker tells of by itself */
     _Atomic bool is_awaited;           /* the host has waited for it since the last record */
-    struct cudac_asked asked;
-    pthread_mutex_t last_lock;   /* guards what follows; taken last, never over a command */
-    struct cudac_stream *stream; /* of the last record; NULL: the context */
-    uint64_t position;           /* in it */
+    struct cudac_asked asked;          /* by queries */
+    struct cudac_asked telling;        /* records that the worker tells of */
+    pthread_mutex_t last_lock;         /* guards what follows; taken last, never over a command */
+    struct cudac_stream *stream;       /* of the last record; NULL: the context */
+    uint64_t position;                 /* in it */
 };
 
 static void event_destroy(struct cuc_object *object)
@@ -204,10 +205,14 @@ CUresult cudac_cuEventDestroy_v2(CUevent hEvent)
 
 /* ---- progress ------------------------------------------------------------------------------- */
 
+static bool is_reached(const struct cudac_event *event, uint64_t generation)
+{
+    return atomic_load_explicit(&event->done, memory_order_acquire) >= generation;
+}
+
 static bool is_done(const struct cudac_event *event)
 {
-    return atomic_load_explicit(&event->done, memory_order_acquire) >=
-           atomic_load_explicit(&event->generation, memory_order_acquire);
+    return is_reached(event, atomic_load_explicit(&event->generation, memory_order_acquire));
 }
 
 /* A generation is done, and so is what its stream had before it. */
@@ -296,11 +301,11 @@ static CUresult record_locked(struct cudac_event *event, struct cudac_stream *st
         .generation = atomic_load_explicit(&event->generation, memory_order_relaxed) + 1,
         .whole_ctx = stream == NULL};
     const struct cudac_watched watched = {.object = event->id,
-                                          .position = cudac_id_new(),
+                                          .position = ~message.generation, /* no query's */
                                           .mark = message.generation,
                                           .ref = &event->object,
                                           .done = told_done,
-                                          .asked = &event->asked};
+                                          .asked = &event->telling};
     uint64_t position;
     CUresult result;
 
@@ -426,20 +431,24 @@ CUresult cudac_cuEventQuery(CUevent hEvent)
 static bool is_quiet(struct cudac_event *event)
 {
     struct cudac_stream *stream;
-    bool is;
+    bool is = false;
 
     if (!is_done(event))
         return false;
     pthread_mutex_lock(&event->last_lock);
     stream = event->stream;
-    is = stream && atomic_load_explicit(&stream->synced, memory_order_acquire) >=
-                       atomic_load_explicit(&stream->launched, memory_order_acquire);
+    if (stream) {
+        uint64_t synced = atomic_load_explicit(&stream->synced, memory_order_acquire);
+
+        is = synced >= event->position || /* what was launched later is not waited for */
+             synced >= atomic_load_explicit(&stream->launched, memory_order_acquire);
+    }
     pthread_mutex_unlock(&event->last_lock);
     return is || (!stream && cudac_streams_are_quiet(event->context));
 }
 
 /* For what the worker tells by itself, but not for long: it may have no way to tell. */
-static void wait_until_told(struct cudac_event *event)
+static void wait_until_told(struct cudac_event *event, uint64_t generation)
 {
     struct cudac_worker *worker = worker_of(event);
     const uint64_t start_ns = cudac_now_ns(), until_ns = start_ns + TOLD_WAIT_NS;
@@ -449,11 +458,14 @@ static void wait_until_told(struct cudac_event *event)
 
     xp_flush(worker->conn);
     pthread_mutex_lock(&told.lock);
-    while (!is_over && !is_done(event))
+    while (!is_over && !is_reached(event, generation) &&
+           atomic_load_explicit(&event->telling.open, memory_order_acquire) > 0)
         is_over = pthread_cond_clockwait(&told.changed, &told.lock, CLOCK_MONOTONIC, &until) != 0;
     pthread_mutex_unlock(&told.lock);
     atomic_fetch_add_explicit(&worker->count.wait_ns, cudac_now_ns() - start_ns,
                               memory_order_relaxed);
+    if (cudac_trace_on())
+        cudac_trace_span("told", worker->index, start_ns);
 }
 
 static CUresult event_wait(struct cudac_event *event)
@@ -464,9 +476,9 @@ static CUresult event_wait(struct cudac_event *event)
     CUresult result;
 
     atomic_store_explicit(&event->is_awaited, true, memory_order_relaxed);
-    if (generation != 0 && !is_done(event) &&
+    if (generation != 0 && !is_reached(event, generation) &&
         atomic_load_explicit(&event->told, memory_order_relaxed) == generation)
-        wait_until_told(event);
+        wait_until_told(event, generation);
     if (generation == 0 || is_quiet(event))
         return cudac_sync_locally(event->context);
     wire_put_event_sync(&message, &parts);

@@ -14,6 +14,7 @@ struct watch {
     struct watch *next;
     struct cudac_worker *worker;
     struct cudac_context *context; /* holds a reference */
+    uint64_t ctx;                  /* its id then: a primary one is opened again by another */
     struct cudac_watched what;     /* holds one, too */
 };
 
@@ -52,8 +53,10 @@ static struct watch *watch_add(struct cudac_context *context, const struct cudac
 
     if (!watch)
         return NULL;
-    *watch =
-        (struct watch){.worker = cudac_context_worker(context), .context = context, .what = *what};
+    *watch = (struct watch){.worker = cudac_context_worker(context),
+                            .context = context,
+                            .ctx = context->id,
+                            .what = *what};
     cuc_object_ref(&context->object);
     cuc_object_ref(what->ref);
     (void)atomic_fetch_add_explicit(&what->asked->open, 1, memory_order_acq_rel);
@@ -88,8 +91,8 @@ static void watch_landed(void *arg)
 {
     struct watch *watch = arg;
 
+    cudac_worker_has_news(watch->worker); /* first: who is woken may ask about something else */
     watch->what.done(watch->what.ref, watch->what.mark);
-    cudac_worker_has_news(watch->worker);
     watch_free(watch);
 }
 
@@ -149,6 +152,17 @@ void cudac_watch_unexpect(struct cudac_context *context, const struct cudac_watc
         watch_free(watch);
 }
 
+/* Unless it was closed meanwhile. */
+static void context_failed(const struct watch *watch, CUresult result)
+{
+    struct cudac_context *context = cudac_context_of_id(watch->ctx);
+
+    if (!context)
+        return;
+    cudac_context_set_error(context, result);
+    cuc_object_put(&context->object);
+}
+
 void cudac_on_reached(struct cudac_worker *worker, const void *bytes, size_t size_bytes)
 {
     struct wire_reached reached;
@@ -166,7 +180,7 @@ void cudac_on_reached(struct cudac_worker *worker, const void *bytes, size_t siz
         return;
     }
     if (reached.result != CUDA_SUCCESS)
-        cudac_context_set_error(watch->context, (CUresult)reached.result);
+        context_failed(watch, (CUresult)reached.result);
     (void)watch_done(watch, reached.landed, reached.landed_count);
 }
 

@@ -447,6 +447,8 @@ CUresult cudac_sync_locally(struct cudac_context *context)
 
     cudac_text_flush();
     result = cudac_memory_after_wait(cudac_context_worker(context));
+    if (cudac_trace_on())
+        cudac_timeline_after_wait(cudac_context_worker(context));
     return result == CUDA_SUCCESS ? cudac_context_error(context) : result;
 }
 
@@ -459,8 +461,6 @@ CUresult cudac_sync_call(struct cudac_context *context, uint32_t op, const struc
     cudac_reply_free(&reply);
     (void)cudac_context_result(context, result);
     local = cudac_sync_locally(context); /* a sticky error may have come by itself, too */
-    if (cudac_trace_on())
-        cudac_timeline_after_wait(cudac_context_worker(context));
     return result == CUDA_SUCCESS ? local : result;
 }
 

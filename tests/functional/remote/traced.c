@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * tests/functional/remote/traced.c - a program of which check-trace knows what it did.
  *
- * A thread for each of two GPUs: bytes there and back, launches in two streams, waits. With an
- * argument it then kills itself.
+ * A thread for each of two GPUs: bytes there and back, launches in two streams, waits, one of them
+ * for an event again and again. With an argument it then kills itself.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -11,7 +11,7 @@
 
 #include "tests/functional/remote/remote_world.h"
 
-enum { GPUS = 2, LAUNCHES = 10 /* in each stream */, BYTES = 1 << 20 };
+enum { GPUS = 2, LAUNCHES = 10 /* in each stream */, WAITS = 5, BYTES = 1 << 20 };
 
 static void *work(void *arg)
 {
@@ -19,6 +19,7 @@ static void *work(void *arg)
     struct remote_gpu gpu;
     CUfunction function;
     CUstream other;
+    CUevent event;
     void *host = malloc(BYTES), *params[] = {&gpu.memory};
 
     remote_gpu_open(&gpu, *ordinal);
@@ -32,6 +33,13 @@ static void *work(void *arg)
     }
     remote_need(cuStreamSynchronize(gpu.stream), "synchronise");
     remote_need(cuCtxSynchronize(), "synchronise");
+    remote_need(cuEventCreate(&event, CU_EVENT_DISABLE_TIMING), "event");
+    for (int i = 0; i < WAITS; i++) { /* of all but the first the worker tells */
+        remote_need(cuLaunchKernel(function, 1, 1, 1, 32, 1, 1, 0, gpu.stream, params, NULL),
+                    "launch");
+        remote_need(cuEventRecord(event, gpu.stream), "record");
+        remote_need(cuEventSynchronize(event), "synchronise");
+    }
     remote_need(cuMemcpyDtoH(host, gpu.memory, BYTES), "copy");
     free(host);
     return NULL;

@@ -25,7 +25,7 @@ static struct {
     struct ses_worker *session;
     const struct ses_prepare *prepare;
     uint64_t count[OPS_MAX];
-    uint64_t last_flag, last_peer, last_ctx, tell_count;
+    uint64_t last_flag, last_peer, last_ctx, tell_count, told_event, last_tell;
     bool is_busy, cannot_tell, talks_nonsense;
     struct {
         uint64_t object, position;
@@ -152,6 +152,14 @@ static uint64_t obey(uint64_t order)
     case FAKE_CANNOT_TELL:
         fake.cannot_tell = true;
         break;
+    case FAKE_LAST_TELL:
+        return fake.last_tell;
+    case FAKE_TELL:
+        reach(fake.told_event, fake.last_tell, CUDA_SUCCESS);
+        break;
+    case FAKE_TELL_FAULT:
+        reach(fake.told_event, fake.last_tell, CUDA_ERROR_ILLEGAL_ADDRESS);
+        break;
     case FAKE_BUSY:
         fake.is_busy = true;
         break;
@@ -237,6 +245,8 @@ static void event_recorded(const struct wire_event_record *record)
     if (record->tell == 0)
         return;
     fake.tell_count++;
+    fake.told_event = record->event;
+    fake.last_tell = record->tell;
     if (fake.cannot_tell)
         reach(record->event, record->tell, CUDA_ERROR_NOT_READY);
     else if (!keep(record->event, record->tell))

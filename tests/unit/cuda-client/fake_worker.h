@@ -25,6 +25,9 @@ enum fake_order {
     FAKE_LAST_PEER = 2011,   /* that the last event_notify named */
     FAKE_CANNOT_TELL = 2012, /* the next record that asks to be told of will not be */
     FAKE_ASKED_TELL = 2013,  /* how many records have asked to be told of */
+    FAKE_LAST_TELL = 2014,   /* by which the last of them wanted to be told */
+    FAKE_TELL = 2015,        /* tells of that one, and of nothing else */
+    FAKE_TELL_FAULT = 2016,  /* the same: a kernel failed before it */
 };
 
 int fake_worker_main(void);

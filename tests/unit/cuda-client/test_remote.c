@@ -244,6 +244,78 @@ static void test_told_of_no_context(void)
     CHECK_EQ(cuCtxSynchronize(), CUDA_SUCCESS);
 }
 
+/* An event whose next record the worker is to tell of. */
+static CUevent awaited_event(CUstream stream)
+{
+    CUevent event = NULL;
+
+    CHECK_EQ(cuEventCreate(&event, 0), CUDA_SUCCESS);
+    CHECK_EQ(cuEventRecord(event, stream), CUDA_SUCCESS);
+    CHECK_EQ(cuEventSynchronize(event), CUDA_SUCCESS);
+    return event;
+}
+
+/* Who asks is answered by the worker, whether or not it tells some day; and what it tells of one
+ * record is no answer about another, whatever their numbers. */
+static void test_told_and_asked(void)
+{
+    enum { RECORDS_MAX = 300 };
+    size_t asked, records;
+    CUstream stream;
+    CUevent event;
+
+    on(0);
+    CHECK_EQ(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING), CUDA_SUCCESS);
+    event = awaited_event(stream);
+    asked = count_of(0, WIRE_EVENT_WATCH);
+    (void)tell(0, FAKE_BUSY);
+    CHECK_EQ(cuEventRecord(event, stream), CUDA_SUCCESS);
+    CHECK_EQ(cuEventQuery(event), CUDA_ERROR_NOT_READY);
+    CHECK_EQ(count_of(0, WIRE_EVENT_WATCH), asked + 1);
+    (void)tell(0, FAKE_REACH);
+    settle(0);
+    CHECK_EQ(cuEventQuery(event), CUDA_SUCCESS);
+    CHECK_CASE("a record of the number by which an earlier one is told of");
+    event = awaited_event(stream);
+    (void)tell(0, FAKE_BUSY);
+    CHECK_EQ(cuEventRecord(event, stream), CUDA_SUCCESS);
+    records = tell(0, FAKE_LAST_TELL);
+    CHECK(records != 0);
+    if (records > RECORDS_MAX)
+        records = RECORDS_MAX;
+    for (size_t i = 3; i < records; i++)
+        CHECK_EQ(cuEventRecord(event, stream), CUDA_SUCCESS);
+    CHECK_EQ(cuCtxSynchronize(), CUDA_SUCCESS); /* news: it is worth while to ask */
+    CHECK_EQ(cuEventRecord(event, stream), CUDA_SUCCESS);
+    CHECK_EQ(cuEventQuery(event), CUDA_ERROR_NOT_READY);
+    (void)tell(0, FAKE_TELL);
+    settle(0);
+    CHECK_EQ(cuEventQuery(event), CUDA_ERROR_NOT_READY);
+    (void)tell(0, FAKE_REACH);
+    settle(0);
+    CHECK_EQ(cuEventQuery(event), CUDA_SUCCESS);
+    CHECK_EQ(cuStreamDestroy(stream), CUDA_SUCCESS);
+}
+
+/* A primary context is the same after a reset, but for its errors. */
+static void test_told_too_late(void)
+{
+    CUstream stream;
+    CUevent event;
+
+    on(1);
+    CHECK_EQ(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING), CUDA_SUCCESS);
+    event = awaited_event(stream);
+    CHECK_EQ(cuEventRecord(event, stream), CUDA_SUCCESS);
+    CHECK(tell(1, FAKE_LAST_TELL) != 0);
+    CHECK_EQ(cuDevicePrimaryCtxReset(1), CUDA_SUCCESS);
+    CHECK_EQ(cuDevicePrimaryCtxRetain(&contexts[1], 1), CUDA_SUCCESS);
+    (void)tell(0, FAKE_TELL_FAULT); /* the same worker */
+    settle(0);
+    on(1);
+    CHECK_EQ(cuCtxSynchronize(), CUDA_SUCCESS);
+}
+
 static _Atomic int host_state;
 static void host_function(void *arg)
 {
@@ -467,6 +539,8 @@ int main(void)
         CHECK_TEST(test_queries),
         CHECK_TEST(test_told),
         CHECK_TEST(test_told_of_no_context),
+        CHECK_TEST(test_told_and_asked),
+        CHECK_TEST(test_told_too_late),
         CHECK_TEST(test_host_functions),
         CHECK_TEST(test_text),
         CHECK_TEST(test_event_across_workers),
