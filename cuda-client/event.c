@@ -427,7 +427,8 @@ CUresult cudac_cuEventQuery(CUevent hEvent)
     return result;
 }
 
-/* The record is known to be done, and nothing that its stream printed is still in the driver. */
+/* The record is known to be done, and nothing that was printed before it is still in the driver: by
+ * a synchronisation that was after it, or because no stream has left anything. */
 static bool is_quiet(struct cudac_event *event)
 {
     struct cudac_stream *stream;
@@ -437,14 +438,10 @@ static bool is_quiet(struct cudac_event *event)
         return false;
     pthread_mutex_lock(&event->last_lock);
     stream = event->stream;
-    if (stream) {
-        uint64_t synced = atomic_load_explicit(&stream->synced, memory_order_acquire);
-
-        is = synced >= event->position || /* what was launched later is not waited for */
-             synced >= atomic_load_explicit(&stream->launched, memory_order_acquire);
-    }
+    if (stream) /* what was launched later is not waited for */
+        is = atomic_load_explicit(&stream->synced, memory_order_acquire) >= event->position;
     pthread_mutex_unlock(&event->last_lock);
-    return is || (!stream && cudac_streams_are_quiet(event->context));
+    return is || cudac_streams_have_printed(event->context);
 }
 
 /* For what the worker tells by itself, but not for long: it may have no way to tell. */

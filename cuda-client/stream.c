@@ -195,10 +195,23 @@ static bool is_done(struct cudac_stream *stream)
            atomic_load_explicit(&stream->posted, memory_order_acquire);
 }
 
+/* Its end was learnt by a synchronisation, which printed what kernels before it had left, in
+ * whichever stream. */
+static bool is_synced(struct cudac_stream *stream)
+{
+    return atomic_load_explicit(&stream->synced, memory_order_acquire) >=
+           atomic_load_explicit(&stream->posted, memory_order_acquire);
+}
+
+static bool has_printed(struct cudac_stream *stream)
+{
+    return atomic_load_explicit(&stream->synced, memory_order_acquire) >=
+           atomic_load_explicit(&stream->launched, memory_order_acquire);
+}
+
 static bool is_quiet(struct cudac_stream *stream)
 {
-    return is_done(stream) && atomic_load_explicit(&stream->synced, memory_order_acquire) >=
-                                  atomic_load_explicit(&stream->launched, memory_order_acquire);
+    return is_done(stream) && has_printed(stream);
 }
 
 static bool all_are(struct cudac_context *context, bool blocking_only,
@@ -227,8 +240,15 @@ bool cudac_stream_starts_now(struct cudac_stream *stream)
 
 bool cudac_stream_is_quiet(struct cudac_stream *stream)
 {
-    return is_quiet(stream) &&
-           (stream->id != 0 || all_are(stream->context, /* blocking_only */ true, is_quiet));
+    if (is_synced(stream) &&
+        (stream->id != 0 || all_are(stream->context, /* blocking_only */ true, is_synced)))
+        return true;
+    return cudac_stream_is_idle(stream) && cudac_streams_have_printed(stream->context);
+}
+
+bool cudac_streams_have_printed(struct cudac_context *context)
+{
+    return all_are(context, /* blocking_only */ false, has_printed);
 }
 
 bool cudac_streams_are_quiet(struct cudac_context *context)

@@ -32,10 +32,11 @@ bool cudac_stream_is_idle(struct cudac_stream *stream);
 /* Whether work that is posted now has nothing to wait for: a blocking stream and the default stream
  * wait for each other. */
 bool cudac_stream_starts_now(struct cudac_stream *stream);
-/* The same, and nothing that it printed is still in the driver: to wait for it needs no question.
- */
+/* The same, and nothing that was printed before its end is still in the driver, by whichever
+ * stream: to wait for it needs no question. */
 bool cudac_stream_is_quiet(struct cudac_stream *stream);
-bool cudac_streams_are_quiet(struct cudac_context *context); /* all of them */
+bool cudac_streams_have_printed(struct cudac_context *context); /* no kernel's text is there */
+bool cudac_streams_are_quiet(struct cudac_context *context);    /* all of them */
 /* Everything up to that position is done: in the stream, or in all streams of the context. */
 void cudac_stream_reached(struct cudac_stream *stream, uint64_t position);
 void cudac_streams_reached(struct cudac_context *context, uint64_t position);

@@ -133,6 +133,23 @@ static void given_up_with_context(void)
     }
 }
 
+/* How the host waits: for the event; after it has asked until it is done; the same for the stream.
+ */
+enum wait { WAIT, ASK_AND_WAIT, ASK_AND_WAIT_STREAM, WAITS };
+enum { SAY_ROUNDS = 10 * WAITS };
+
+static CUresult wait_for(enum wait wait, CUstream stream, CUevent event)
+{
+    CUresult result = CUDA_ERROR_NOT_READY;
+
+    while (wait != WAIT && result == CUDA_ERROR_NOT_READY)
+        result = wait == ASK_AND_WAIT ? cu.cuEventQuery(event) : cu.cuStreamQuery(stream);
+    if (wait != WAIT && result != CUDA_SUCCESS)
+        return result;
+    return wait == ASK_AND_WAIT_STREAM ? cu.cuStreamSynchronize(stream)
+                                       : cu.cuEventSynchronize(event);
+}
+
 /* One line of a kernel in `first` and one of ours behind the wait for an event of `second`, which
  * waits for `first`. */
 static CUresult say(CUfunction kernel, unsigned round, CUstream first, CUstream second,
@@ -148,16 +165,17 @@ static CUresult say(CUfunction kernel, unsigned round, CUstream first, CUstream 
     if (result == CUDA_SUCCESS)
         result = cu.cuEventRecord(event, second);
     if (result == CUDA_SUCCESS)
-        result = cu.cuEventSynchronize(event);
+        result = wait_for((enum wait)(round / (SAY_ROUNDS / WAITS)), second, event);
     (void)printf("waited for %u\n", round);
     (void)fflush(stdout);
     return result;
 }
 
-/* A wait for an event prints what kernels before it have left, each time. */
+/* A wait prints what kernels before have left, in whichever stream, each time: the first third of
+ * the rounds waits for an event only. */
 static void text(void)
 {
-    enum { ROUNDS = 20, LINES_BYTES = 1024 };
+    enum { LINES_BYTES = 1024 };
     static char got[LINES_BYTES], wanted[LINES_BYTES];
     CUfunction kernel = conformance_kernel(&world, "say");
     int pipe_fd[2] = {-1, -1}, saved;
@@ -174,7 +192,7 @@ static void text(void)
     saved = dup(STDOUT_FILENO);
     conformance_need(pipe(pipe_fd) == 0 ? CUDA_SUCCESS : CUDA_ERROR_OPERATING_SYSTEM, "a pipe");
     (void)dup2(pipe_fd[1], STDOUT_FILENO);
-    for (unsigned round = 0; round < ROUNDS && result == CUDA_SUCCESS; round++) {
+    for (unsigned round = 0; round < SAY_ROUNDS && result == CUDA_SUCCESS; round++) {
         result = say(kernel, round, first, second, between, event);
         bytes += (size_t)snprintf(wanted + bytes, sizeof(wanted) - bytes,
                                   "round %u\nwaited for %u\n", round, round);

@@ -67,10 +67,43 @@ static void test_default_stream(void)
     }
 }
 
+/* What kernels of another stream printed may be in the driver, unless a synchronisation said that
+ * this one is done. */
+static void test_quiet(void)
+{
+    struct cudac_stream streams[END] = {
+        [LEGACY] = {.context = &context, .next = &streams[BLOCKING]},
+        [BLOCKING] = {.context = &context, .id = 2, .next = &streams[FREE]},
+        [FREE] = {.context = &context, .id = 3, .flags = CU_STREAM_NON_BLOCKING}};
+    struct cudac_stream *waiting = &streams[FREE], *launching = &streams[BLOCKING];
+
+    context.streams = context.legacy = streams;
+    CHECK_CASE("nothing was launched");
+    (void)cudac_stream_count(waiting, WIRE_SET);
+    CHECK(!cudac_stream_is_quiet(waiting));
+    cudac_stream_reached(waiting, atomic_load(&context.sequence));
+    CHECK(cudac_stream_is_quiet(waiting));
+    CHECK_CASE("a launch elsewhere");
+    (void)cudac_stream_count(launching, WIRE_LAUNCH);
+    (void)cudac_stream_count(waiting, WIRE_EVENT_WAIT);
+    cudac_stream_reached(waiting, atomic_load(&context.sequence));
+    CHECK(cudac_stream_is_idle(waiting));
+    CHECK(!cudac_stream_is_quiet(waiting));
+    cudac_stream_synced(waiting, atomic_load(&context.sequence));
+    CHECK(cudac_stream_is_quiet(waiting));
+    CHECK(!cudac_stream_is_quiet(launching));
+    CHECK_CASE("that was waited for itself");
+    cudac_stream_synced(launching, atomic_load(&context.sequence));
+    (void)cudac_stream_count(waiting, WIRE_EVENT_WAIT);
+    cudac_stream_reached(waiting, atomic_load(&context.sequence));
+    CHECK(cudac_stream_is_quiet(waiting));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         CHECK_TEST(test_default_stream),
+        CHECK_TEST(test_quiet),
     };
 
     return check_run(tests);
