@@ -5,12 +5,12 @@
  * and up to which it is known to be done. A wait is for the generation of the moment in which it
  * is asked for, so recording again changes nothing for those who wait already.
  *
- * An event that the host has waited for since its last record is expected to be waited for again:
- * with the next record the worker is asked to tell, and the wait costs no question. If nothing
- * comes for a while it asks after all, so that a wait never depends on what is told.
+ * A program that comes to wait when the record has long been at the worker would ask what the
+ * worker knows: with the next record the worker is asked to tell, and the wait costs no question. A
+ * wait that follows its record at once is a call, which nothing that is told could overtake; so is
+ * one that has not been told of, and so no wait depends on it.
  */
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/alloc.h"
 #include "cuda-client/context_int.h"
@@ -19,12 +19,9 @@
 #include "cuda-client/memory.h"
 #include "cuda-client/remote_int.h"
 #include "cuda-client/stream_int.h"
-#include "cuda-client/trace.h"
 #include "cuda-client/transfer.h"
 #include "generated/cuda-api/client_impl.h"
 #include "ucx-transport/xp.h"
-
-enum { TOLD_WAIT_NS = 1000000, NS_PER_S = 1000000000 };
 
 struct cudac_event {
     struct cuc_object object;
@@ -34,13 +31,11 @@ struct cudac_event {
     struct cudac_event *next, **at; /* in the context, guarded by its lock */
     pthread_mutex_t lock; /* held while recording, so that generations follow the wire's order */
     _Atomic uint64_t generation, done; /* 0: never */
-    _Atomic uint64_t told;             /* the generation that the worker tells of by itself */
-    _Atomic bool is_awaited;           /* the host has waited for it since the last record */
-    struct cudac_asked asked;          /* by queries */
-    struct cudac_asked telling;        /* records that the worker tells of */
-    pthread_mutex_t last_lock;         /* guards what follows; taken last, never over a command */
-    struct cudac_stream *stream;       /* of the last record; NULL: the context */
-    uint64_t position;                 /* in it */
+    _Atomic bool is_late; /* the host waited when the last record had reached the worker */
+    struct cudac_asked asked;
+    pthread_mutex_t last_lock;   /* guards what follows; taken last, never over a command */
+    struct cudac_stream *stream; /* of the last record; NULL: the context */
+    uint64_t position, number;   /* in it; of the command */
 };
 
 static void event_destroy(struct cuc_object *object)
@@ -205,14 +200,10 @@ CUresult cudac_cuEventDestroy_v2(CUevent hEvent)
 
 /* ---- progress ------------------------------------------------------------------------------- */
 
-static bool is_reached(const struct cudac_event *event, uint64_t generation)
-{
-    return atomic_load_explicit(&event->done, memory_order_acquire) >= generation;
-}
-
 static bool is_done(const struct cudac_event *event)
 {
-    return is_reached(event, atomic_load_explicit(&event->generation, memory_order_acquire));
+    return atomic_load_explicit(&event->done, memory_order_acquire) >=
+           atomic_load_explicit(&event->generation, memory_order_acquire);
 }
 
 /* A generation is done, and so is what its stream had before it. */
@@ -240,25 +231,16 @@ static void event_reached(struct cudac_event *event, uint64_t generation, bool b
     cudac_stream_put(stream);
 }
 
-/* Somebody may wait for what workers tell by themselves. */
-static struct {
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-} told = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
-
 /* The worker has synchronised before it told. */
 static void told_done(struct cuc_object *ref, uint64_t generation)
 {
     event_reached((struct cudac_event *)ref, generation, /* by_sync */ true);
-    pthread_mutex_lock(&told.lock);
-    (void)pthread_cond_broadcast(&told.changed);
-    pthread_mutex_unlock(&told.lock);
 }
 
 /* ---- recording ------------------------------------------------------------------------------ */
 
 static void set_last(struct cudac_event *event, struct cudac_stream *stream, uint64_t position,
-                     uint64_t generation)
+                     uint64_t number, uint64_t generation)
 {
     struct cudac_stream *before;
 
@@ -268,6 +250,7 @@ static void set_last(struct cudac_event *event, struct cudac_stream *stream, uin
     before = event->stream;
     event->stream = stream;
     event->position = position;
+    event->number = number;
     atomic_store_explicit(&event->generation, generation, memory_order_release);
     pthread_mutex_unlock(&event->last_lock);
     cudac_stream_put(before);
@@ -275,7 +258,8 @@ static void set_last(struct cudac_event *event, struct cudac_stream *stream, uin
 
 /* `stream` NULL: all present work of the context. */
 static CUresult post_record(struct cudac_event *event, struct cudac_stream *stream,
-                            const struct wire_event_record *message, uint64_t *position_out)
+                            const struct wire_event_record *message, uint64_t *number_out,
+                            uint64_t *position_out)
 {
     struct cudac_context *context = event->context;
     struct wire_parts parts;
@@ -283,9 +267,9 @@ static CUresult post_record(struct cudac_event *event, struct cudac_stream *stre
 
     wire_put_event_record(message, &parts);
     if (stream)
-        return cudac_stream_post_at(stream, WIRE_EVENT_RECORD, &parts, NULL, position_out);
+        return cudac_stream_post_at(stream, WIRE_EVENT_RECORD, &parts, number_out, position_out);
     pthread_mutex_lock(&context->order);
-    result = cudac_post(worker_of(event), WIRE_EVENT_RECORD, &parts, NULL);
+    result = cudac_post(worker_of(event), WIRE_EVENT_RECORD, &parts, number_out);
     *position_out = atomic_load_explicit(&context->sequence, memory_order_acquire);
     pthread_mutex_unlock(&context->order);
     return result;
@@ -304,19 +288,16 @@ static CUresult record_locked(struct cudac_event *event, struct cudac_stream *st
                                           .position = ~message.generation, /* no query's */
                                           .mark = message.generation,
                                           .ref = &event->object,
-                                          .done = told_done,
-                                          .asked = &event->telling};
-    uint64_t position;
+                                          .done = told_done};
+    uint64_t number, position;
     CUresult result;
 
-    if (atomic_exchange_explicit(&event->is_awaited, false, memory_order_relaxed) && stream &&
-        cudac_watch_expect(context, &watched)) {
+    if (atomic_exchange_explicit(&event->is_late, false, memory_order_relaxed) && stream &&
+        cudac_watch_expect(context, &watched))
         message.tell = watched.position;
-        atomic_store_explicit(&event->told, message.generation, memory_order_relaxed);
-    }
-    result = post_record(event, stream, &message, &position);
+    result = post_record(event, stream, &message, &number, &position);
     if (result == CUDA_SUCCESS)
-        set_last(event, stream, position, message.generation);
+        set_last(event, stream, position, number, message.generation);
     else if (message.tell != 0)
         cudac_watch_unexpect(context, &watched);
     return result;
@@ -444,25 +425,19 @@ static bool is_quiet(struct cudac_event *event)
     return is || cudac_streams_have_printed(event->context);
 }
 
-/* For what the worker tells by itself, but not for long: it may have no way to tell. */
-static void wait_until_told(struct cudac_event *event, uint64_t generation)
+/* Whether the worker has the last record, if there is one. */
+static bool has_arrived(struct cudac_event *event)
 {
-    struct cudac_worker *worker = worker_of(event);
-    const uint64_t start_ns = cudac_now_ns(), until_ns = start_ns + TOLD_WAIT_NS;
-    const struct timespec until = {.tv_sec = (time_t)(until_ns / NS_PER_S),
-                                   .tv_nsec = (long)(until_ns % NS_PER_S)};
-    bool is_over = false;
+    struct xp_watermarks marks;
+    uint64_t number;
 
-    xp_flush(worker->conn);
-    pthread_mutex_lock(&told.lock);
-    while (!is_over && !is_reached(event, generation) &&
-           atomic_load_explicit(&event->telling.open, memory_order_acquire) > 0)
-        is_over = pthread_cond_clockwait(&told.changed, &told.lock, CLOCK_MONOTONIC, &until) != 0;
-    pthread_mutex_unlock(&told.lock);
-    atomic_fetch_add_explicit(&worker->count.wait_ns, cudac_now_ns() - start_ns,
-                              memory_order_relaxed);
-    if (cudac_trace_on())
-        cudac_trace_span("told", worker->index, start_ns);
+    if (cudac_worker_state(worker_of(event)) != CUDA_SUCCESS)
+        return false;
+    pthread_mutex_lock(&event->last_lock);
+    number = event->number;
+    pthread_mutex_unlock(&event->last_lock);
+    xp_watermarks(worker_of(event)->conn, &marks);
+    return number != 0 && number <= marks.acknowledged;
 }
 
 static CUresult event_wait(struct cudac_event *event)
@@ -472,10 +447,8 @@ static CUresult event_wait(struct cudac_event *event)
     struct wire_parts parts;
     CUresult result;
 
-    atomic_store_explicit(&event->is_awaited, true, memory_order_relaxed);
-    if (generation != 0 && !is_reached(event, generation) &&
-        atomic_load_explicit(&event->told, memory_order_relaxed) == generation)
-        wait_until_told(event, generation);
+    if (has_arrived(event))
+        atomic_store_explicit(&event->is_late, true, memory_order_relaxed);
     if (generation == 0 || is_quiet(event))
         return cudac_sync_locally(event->context);
     wire_put_event_sync(&message, &parts);

@@ -41,10 +41,18 @@ void cudac_worker_has_news(struct cudac_worker *worker)
 
 static void watch_free(struct watch *watch)
 {
-    (void)atomic_fetch_sub_explicit(&watch->what.asked->open, 1, memory_order_acq_rel);
+    if (watch->what.asked)
+        (void)atomic_fetch_sub_explicit(&watch->what.asked->open, 1, memory_order_acq_rel);
     cuc_object_put(watch->what.ref);
     cuc_object_put(&watch->context->object);
     free(watch);
+}
+
+static void count_question(struct cudac_asked *asked, const struct cudac_worker *worker)
+{
+    (void)atomic_fetch_add_explicit(&asked->open, 1, memory_order_acq_rel);
+    atomic_store_explicit(&asked->news, atomic_load_explicit(&worker->news, memory_order_acquire),
+                          memory_order_relaxed);
 }
 
 static struct watch *watch_add(struct cudac_context *context, const struct cudac_watched *what)
@@ -59,10 +67,8 @@ static struct watch *watch_add(struct cudac_context *context, const struct cudac
                             .what = *what};
     cuc_object_ref(&context->object);
     cuc_object_ref(what->ref);
-    (void)atomic_fetch_add_explicit(&what->asked->open, 1, memory_order_acq_rel);
-    atomic_store_explicit(&what->asked->news,
-                          atomic_load_explicit(&watch->worker->news, memory_order_acquire),
-                          memory_order_relaxed);
+    if (what->asked)
+        count_question(what->asked, watch->worker);
     pthread_mutex_lock(&watches.lock);
     watch->next = watches.first;
     watches.first = watch;

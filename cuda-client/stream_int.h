@@ -65,7 +65,7 @@ struct cudac_watched {
     struct cuc_object *ref;    /* kept alive until then */
     /* When it is done and its data have landed; on the control engine or the asking thread. */
     void (*done)(struct cuc_object *ref, uint64_t mark);
-    struct cudac_asked *asked; /* in the object: one more question is open until then */
+    struct cudac_asked *asked; /* in the object: one more question is open until then; NULL: none */
 };
 
 /* Whether to ask: nobody has since the worker last told of anything that is done. So a program that

@@ -26,7 +26,8 @@ enum { MIB = 1 << 20, COPY_MAX = 256 * MIB, MATRIX = 256 };
     X(cuModuleLoadData) X(cuModuleGetFunction) X(cuLaunchKernel) X(cuStreamSynchronize) \
     X(cuStreamCreate) X(cuMemAlloc) X(cuMemFree) X(cuMemHostAlloc) X(cuMemcpyHtoD) \
     X(cuMemcpyDtoH) X(cuMemcpyHtoDAsync) X(cuMemcpyDtoHAsync) X(cuMemcpyPeer) X(cuMemsetD8) \
-    X(cuCtxSynchronize) X(cuMemsetD32) X(cuStreamQuery)
+    X(cuCtxSynchronize) X(cuMemsetD32) X(cuStreamQuery) X(cuEventCreate) \
+    X(cuEventRecord) X(cuEventSynchronize)
 /* clang-format on */
 
 CUDA_TABLE(FUNCTIONS)
@@ -54,6 +55,7 @@ static struct {
     int count; /* contexts: the first and the last device */
     CUfunction empty, matmul;
     CUstream stream;
+    CUevent event;
     CUdeviceptr memory, other; /* COPY_MAX bytes on the first, and on the last device */
     uint8_t *pinned, *pageable;
 } world;
@@ -97,6 +99,7 @@ static void furnish(void)
     NEED(cuModuleGetFunction, &world.empty, module, "empty");
     NEED(cuModuleGetFunction, &world.matmul, module, "matmul");
     NEED(cuStreamCreate, &world.stream, CU_STREAM_NON_BLOCKING);
+    NEED(cuEventCreate, &world.event, CU_EVENT_DISABLE_TIMING);
     NEED(cuMemAlloc, &world.memory, COPY_MAX);
     NEED(cuMemsetD8, world.memory, 1, COPY_MAX);
     NEED(cuMemHostAlloc, &at, COPY_MAX, 0);
@@ -134,6 +137,14 @@ static void launch_and_sync(unsigned size)
     (void)size;
     launch();
     finish();
+}
+
+static void launch_and_event(unsigned size)
+{
+    (void)size;
+    launch();
+    NEED(cuEventRecord, world.event, world.stream);
+    NEED(cuEventSynchronize, world.event);
 }
 
 static void launches(unsigned count)
@@ -206,6 +217,7 @@ static const struct {
     void (*work)(unsigned size);
 } works[] = {
     {"launch-sync", launch_and_sync},
+    {"launch-event", launch_and_event},
     {"launches", launches},
     {"launches-alone", launches_alone},
     {"matmul", matmul},

@@ -34,6 +34,9 @@ static const struct {
      0, 0},
     {PART_SYNC, "launch and sync, same host", "launch-sync", "us", SIDE_SAME_HOST, 1, 200, 0, 0},
     {PART_SYNC, "launch and sync, one rail", "launch-sync", "us", SIDE_RAIL, 1, 200, 0, 0},
+    {PART_SYNC, "launch, event and wait, same host", "launch-event", "us", SIDE_SAME_HOST, 1, 200,
+     0, 0},
+    {PART_SYNC, "launch, event and wait, one rail", "launch-event", "us", SIDE_RAIL, 1, 200, 0, 0},
 };
 enum { ROW_WORKER = FAB_ARRAY_LEN(asked), ROW_COUNT };
 static struct bench_row rows[ROW_COUNT] = {

@@ -124,6 +124,9 @@ uint32_t conformance_read(CUdeviceptr at); /* the word there, after all work */
 CUresult conformance_hold(const struct conformance_world *world, CUstream stream);
 void conformance_let_go(const struct conformance_world *world);
 
+/* Waits for an event whose record the driver has long had: of the next one it may tell unasked. */
+CUresult conformance_wait_late(CUevent event);
+
 /* Groups, a file each. */
 void group_init(void);
 void group_context(void);

@@ -112,6 +112,14 @@ void conformance_let_go(const struct conformance_world *world)
     flag_set(world, 1);
 }
 
+CUresult conformance_wait_late(CUevent event)
+{
+    size_t free_bytes, bytes;
+    CUresult result = cu.cuMemGetInfo(&free_bytes, &bytes); /* an answer: all before has arrived */
+
+    return result == CUDA_SUCCESS ? cu.cuEventSynchronize(event) : result;
+}
+
 CUfunction conformance_kernel(const struct conformance_world *world, const char *name)
 {
     CUfunction function = NULL;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * tests/functional/remote/traced.c - a program of which check-trace knows what it did.
  *
- * A thread for each of two GPUs: bytes there and back, launches in two streams, waits, one of them
- * for an event again and again. With an argument it then kills itself.
+ * A thread for each of two GPUs: bytes there and back, launches in two streams, waits, some of them
+ * for an event that the worker may tell of by itself. With an argument it then kills itself.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -21,6 +21,7 @@ static void *work(void *arg)
     CUstream other;
     CUevent event;
     void *host = malloc(BYTES), *params[] = {&gpu.memory};
+    size_t free_bytes, bytes;
 
     remote_gpu_open(&gpu, *ordinal);
     remote_need(cuStreamCreate(&other, CU_STREAM_NON_BLOCKING), "stream");
@@ -34,10 +35,11 @@ static void *work(void *arg)
     remote_need(cuStreamSynchronize(gpu.stream), "synchronise");
     remote_need(cuCtxSynchronize(), "synchronise");
     remote_need(cuEventCreate(&event, CU_EVENT_DISABLE_TIMING), "event");
-    for (int i = 0; i < WAITS; i++) { /* of all but the first the worker tells */
+    for (int i = 0; i < WAITS; i++) {
         remote_need(cuLaunchKernel(function, 1, 1, 1, 32, 1, 1, 0, gpu.stream, params, NULL),
                     "launch");
         remote_need(cuEventRecord(event, gpu.stream), "record");
+        remote_need(cuMemGetInfo(&free_bytes, &bytes), "something else");
         remote_need(cuEventSynchronize(event), "synchronise");
     }
     remote_need(cuMemcpyDtoH(host, gpu.memory, BYTES), "copy");

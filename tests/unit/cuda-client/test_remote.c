@@ -171,8 +171,8 @@ static void record_and_wait(CUevent event, CUstream stream, bool asks_to_tell, b
     CHECK_EQ(count_of(0, WIRE_EVENT_SYNC) - synced, calls);
 }
 
-/* The worker tells of an event that was waited for since its last record; if it does not, a wait is
- * a call. */
+/* The worker tells of an event whose last record it had when the program came to wait; if it does
+ * not, a wait is a call. */
 static void test_told(void)
 {
     CUevent event, unused;
@@ -205,6 +205,7 @@ static void test_told(void)
     CHECK_EQ(tell(0, FAKE_ASKED_TELL), asked);
     CHECK_CASE("all work of the context");
     (void)tell(0, FAKE_REACH);
+    settle(0);
     CHECK_EQ(cuEventSynchronize(event), CUDA_SUCCESS);
     CHECK_EQ(cuCtxRecordEvent(contexts[0], event), CUDA_SUCCESS);
     CHECK_EQ(tell(0, FAKE_ASKED_TELL), asked);
@@ -224,6 +225,19 @@ static void test_told(void)
     CHECK_EQ(cuStreamDestroy(stream), CUDA_SUCCESS);
 }
 
+/* An event whose next record the worker is to tell of. */
+static CUevent awaited_event(CUstream stream)
+{
+    CUevent event = NULL;
+
+    CHECK_EQ(cuEventCreate(&event, 0), CUDA_SUCCESS);
+    CHECK_EQ(cuEventRecord(event, stream), CUDA_SUCCESS);
+    settle(0);
+    settle(1);
+    CHECK_EQ(cuEventSynchronize(event), CUDA_SUCCESS);
+    return event;
+}
+
 /* Told of when there is no context any more. */
 static void test_told_of_no_context(void)
 {
@@ -231,9 +245,7 @@ static void test_told_of_no_context(void)
     CUevent event;
 
     CHECK_EQ(cuCtxCreate(&own, NULL, 0, 0), CUDA_SUCCESS);
-    CHECK_EQ(cuEventCreate(&event, 0), CUDA_SUCCESS);
-    CHECK_EQ(cuEventRecord(event, NULL), CUDA_SUCCESS);
-    CHECK_EQ(cuEventSynchronize(event), CUDA_SUCCESS);
+    event = awaited_event(NULL);
     (void)tell(0, FAKE_BUSY);
     CHECK_EQ(cuCtxSetCurrent(own), CUDA_SUCCESS);
     CHECK_EQ(cuEventRecord(event, NULL), CUDA_SUCCESS);
@@ -242,17 +254,6 @@ static void test_told_of_no_context(void)
     settle(0);
     CHECK_EQ(cuEventSynchronize(event), CUDA_ERROR_INVALID_HANDLE);
     CHECK_EQ(cuCtxSynchronize(), CUDA_SUCCESS);
-}
-
-/* An event whose next record the worker is to tell of. */
-static CUevent awaited_event(CUstream stream)
-{
-    CUevent event = NULL;
-
-    CHECK_EQ(cuEventCreate(&event, 0), CUDA_SUCCESS);
-    CHECK_EQ(cuEventRecord(event, stream), CUDA_SUCCESS);
-    CHECK_EQ(cuEventSynchronize(event), CUDA_SUCCESS);
-    return event;
 }
 
 /* Who asks is answered by the worker, whether or not it tells some day; and what it tells of one
