@@ -432,6 +432,18 @@ static bool is_like_before(const struct search *search, const struct stock *stoc
     return topo_thing(topo, chosen)->parent == place;
 }
 
+/* Tries a change of the best choice, unless the trials are used up. */
+static enum fab_status change(struct search *search, const struct placement *choice,
+                              bool *is_better_out, struct fab_err *err)
+{
+    enum fab_status status = FAB_OK;
+
+    if (search->trials < TRIALS_MAX)
+        status = try(search, choice, err);
+    *is_better_out = memcmp(choice->gpus, search->best.gpus, sizeof(choice->gpus)) == 0;
+    return status;
+}
+
 /* One GPU of the best choice against each of a machine: of another one the nearest, since places
  * are then bettered in a swap of their own; of its own one of each other place. */
 static enum fab_status swap(struct search *search, const struct placement *from, uint32_t at,
@@ -449,11 +461,8 @@ static enum fab_status swap(struct search *search, const struct placement *from,
         if (is_chosen(from, choice.gpus[at]) ||
             (is_own ? is_like_before(search, stock, k, from, chosen) : is_tried))
             continue;
-        if (search->trials >= TRIALS_MAX)
-            return FAB_OK;
         is_tried = true;
-        status = try(search, &choice, err);
-        *is_better_out = memcmp(choice.gpus, search->best.gpus, sizeof(choice.gpus)) == 0;
+        status = change(search, &choice, is_better_out, err);
     }
     return status;
 }
@@ -465,17 +474,14 @@ static enum fab_status exchange(struct search *search, const struct placement *f
     const struct topo *topo = search->request->topo;
     enum fab_status status = FAB_OK;
 
-    for (uint32_t i = first;
-         i < from->gpu_count && search->trials < TRIALS_MAX && status == FAB_OK && !*is_better_out;
-         i++) {
+    for (uint32_t i = first; i < from->gpu_count && status == FAB_OK && !*is_better_out; i++) {
         struct placement choice = *from;
 
         if (topo_thing(topo, from->gpus[at])->parent == topo_thing(topo, from->gpus[i])->parent)
             continue;
         choice.gpus[at] = from->gpus[i];
         choice.gpus[i] = from->gpus[at];
-        status = try(search, &choice, err);
-        *is_better_out = memcmp(choice.gpus, search->best.gpus, sizeof(choice.gpus)) == 0;
+        status = change(search, &choice, is_better_out, err);
     }
     return status;
 }

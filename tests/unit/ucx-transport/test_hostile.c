@@ -201,6 +201,18 @@ static void test_mixed_sessions(void)
 static struct xp_auth dialler;
 static uint32_t hellos;
 
+/* Signs as node 0 of the rig does to node 1. */
+static void dialler_init(const struct rig *rig)
+{
+    size_t one_bytes, other_bytes;
+    const uint8_t *one_address = xp_node_address(rig->nodes[0], &one_bytes);
+    const uint8_t *other_address = xp_node_address(rig->nodes[1], &other_bytes);
+    uint8_t key[XP_KEY_BYTES];
+
+    memset(key, 7, sizeof(key));
+    xp_auth_init(&dialler, key, one_address, one_bytes, other_address, other_bytes);
+}
+
 /* Each hello comes twice, by one endpoint; the second is of a later epoch, and signed. */
 static void dial_again(void *user, const char *to_device, bool bulk_wire, uint8_t *header,
                        size_t header_bytes, uint8_t *body, size_t body_bytes)
@@ -221,9 +233,6 @@ static void test_two_hellos(void)
 {
     static const struct xp_loop_script script = {
         .seed = 1, .delay_min_ns = 1000, .delay_max_ns = 1001, .duplicate_permille = 1000};
-    uint8_t key[XP_KEY_BYTES];
-    size_t one_bytes, other_bytes;
-    const uint8_t *one_address, *other_address;
     struct xp_conn_stats stats;
     struct rig rig;
 
@@ -231,10 +240,7 @@ static void test_two_hellos(void)
     hellos = 0;
     if (!CHECK(rig_init(&rig, 2, 1, &script)))
         return;
-    memset(key, 7, sizeof(key));
-    one_address = xp_node_address(rig.nodes[0], &one_bytes);
-    other_address = xp_node_address(rig.nodes[1], &other_bytes);
-    xp_auth_init(&dialler, key, one_address, one_bytes, other_address, other_bytes);
+    dialler_init(&rig);
     xp_loop_set_tap(rig.loop, dial_again, NULL);
     if (!CHECK(rig_connect(&rig, 0, 1, NULL, &one, &other)))
         return;
@@ -270,19 +276,13 @@ static void keep_hello(void *user, const char *to_device, bool bulk_wire, uint8_
 static void test_old_epochs(void)
 {
     static const uint64_t back[] = {0, 1};
-    uint8_t key[XP_KEY_BYTES];
-    size_t one_bytes, other_bytes;
-    const uint8_t *one_address, *other_address;
     struct xp_conn_stats before, after;
     struct rig rig;
 
     one = other = (struct rig_end){0};
     if (!CHECK(rig_init(&rig, 2, 1, NULL)))
         return;
-    memset(key, 7, sizeof(key));
-    one_address = xp_node_address(rig.nodes[0], &one_bytes);
-    other_address = xp_node_address(rig.nodes[1], &other_bytes);
-    xp_auth_init(&dialler, key, one_address, one_bytes, other_address, other_bytes);
+    dialler_init(&rig);
     xp_loop_set_tap(rig.loop, keep_hello, NULL);
     if (!CHECK(rig_connect(&rig, 0, 1, NULL, &one, &other)) ||
         !CHECK(rig_run_up(&rig, &one, &other)))
