@@ -40,4 +40,10 @@ static inline uint64_t fab_deadline_ns(uint64_t now_ns, uint64_t ttl_ns)
     return ttl_ns > UINT64_MAX - now_ns ? UINT64_MAX : now_ns + ttl_ns;
 }
 
+/* Of two deadlines. */
+static inline uint64_t fab_earlier_ns(uint64_t a_ns, uint64_t b_ns)
+{
+    return a_ns < b_ns ? a_ns : b_ns;
+}
+
 #endif /* BASE_CLOCK_H */

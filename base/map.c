@@ -11,6 +11,7 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "base/hash.h"
 
 enum { FIRST_CAPACITY = 16 };
 
@@ -20,16 +21,6 @@ static uint64_t mix(uint64_t key)
     key = (key ^ (key >> 33)) * UINT64_C(0xff51afd7ed558ccd);
     key = (key ^ (key >> 33)) * UINT64_C(0xc4ceb9fe1a85ec53);
     return key ^ (key >> 33);
-}
-
-/* FNV-1a, 64 bits. Source: draft-eastlake-fnv. */
-static uint64_t hash_text(const char *text)
-{
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-
-    for (; *text; text++)
-        hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
-    return hash;
 }
 
 static size_t home_of(const struct fab_map *map, uint64_t key)
@@ -155,7 +146,7 @@ void *fab_map_find(const struct fab_map *map, uint64_t key)
 
 void *fab_map_find_text(const struct fab_map *map, const char *text)
 {
-    return find(map, hash_text(text), text);
+    return find(map, fab_hash_text(FAB_HASH_START, text), text);
 }
 
 enum fab_status fab_map_put(struct fab_map *map, uint64_t key, void *value)
@@ -165,7 +156,7 @@ enum fab_status fab_map_put(struct fab_map *map, uint64_t key, void *value)
 
 enum fab_status fab_map_put_text(struct fab_map *map, const char *text, void *value)
 {
-    return put(map, hash_text(text), text, value);
+    return put(map, fab_hash_text(FAB_HASH_START, text), text, value);
 }
 
 void *fab_map_remove(struct fab_map *map, uint64_t key)
@@ -175,7 +166,7 @@ void *fab_map_remove(struct fab_map *map, uint64_t key)
 
 void *fab_map_remove_text(struct fab_map *map, const char *text)
 {
-    return take(map, hash_text(text), text);
+    return take(map, fab_hash_text(FAB_HASH_START, text), text);
 }
 
 const struct fab_map_entry *fab_map_next(const struct fab_map *map, size_t *cursor)

@@ -13,6 +13,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "fabricd/agent_int.h"
 
 enum { CLIENT_MODE = 0666, NS_PER_MS = 1000000 };
@@ -31,25 +32,13 @@ uint64_t agent_now_ns(const struct agent *agent)
     return fab_clock_now_ns(agent->clock);
 }
 
-uint64_t agent_earlier(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* ---- who this is ------------------------------------------------------------------------------
  */
 
-/* FNV-1a. All processes of this boot of the node have the same id, and no other node's have it. */
-static uint64_t hash(uint64_t from, const char *text)
-{
-    for (; *text; text++)
-        from = (from ^ (uint8_t)*text) * UINT64_C(0x100000001b3);
-    return from;
-}
-
+/* All processes of this boot of the node have the same id, and no other node's have it. */
 static enum fab_status identify(struct agent *agent, struct fab_err *err)
 {
-    const uint64_t salts[] = {UINT64_C(0xcbf29ce484222325), UINT64_C(0x84222325cbf29ce4)};
+    const uint64_t salts[] = {FAB_HASH_START, UINT64_C(0x84222325cbf29ce4)};
     char *text;
     size_t bytes;
     enum fab_status status = fab_file_read("/proc/sys/kernel/random/boot_id",
@@ -60,7 +49,8 @@ static enum fab_status identify(struct agent *agent, struct fab_err *err)
     (void)snprintf(agent->boot_id, sizeof(agent->boot_id), "%.*s", (int)strcspn(text, "\n"), text);
     free(text);
     for (size_t i = 0; i < FAB_ARRAY_LEN(salts); i++) {
-        const uint64_t half = hash(hash(salts[i], agent->settings->node), agent->boot_id);
+        const uint64_t half =
+            fab_hash_text(fab_hash_text(salts[i], agent->settings->node), agent->boot_id);
 
         memcpy(agent->node_id + i * sizeof(half), &half, sizeof(half));
     }
@@ -190,14 +180,14 @@ uint64_t agent_turn(struct agent *agent, uint64_t now_ns)
 {
     uint64_t next_ns = agent_children_turn(agent, now_ns);
 
-    next_ns = agent_earlier(next_ns, agent_manager_turn(agent, now_ns));
-    next_ns = agent_earlier(next_ns, agent_peers_turn(agent, now_ns));
-    next_ns = agent_earlier(next_ns, agent_guests_turn(agent, now_ns));
-    next_ns = agent_earlier(next_ns, broker_turn(agent, now_ns));
-    next_ns = agent_earlier(next_ns, agent_leases_turn(agent, now_ns));
-    next_ns = agent_earlier(next_ns, agent_warm_turn(agent, now_ns));
-    next_ns = agent_earlier(next_ns, agent_views_turn(agent, now_ns));
-    next_ns = agent_earlier(next_ns, agent_discover_turn(agent, now_ns));
-    next_ns = agent_earlier(next_ns, agent_meter_turn(agent, now_ns));
-    return agent_earlier(next_ns, http_turn(agent->http, now_ns));
+    next_ns = fab_earlier_ns(next_ns, agent_manager_turn(agent, now_ns));
+    next_ns = fab_earlier_ns(next_ns, agent_peers_turn(agent, now_ns));
+    next_ns = fab_earlier_ns(next_ns, agent_guests_turn(agent, now_ns));
+    next_ns = fab_earlier_ns(next_ns, broker_turn(agent, now_ns));
+    next_ns = fab_earlier_ns(next_ns, agent_leases_turn(agent, now_ns));
+    next_ns = fab_earlier_ns(next_ns, agent_warm_turn(agent, now_ns));
+    next_ns = fab_earlier_ns(next_ns, agent_views_turn(agent, now_ns));
+    next_ns = fab_earlier_ns(next_ns, agent_discover_turn(agent, now_ns));
+    next_ns = fab_earlier_ns(next_ns, agent_meter_turn(agent, now_ns));
+    return fab_earlier_ns(next_ns, http_turn(agent->http, now_ns));
 }

@@ -223,7 +223,7 @@ uint64_t agent_children_turn(struct agent *agent, uint64_t now_ns)
             return now_ns; /* the list may have changed */
         }
         if (child->ended)
-            next_ns = agent_earlier(next_ns, child->deadline_ns);
+            next_ns = fab_earlier_ns(next_ns, child->deadline_ns);
     }
     return next_ns;
 }

@@ -214,8 +214,8 @@ uint64_t agent_discover_turn(struct agent *agent, uint64_t now_ns)
     if (agent->is_changed && agent->is_offered && agent->is_manager_up)
         agent_report(agent);
     if (agent->gpu_count > 0 && !agent->is_alone)
-        return agent_earlier(agent->discover_ns,
-                             agent_fences_are_alone(agent) ? now_ns : now_ns + ALONE_EVERY_NS);
+        return fab_earlier_ns(agent->discover_ns,
+                              agent_fences_are_alone(agent) ? now_ns : now_ns + ALONE_EVERY_NS);
     return agent->discover_ns;
 }
 

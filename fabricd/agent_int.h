@@ -425,6 +425,5 @@ struct agent {
 /* Copies a text that must fit; a longer one is cut (names were checked where they came in). */
 void agent_copy_text(char *to, size_t to_bytes, const char *from);
 uint64_t agent_now_ns(const struct agent *agent);
-uint64_t agent_earlier(uint64_t a, uint64_t b);
 
 #endif /* FABRICD_AGENT_INT_H */

@@ -136,7 +136,7 @@ static void on_message(void *user, struct link *link, const struct message *mess
 static void dial_later(struct agent *agent)
 {
     agent->backoff_ns = agent->backoff_ns == 0 ? DIAL_FIRST_NS : agent->backoff_ns * 2;
-    agent->backoff_ns = agent_earlier(agent->backoff_ns, DIAL_MOST_NS);
+    agent->backoff_ns = fab_earlier_ns(agent->backoff_ns, DIAL_MOST_NS);
     agent->redial_ns = agent_now_ns(agent) + agent->backoff_ns;
 }
 

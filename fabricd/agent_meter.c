@@ -155,7 +155,7 @@ static void again_later(struct agent *agent)
     struct agent_meter *meter = &agent->meter;
 
     meter->again_in_ns = meter->again_in_ns == 0 ? AGAIN_FIRST_NS : 2 * meter->again_in_ns;
-    meter->again_in_ns = agent_earlier(meter->again_in_ns, AGAIN_MOST_NS);
+    meter->again_in_ns = fab_earlier_ns(meter->again_in_ns, AGAIN_MOST_NS);
     meter->again_ns = agent_now_ns(agent) + meter->again_in_ns;
     fab_log_warn(&agent->log, "load and memory of the GPUs are not known", "why %s", meter->reason);
     if (meter->is_known) { /* what was known is old now */

@@ -256,7 +256,7 @@ static void on_packet(void *user, struct link *link, uint32_t id, const void *by
 static void dial_later(struct agent_peer *peer)
 {
     peer->backoff_ns = peer->backoff_ns == 0 ? DIAL_FIRST_NS : peer->backoff_ns * 2;
-    peer->backoff_ns = agent_earlier(peer->backoff_ns, DIAL_MOST_NS);
+    peer->backoff_ns = fab_earlier_ns(peer->backoff_ns, DIAL_MOST_NS);
     peer->redial_ns = agent_now_ns(peer->agent) + peer->backoff_ns;
 }
 
@@ -406,7 +406,7 @@ uint64_t agent_peers_turn(struct agent *agent, uint64_t now_ns)
             continue;
         if (now_ns >= peer->redial_ns && dial(peer, &err) == FAB_OK)
             continue;
-        next_ns = agent_earlier(next_ns, peer->redial_ns);
+        next_ns = fab_earlier_ns(next_ns, peer->redial_ns);
     }
     return next_ns;
 }

@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/hash.h"
 #include "fabricd/agent_int.h"
 
 /* ---- what there is ----------------------------------------------------------------------------
@@ -131,19 +132,11 @@ uint32_t agent_rails_list(const struct agent *agent, struct rails_rail *rails_ou
     return count;
 }
 
-/* FNV-1a. */
-static uint64_t add_bytes(uint64_t sum, const void *bytes, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        sum = (sum ^ ((const uint8_t *)bytes)[i]) * UINT64_C(0x100000001b3);
-    return sum;
-}
-
 uint64_t agent_rails_addresses(const struct agent *agent)
 {
     struct rails_rail rails[RAILS_MAX];
     const uint32_t count = list_rails(agent, rails);
-    uint64_t sum = UINT64_C(0xcbf29ce484222325);
+    uint64_t sum = FAB_HASH_START;
     struct ifaddrs *entries = NULL;
 
     if (getifaddrs(&entries) != 0)
@@ -152,8 +145,8 @@ uint64_t agent_rails_addresses(const struct agent *agent)
         for (uint32_t i = 0; i < count; i++)
             if (entry->ifa_addr && entry->ifa_addr->sa_family == AF_INET &&
                 strcmp(rails[i].device, entry->ifa_name) == 0)
-                sum = add_bytes(add_bytes(sum, &i, sizeof(i)), entry->ifa_addr,
-                                sizeof(struct sockaddr_in));
+                sum = fab_hash_bytes(fab_hash_bytes(sum, &i, sizeof(i)), entry->ifa_addr,
+                                     sizeof(struct sockaddr_in));
     freeifaddrs(entries);
     return sum;
 }

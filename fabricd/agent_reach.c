@@ -109,8 +109,13 @@ static enum fab_status look(uid_t uid, const struct file *files, uint64_t limit_
     if (pid == 0)
         look_as(uid, files, found);
     process_fd = pid > 0 ? pidfd_open(pid, 0) : -1;
-    if (process_fd < 0)
-        return fab_err_errno(err, errno, "starting a process of user %u", (unsigned)uid);
+    if (process_fd < 0) {
+        const int number = errno;
+
+        if (pid > 0 && kill(pid, SIGKILL) == 0)
+            (void)waitpid(pid, NULL, 0);
+        return fab_err_errno(err, number, "starting a process of user %u", (unsigned)uid);
+    }
     is_over = has_ended(pid, process_fd, limit_ns, &status);
     (void)close(process_fd);
     if (!is_over)

@@ -373,12 +373,12 @@ uint64_t agent_guests_turn(struct agent *agent, uint64_t now_ns)
 
         if (guest->link || fab_list_is_empty(&guest->served))
             continue;
-        guest->lost_ns = agent_earlier(fab_deadline_ns(guest->lost_ns, late_ns), now_ns);
+        guest->lost_ns = fab_earlier_ns(fab_deadline_ns(guest->lost_ns, late_ns), now_ns);
         end_ns = fab_deadline_ns(guest->lost_ns, agent->settings->grace_ns);
         if (now_ns >= end_ns)
             end_all(guest, "the program's host was silent for longer than the grace period");
         else
-            next_ns = agent_earlier(next_ns, agent_earlier(end_ns, now_ns + LOOP_ROUND_NS));
+            next_ns = fab_earlier_ns(next_ns, fab_earlier_ns(end_ns, now_ns + LOOP_ROUND_NS));
     }
     return next_ns;
 }

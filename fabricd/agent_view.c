@@ -182,7 +182,7 @@ uint64_t agent_views_turn(struct agent *agent, uint64_t now_ns)
             if (now_ns >= view->delete_ns)
                 delete_system(view);
             if (view->delete_ns > now_ns) /* else it waits for the manager */
-                next_ns = agent_earlier(next_ns, view->delete_ns);
+                next_ns = fab_earlier_ns(next_ns, view->delete_ns);
         }
         if (!view->is_going || agent_has_sessions(agent, command->system, command->fence))
             continue;

@@ -189,7 +189,7 @@ uint64_t agent_warm_turn(struct agent *agent, uint64_t now_ns)
         if (looks && wanted > 0)
             dismiss_outdated(lease);
         if (wanted > 0)
-            next_ns = agent_earlier(next_ns, agent->warm_look_ns);
+            next_ns = fab_earlier_ns(next_ns, agent->warm_look_ns);
         if (count_warm(lease, wanted) >= wanted)
             continue;
         if (now_ns >= lease->warm_ns && agent->worker_count < WARM_PROCESSES_MAX) {
@@ -199,8 +199,8 @@ uint64_t agent_warm_turn(struct agent *agent, uint64_t now_ns)
                          lease->system, err.text);
             wait_until(lease, WARM_AGAIN_NS);
         }
-        next_ns = agent_earlier(next_ns,
-                                lease->warm_ns > now_ns ? lease->warm_ns : now_ns + WARM_AGAIN_NS);
+        next_ns = fab_earlier_ns(next_ns,
+                                 lease->warm_ns > now_ns ? lease->warm_ns : now_ns + WARM_AGAIN_NS);
     }
     return next_ns;
 }

@@ -20,6 +20,7 @@
 
 #include "base/alloc.h"
 #include "base/err.h"
+#include "base/hash.h"
 #include "base/list.h"
 #include "fabricd/http_int.h"
 #include "fabricd/loop.h"
@@ -275,15 +276,13 @@ static void set_answer(struct exchange *exchange, unsigned status, const char *t
     (void)MHD_add_response_header(exchange->response, "OData-Version", "4.0");
 }
 
-/* Of a resource as it is now: FNV-1a of its text. Redfish wants one; nobody is told "not modified"
+/* Of a resource as it is now. Redfish wants one; nobody is told "not modified"
  * by it. */
 static void set_tag(struct exchange *exchange, const char *body, size_t body_bytes)
 {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    const uint64_t hash = fab_hash_bytes(FAB_HASH_START, body, body_bytes);
     char text[32];
 
-    for (size_t i = 0; i < body_bytes; i++)
-        hash = (hash ^ (unsigned char)body[i]) * UINT64_C(0x100000001b3);
     (void)snprintf(text, sizeof(text), "\"%016" PRIx64 "\"", hash);
     (void)MHD_add_response_header(exchange->response, "ETag", text);
 }

@@ -631,11 +631,6 @@ static void forgive_lateness(struct hub *hub, uint64_t now_ns)
     }
 }
 
-static uint64_t earlier(uint64_t a_ns, uint64_t b_ns)
-{
-    return a_ns < b_ns ? a_ns : b_ns;
-}
-
 /* Returns when to come again. */
 static uint64_t expire_missing(struct hub *hub, uint64_t now_ns)
 {
@@ -647,7 +642,8 @@ static uint64_t expire_missing(struct hub *hub, uint64_t now_ns)
         enum fab_status status;
 
         if (missing->until_ns > now_ns) {
-            next_ns = earlier(earlier(missing->until_ns, now_ns + LOOP_ROUND_NS), next_ns);
+            next_ns =
+                fab_earlier_ns(fab_earlier_ns(missing->until_ns, now_ns + LOOP_ROUND_NS), next_ns);
             continue;
         }
         status = ledger_node_lost(hub->ledger, missing->name, missing->why, hub_wall_ms(), &err);
@@ -680,12 +676,12 @@ uint64_t hub_turn(struct hub *hub, uint64_t now_ns)
     if (next_ms != UINT64_MAX) {
         const uint64_t at_ns = now_ns + (next_ms > now_ms ? (next_ms - now_ms) * NS_PER_MS : 0);
 
-        next_ns = earlier(at_ns, next_ns);
+        next_ns = fab_earlier_ns(at_ns, next_ns);
     }
     for (size_t i = 0; i < FAB_ARRAY_LEN(servers); i++) {
         const uint64_t at_ns = servers[i] ? http_turn(servers[i], now_ns) : UINT64_MAX;
 
-        next_ns = earlier(at_ns, next_ns);
+        next_ns = fab_earlier_ns(at_ns, next_ns);
     }
     return next_ns;
 }

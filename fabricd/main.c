@@ -227,11 +227,6 @@ static enum fab_status watch_signals(struct daemon *daemon, struct fab_err *err)
                       &daemon->signal_watch, err);
 }
 
-static uint64_t earlier(uint64_t a_ns, uint64_t b_ns)
-{
-    return a_ns < b_ns ? a_ns : b_ns;
-}
-
 /* Ready is who can be asked: our own agent must have heard the welcome, which it does in the round
  * after its hello came. */
 static uint64_t become_ready(struct daemon *daemon, uint64_t now_ns)
@@ -257,14 +252,14 @@ static uint64_t turn(void *user, uint64_t now_ns)
     uint64_t next_ns = become_ready(daemon, now_ns);
 
     if (daemon->hub)
-        next_ns = earlier(next_ns, hub_turn(daemon->hub, now_ns));
+        next_ns = fab_earlier_ns(next_ns, hub_turn(daemon->hub, now_ns));
     if (daemon->agent)
-        next_ns = earlier(next_ns, agent_turn(daemon->agent, now_ns));
+        next_ns = fab_earlier_ns(next_ns, agent_turn(daemon->agent, now_ns));
     if (daemon->fabric)
-        next_ns = earlier(next_ns, fabric_role_turn(daemon->fabric, now_ns));
+        next_ns = fab_earlier_ns(next_ns, fabric_role_turn(daemon->fabric, now_ns));
     if (daemon->door)
-        next_ns = earlier(next_ns, door_turn(daemon->door, now_ns));
-    return earlier(next_ns, link_turn(daemon->loop, now_ns));
+        next_ns = fab_earlier_ns(next_ns, door_turn(daemon->door, now_ns));
+    return fab_earlier_ns(next_ns, link_turn(daemon->loop, now_ns));
 }
 
 static enum fab_status make_folder(const char *path, mode_t mode, struct fab_err *err)

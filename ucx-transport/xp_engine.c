@@ -273,18 +273,13 @@ static bool turn_slot(struct xp_slot *slot)
     return true;
 }
 
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
 static uint64_t slot_timers(struct xp_slot *slot, uint64_t now_ns)
 {
     uint64_t next_ns = UINT64_MAX;
 
     FAB_LIST_EACH(node, after, &slot->legs)
-    next_ns =
-        earlier(next_ns, xp_leg_timer(fab_list_object(node, struct xp_leg, slot_link), now_ns));
+    next_ns = fab_earlier_ns(next_ns,
+                             xp_leg_timer(fab_list_object(node, struct xp_leg, slot_link), now_ns));
     return next_ns;
 }
 
@@ -305,7 +300,7 @@ static uint64_t turn_conns(struct xp_node *node, uint64_t now_ns)
     uint64_t next_ns = UINT64_MAX;
 
     for (; conn; conn = next) {
-        next_ns = earlier(next_ns, xp_conn_turn(conn, now_ns));
+        next_ns = fab_earlier_ns(next_ns, xp_conn_turn(conn, now_ns));
         next = conn_after(node, conn);
         if (!xp_conn_is_over(conn))
             continue;
@@ -388,12 +383,12 @@ bool xp_engine_turn(struct xp_engine *engine)
     if (is_due) {
         atomic_store(&engine->timer_ns, UINT64_MAX);
         for (uint32_t i = 0; i < engine->slot_count; i++)
-            next_ns = earlier(next_ns, slot_timers(engine->slots[i], now_ns));
+            next_ns = fab_earlier_ns(next_ns, slot_timers(engine->slots[i], now_ns));
     }
     if (engine->control && atomic_load_explicit(&engine->work, memory_order_relaxed))
         worked = atomic_exchange(&engine->work, false);
     if (engine->control && (worked || is_due))
-        next_ns = earlier(next_ns, turn_conns(engine->node, now_ns));
+        next_ns = fab_earlier_ns(next_ns, turn_conns(engine->node, now_ns));
     xp_engine_timer(engine, next_ns);
     return did || worked || (is_due && has_work(engine)); /* a timer alone is no work */
 }
@@ -413,7 +408,7 @@ uint64_t xp_engine_deadline_ns(const struct xp_engine *engine)
         const struct xp_slot *slot = engine->slots[i];
 
         if (slot->backend->deadline_ns)
-            next_ns = earlier(next_ns, slot->backend->deadline_ns(slot->wire));
+            next_ns = fab_earlier_ns(next_ns, slot->backend->deadline_ns(slot->wire));
     }
     return next_ns;
 }

@@ -414,11 +414,6 @@ void xp_leg_pump(struct xp_leg *leg)
 
 /* ---------------------------------------------------------------- time */
 
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
 static bool is_busy_locked(const struct xp_life *life)
 {
     const struct xp_leg *leg = life->leg;
@@ -499,7 +494,7 @@ uint64_t xp_leg_timer(struct xp_leg *leg, uint64_t now_ns)
     if (xp_leg_is_wanted_locked(leg) && !leg->current && conn->initiator &&
         !(conn->closing && leg->bulk)) {
         dial = now_ns >= leg->retry_ns;
-        next_ns = earlier(next_ns, leg->retry_ns);
+        next_ns = fab_earlier_ns(next_ns, leg->retry_ns);
     }
     fab_mutex_unlock(&conn->lock);
     if (dial) {

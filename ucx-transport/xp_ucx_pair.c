@@ -5,16 +5,13 @@
  * back. A dial that was lost would leave the counts apart, so a first frame carries its number and
  * the answer is made to be of that number.
  */
+#include "base/hash.h"
 #include "ucx-transport/xp_ucx_int.h"
 
-/* FNV-1a; two peers with one hash would only lose their pairing. */
+/* Two peers with one hash would only lose their pairing. */
 static uint64_t hash(const uint8_t *bytes, size_t size_bytes)
 {
-    uint64_t sum = UINT64_C(0xcbf29ce484222325);
-
-    for (size_t i = 0; i < size_bytes; i++)
-        sum = (sum ^ bytes[i]) * UINT64_C(0x100000001b3);
-    return sum;
+    return fab_hash_bytes(FAB_HASH_START, bytes, size_bytes);
 }
 
 /* One more UCX endpoint to that address; counts. */

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/hash.h"
 #include "base/settings_file.h"
 #include "softcuda/devices/device_settings_int.h"
 
@@ -116,13 +117,11 @@ enum fab_status device_pci_parse(const char *text, uint32_t *domain_out, uint32_
     return FAB_OK;
 }
 
-/* FNV-1a over text, then a finisher: spreads short names over all bits. */
+/* With a finisher: spreads short names over all bits. */
 static uint64_t hash_text(uint64_t seed, const char *text)
 {
-    uint64_t hash = seed ^ UINT64_C(0xcbf29ce484222325);
+    uint64_t hash = fab_hash_text(seed ^ FAB_HASH_START, text);
 
-    for (; *text; text++)
-        hash = (hash ^ (uint8_t)*text) * UINT64_C(0x100000001b3);
     hash ^= hash >> 32;
     hash *= UINT64_C(0xd6e8feb86659fd93);
     return hash ^ (hash >> 32);

@@ -11,17 +11,11 @@
 #include <unistd.h>
 
 #include "base/compiler.h"
+#include "base/hash.h"
 
 extern char **environ;
 
 /* ---------------------------------------------------------------- looking */
-
-static uint64_t hash_text(uint64_t hash, const char *text)
-{
-    for (; *text; text++)
-        hash = (hash ^ (uint8_t)*text) * UINT64_C(0x100000001b3);
-    return hash;
-}
 
 /* From libc itself: a sanitizer has its own in front. */
 static void look_at_code(struct host_state *state)
@@ -71,7 +65,7 @@ void host_look(struct host_state *state)
     state->environment = environ;
     for (size_t i = 0; i < HOST_VARIABLES_MAX && environ[i]; i++) {
         state->variables[i] = environ[i];
-        state->texts = hash_text(state->texts, environ[i]);
+        state->texts = fab_hash_text(state->texts, environ[i]);
     }
     look_at_code(state);
     look_at_settings(state);

@@ -120,11 +120,11 @@ static uint64_t turn(void *user, uint64_t now_ns)
 
     for (struct rig *rig = first; rig; rig = rig->other) {
         if (rig->agent)
-            next_ns = agent_earlier(next_ns, agent_turn(rig->agent, now_ns));
+            next_ns = fab_earlier_ns(next_ns, agent_turn(rig->agent, now_ns));
         if (rig->turn)
-            next_ns = agent_earlier(next_ns, rig->turn(rig, now_ns));
+            next_ns = fab_earlier_ns(next_ns, rig->turn(rig, now_ns));
     }
-    next_ns = agent_earlier(next_ns, link_turn(first->loop, now_ns));
+    next_ns = fab_earlier_ns(next_ns, link_turn(first->loop, now_ns));
     for (struct rig *rig = first; rig; rig = rig->other)
         if (rig->is_done && rig->is_done(rig))
             loop_stop(first->loop);

@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "tests/support/check.h"
 #include "tests/support/faults.h"
 #include "tests/unit/fabricd/samples.h"
@@ -36,17 +37,9 @@ static void check_corpus(enum message_kind kind, const char *text, size_t bytes)
     free(kept);
 }
 
-/* FNV-1a. */
-static uint64_t add_text(uint64_t sum, const char *text)
-{
-    for (; *text; text++)
-        sum = (sum ^ (uint8_t)*text) * UINT64_C(0x100000001b3);
-    return sum;
-}
-
 static void test_there_and_back(void)
 {
-    uint64_t sum = UINT64_C(0xcbf29ce484222325);
+    uint64_t sum = FAB_HASH_START;
 
     for (enum message_kind kind = 0; kind < MESSAGE_KINDS; kind++) {
         static struct message sample, read;
@@ -62,7 +55,7 @@ static void test_there_and_back(void)
         CHECK_EQ(bytes, strlen(text));
         CHECK(!strchr(text, '\n'));
         check_corpus(kind, text, bytes);
-        sum = add_text(sum, text);
+        sum = fab_hash_text(sum, text);
         CHECK_EQ(message_read(text, bytes, &read, &err), FAB_OK);
         CHECK_STR(err.text, "");
         CHECK_EQ(read.kind, kind);
