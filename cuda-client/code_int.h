@@ -71,6 +71,11 @@ uint64_t cudac_function_ids_new(void);
 
 /* ---- module.c ------------------------------------------------------------------------------- */
 
+/* A call that may have the worker load code. Without room there it is made once more when pools of
+ * the device gave back what they did not use. */
+CUresult cudac_code_call(struct cudac_context *context, uint32_t op, const struct wire_parts *parts,
+                         struct cudac_reply *reply);
+
 struct cudac_library;
 
 struct cudac_module {

@@ -200,6 +200,7 @@ void cudac_context_close(struct cudac_context *context, bool reset)
     /* From here on calls in the context fail; the worker ends waits for values that nobody can
      * write any more, waits for the rest and says what has landed. */
     atomic_store_explicit(&context->is_open, false, memory_order_release);
+    cudac_memory_context_closing(context);
     worker_close(context, reset);
     cudac_streams_close(context);
     cudac_events_close(context);

@@ -89,6 +89,8 @@ static inline struct cudac_worker *cudac_context_worker(const struct cudac_conte
  * is gone with its modules: only memory (of the vgpu, not of the context) must still be given back
  * there. */
 void cudac_memory_context_close(struct cudac_context *context);
+/* Before that: what the worker's driver placed in the context is not the context's any more. */
+void cudac_memory_context_closing(struct cudac_context *context);
 void cudac_code_context_close(struct cudac_context *context);
 
 /* ---- the calling thread ---------------------------------------------------------------------- */

@@ -90,6 +90,8 @@ static void call_turn(void *arg)
 {
     struct cudac_host_call *call = arg;
 
+    if (call->error == CUDA_SUCCESS) /* what it waited for may have failed to land */
+        call->error = cudac_context_error(call->context);
     call->turn(call);
 }
 

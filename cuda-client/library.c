@@ -254,7 +254,7 @@ static CUresult instance_ask(struct cudac_library *library, struct cudac_context
     CUresult result;
 
     wire_put_library_module(&message, &parts);
-    result = cudac_call(worker, WIRE_LIBRARY_MODULE, &parts, &reply);
+    result = cudac_code_call(context, WIRE_LIBRARY_MODULE, &parts, &reply);
     if (result == CUDA_SUCCESS &&
         !wire_get_library_module_reply(reply.bytes, reply.size_bytes, &answer))
         result = cudac_worker_broken(worker, "its reply to library_module does not decode");

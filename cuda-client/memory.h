@@ -64,7 +64,8 @@ bool cudac_memory_attribute(const struct cudac_vgpu *vgpu, CUdevice_attribute at
                             int *value_out);
 
 /* A module variable that the worker's driver placed. Managed ones become host-readable at the same
- * address. Gone with cudac_memory_remove_fixed() (module unload) or the context. */
+ * address. Gone with cudac_memory_remove_fixed() (module unload) or the context; before the worker
+ * hears of the end, since its driver may give the place to another module at once. */
 CUresult cudac_memory_add_fixed(struct cudac_context *context, uint64_t address, uint64_t bytes,
                                 bool managed, const void *owner);
 void cudac_memory_remove_fixed(const void *owner);

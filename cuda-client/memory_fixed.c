@@ -162,7 +162,7 @@ CUresult cudac_memory_add_fixed(struct cudac_context *context, uint64_t address,
 }
 
 /* Takes out the variables of one owner, or (NULL) of one context. */
-static void remove_where(const void *owner, const struct cudac_context *context)
+static void remove_device(const void *owner, const struct cudac_context *context)
 {
     cudac_table_write();
     for (uint32_t k = 0; k < MEMORY_VGPUS_MAX; k++) {
@@ -178,6 +178,10 @@ static void remove_where(const void *owner, const struct cudac_context *context)
             some &= ~(UINT64_C(1) << k);
     }
     cudac_table_unlock();
+}
+
+static void remove_managed(const void *owner, const struct cudac_context *context)
+{
     struct cudac_alloc *alloc;
 
     (void)pthread_mutex_lock(&cudac_memory_lock);
@@ -191,10 +195,17 @@ static void remove_where(const void *owner, const struct cudac_context *context)
 
 void cudac_memory_remove_fixed(const void *owner)
 {
-    remove_where(owner, NULL);
+    remove_device(owner, NULL);
+    remove_managed(owner, NULL);
+}
+
+void cudac_memory_context_closing(struct cudac_context *context)
+{
+    remove_device(NULL, context);
 }
 
 void cudac_fixed_context_close(const struct cudac_context *context)
 {
-    remove_where(NULL, context);
+    remove_device(NULL, context);
+    remove_managed(NULL, context);
 }

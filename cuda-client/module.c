@@ -193,6 +193,18 @@ static struct cudac_module *module_get(CUmodule handle)
     return (struct cudac_module *)cuc_object_get((uint64_t)(uintptr_t)handle, CUC_MODULE);
 }
 
+/* Variables of what is loaded need device memory. */
+CUresult cudac_code_call(struct cudac_context *context, uint32_t op, const struct wire_parts *parts,
+                         struct cudac_reply *reply)
+{
+    CUresult result = cudac_call(cudac_context_worker(context), op, parts, reply);
+
+    if (result != CUDA_ERROR_OUT_OF_MEMORY || !cudac_memory_reclaim(context->vgpu))
+        return result;
+    cudac_reply_free(reply);
+    return cudac_call(cudac_context_worker(context), op, parts, reply);
+}
+
 /* ---- variables ------------------------------------------------------------------------------ */
 
 static CUresult global_ask(struct cudac_module *module, const char *name,
@@ -209,7 +221,7 @@ static CUresult global_ask(struct cudac_module *module, const char *name,
     CUresult result;
 
     wire_put_global_find(&message, &parts);
-    result = cudac_call(worker, WIRE_GLOBAL_FIND, &parts, &reply);
+    result = cudac_code_call(module->context, WIRE_GLOBAL_FIND, &parts, &reply);
     if (result == CUDA_SUCCESS &&
         !wire_get_global_find_reply(reply.bytes, reply.size_bytes, &answer))
         result = cudac_worker_broken(worker, "its reply to global_find does not decode");
@@ -294,6 +306,8 @@ static CUresult module_load(CUmodule *module_out, const char *path, const void *
     load->ctx = context->id;
     load->first_function = cudac_function_ids_new();
     result = cudac_image_load(image, cudac_context_worker(context), load);
+    if (result == CUDA_ERROR_OUT_OF_MEMORY && cudac_memory_reclaim(context->vgpu))
+        result = cudac_image_load(image, cudac_context_worker(context), load);
     if (result != CUDA_SUCCESS) {
         cudac_image_put(image);
         return cudac_context_result(context, result);
@@ -363,6 +377,7 @@ CUresult cudac_cuModuleUnload(CUmodule hmod)
         result = CUDA_ERROR_NOT_PERMITTED; /* its library unloads it */
     } else {
         result = cudac_context_wait(module->context);
+        cudac_memory_remove_fixed(module); /* another module may be there at once */
         cudac_image_unload(cudac_context_worker(module->context), module->id);
         cudac_module_forget(module);
     }

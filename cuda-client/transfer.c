@@ -8,6 +8,8 @@
  * to end go through a buffer, chunk by chunk.
  * Streams put copies in an order, but their bytes travel on their own: so nothing touches host
  * memory that an earlier copy from a device has not written yet (is_blocked_locked).
+ * A transfer that fails is its context's error before it leaves the table: who looks for its id
+ * later finds nothing, and takes it for landed.
  * Thread: any; the transport's callbacks come on its engines and take only the table's lock.
  */
 #include "cuda-client/transfer_int.h"
@@ -38,10 +40,11 @@ struct transfer {
     struct cudac_rows rows;
     const struct xp_mem *xp_mem;
     void *owned;
-    struct xp_transfer *xp; /* while running */
-    struct fab_list queued; /* waits for room, or for earlier ones */
-    uint8_t *early;         /* a small one's bytes, which have to wait */
-    uint8_t **buffers;      /* by chunk, of rows that are not dense */
+    struct xp_transfer *xp;  /* while running */
+    enum fab_status refusal; /* why the transport did not take it */
+    struct fab_list queued;  /* waits for room, or for earlier ones */
+    uint8_t *early;          /* a small one's bytes, which have to wait */
+    uint8_t **buffers;       /* by chunk, of rows that are not dense */
     uint32_t buffer_count;
 };
 
@@ -59,7 +62,7 @@ struct waiter {
 };
 
 static struct {
-    pthread_mutex_t lock; /* a leaf but for the transport's own */
+    pthread_mutex_t lock; /* a leaf but for the transport's own and the list of contexts */
     pthread_cond_t landed;
     struct fab_map by_id;
     struct fab_list queue; /* transfers that wait for room */
@@ -158,6 +161,19 @@ static void call_ready(struct waiter *ready)
     }
 }
 
+/* Why a transfer ended, for its context; CUDA_SUCCESS: it did not fail, or who asked for its end
+ * has been answered, or the worker tells of its context itself. */
+static void tell_context_locked(const struct transfer *transfer, CUresult error)
+{
+    struct cudac_context *context =
+        error == CUDA_SUCCESS ? NULL : cudac_context_of_id(transfer->ctx);
+
+    if (!context)
+        return;
+    cudac_context_set_error(context, error);
+    cuc_object_put(&context->object);
+}
+
 /* Out of the table, with all that follows; `gone` gets it, to be freed. */
 static void leave_locked(struct transfer *transfer, CUresult result, struct waiter **ready,
                          struct fab_list *gone)
@@ -190,21 +206,42 @@ static void land_early_locked(struct waiter **ready, struct fab_list *gone)
     }
 }
 
-static void transfer_end(struct transfer *transfer, CUresult result)
+/* The worker has its end of a transfer that this end could not start, and would wait for ever. */
+static void condemn(struct cudac_worker *worker, enum fab_status status)
+{
+    xp_conn_condemn(cudac_worker_conn(worker), status, "a copy can not be started here");
+}
+
+/* Without the lock. */
+static void end_all(struct fab_list *gone)
+{
+    struct fab_list *node;
+
+    while ((node = fab_list_take(gone)) != NULL) {
+        struct transfer *transfer = fab_list_object(node, struct transfer, queued);
+
+        if (transfer->refusal != FAB_OK)
+            condemn(transfer->worker, transfer->refusal);
+        transfer_free(transfer);
+    }
+}
+
+/* `error`: what the context is to be told. */
+static void transfer_end(struct transfer *transfer, CUresult result, CUresult error)
 {
     struct cudac_worker *worker = transfer->worker;
     struct waiter *ready = NULL;
-    struct fab_list gone, *node;
+    struct fab_list gone;
 
     fab_list_init(&gone);
     pthread_mutex_lock(&table.lock);
+    tell_context_locked(transfer, error);
     leave_locked(transfer, result, &ready, &gone);
     land_early_locked(&ready, &gone);
     start_queued_locked(worker, &ready, &gone);
     pthread_mutex_unlock(&table.lock);
     call_ready(ready);
-    while ((node = fab_list_take(&gone)) != NULL)
-        transfer_free(fab_list_object(node, struct transfer, queued));
+    end_all(&gone);
 }
 
 static CUresult result_of(enum fab_status status)
@@ -224,9 +261,17 @@ static CUresult result_of(enum fab_status status)
 
 /* ---- the transport's questions -------------------------------------------------------------- */
 
+/* What the context of a transfer that ended so is to be told: not what was ended here since its
+ * command was refused, and not a fault of the device, which the worker tells of. */
+static CUresult error_of(enum fab_status status)
+{
+    return status == FAB_ERR_CANCELLED || status == FAB_ERR_DEVICE ? CUDA_SUCCESS
+                                                                   : result_of(status);
+}
+
 static void bulk_done(void *user, enum fab_status status)
 {
-    transfer_end(user, result_of(status));
+    transfer_end(user, result_of(status), error_of(status));
 }
 
 /* One buffer a chunk; chunks of one transfer are never asked for by two threads at once, but those
@@ -369,8 +414,11 @@ static void start_queued_locked(struct cudac_worker *worker, struct waiter **rea
             continue;
         }
         fab_list_remove(&transfer->queued);
-        if (status != FAB_OK)
-            leave_locked(transfer, result_of(status), ready, gone);
+        transfer->refusal = status;
+        if (status == FAB_OK)
+            continue;
+        tell_context_locked(transfer, error_of(status));
+        leave_locked(transfer, result_of(status), ready, gone);
     }
 }
 
@@ -446,26 +494,30 @@ void cudac_transfer_cancel(struct cudac_worker *worker, uint64_t id)
         ended = claim_locked(transfer);
     pthread_mutex_unlock(&table.lock);
     if (ended)
-        transfer_end(ended, CUDA_ERROR_UNKNOWN);
+        transfer_end(ended, CUDA_ERROR_UNKNOWN, CUDA_SUCCESS);
 }
 
 /* ---- what workers say ----------------------------------------------------------------------- */
 
-/* False: its bytes may be written now (or never, where there is no memory to keep them). */
-static bool keep_early_locked(struct transfer *transfer, const struct wire_out_data *message)
+/* FAB_ERR_AGAIN: the bytes are kept until it is their turn. */
+static enum fab_status keep_early_locked(struct transfer *transfer,
+                                         const struct wire_out_data *message)
 {
+    if (message->data_count == 0)
+        return FAB_ERR_DEVICE; /* there are none: the worker could not get them */
     if (transfer->state != STATE_ARMED || transfer->early || !is_blocked_locked(transfer))
-        return false;
+        return FAB_OK;
     transfer->early = fab_alloc(message->data_count);
     if (!transfer->early)
-        return false;
+        return FAB_ERR_NOMEM;
     memcpy(transfer->early, message->data, message->data_count);
     table.early_count++;
-    return true;
+    return FAB_ERR_AGAIN;
 }
 
 void cudac_on_out_data(struct cudac_worker *worker, const void *bytes, size_t size_bytes)
 {
+    enum fab_status status = FAB_ERR_AGAIN;
     struct transfer *transfer;
     struct wire_out_data message;
 
@@ -475,22 +527,27 @@ void cudac_on_out_data(struct cudac_worker *worker, const void *bytes, size_t si
     }
     pthread_mutex_lock(&table.lock);
     transfer = find_locked(worker, message.transfer);
-    if (transfer &&
+    if (transfer && transfer->state == STATE_RUNNING && message.data_count == 0) {
+        xp_bulk_cancel(transfer->xp, FAB_ERR_CANCELLED); /* the context's error has come before */
+        pthread_mutex_unlock(&table.lock);
+        return;
+    }
+    if (transfer && message.data_count > 0 &&
         (transfer->kind != CUDAC_TRANSFER_SMALL ||
-         (message.data_count != 0 && message.data_count != cudac_rows_bytes(&transfer->rows)))) {
+         message.data_count != cudac_rows_bytes(&transfer->rows))) {
         pthread_mutex_unlock(&table.lock);
         (void)cudac_worker_broken(worker, "out_data is not what was asked for");
         return;
     }
-    if (transfer && message.data_count > 0 && keep_early_locked(transfer, &message))
-        transfer = NULL;
-    transfer = claim_locked(transfer);
+    if (transfer)
+        status = keep_early_locked(transfer, &message);
+    transfer = status == FAB_ERR_AGAIN ? NULL : claim_locked(transfer);
     pthread_mutex_unlock(&table.lock);
     if (!transfer) /* cancelled here meanwhile, or not its turn */
         return;
-    if (message.data_count > 0)
+    if (status == FAB_OK)
         cudac_rows_scatter(&transfer->rows, 0, message.data_count, message.data);
-    transfer_end(transfer, message.data_count > 0 ? CUDA_SUCCESS : CUDA_ERROR_UNKNOWN);
+    transfer_end(transfer, result_of(status), result_of(status));
 }
 
 struct pull {
@@ -502,15 +559,19 @@ static void pull_now(void *arg)
 {
     struct pull *pull = arg;
     struct transfer *transfer, *ended = NULL;
+    enum fab_status status = FAB_OK;
 
     pthread_mutex_lock(&table.lock);
     transfer = find_locked(pull->worker, pull->id);
-    if (transfer && transfer->kind == CUDAC_TRANSFER_PULL && transfer->state == STATE_ARMED &&
-        run_or_queue_locked(transfer) != FAB_OK)
+    if (transfer && transfer->kind == CUDAC_TRANSFER_PULL && transfer->state == STATE_ARMED)
+        status = run_or_queue_locked(transfer);
+    if (status != FAB_OK) {
+        transfer->refusal = status;
         ended = claim_locked(transfer);
+    }
     pthread_mutex_unlock(&table.lock);
     if (ended)
-        transfer_end(ended, CUDA_ERROR_DEVICE_UNAVAILABLE);
+        transfer_end(ended, result_of(status), error_of(status));
     free(pull);
 }
 
@@ -525,15 +586,12 @@ void cudac_on_pull(struct cudac_worker *worker, const void *bytes, size_t size_b
         return;
     }
     pull = fab_alloc(sizeof(*pull));
-    if (!pull) {
-        cudac_transfer_cancel(worker, message.transfer);
-        return;
-    }
-    *pull = (struct pull){worker, message.transfer};
-    if (cudac_transfers_when(worker, message.landed, message.landed_count, pull_now, pull) !=
-        CUDA_SUCCESS) {
+    if (pull)
+        *pull = (struct pull){worker, message.transfer};
+    if (!pull || cudac_transfers_when(worker, message.landed, message.landed_count, pull_now,
+                                      pull) != CUDA_SUCCESS) {
         free(pull);
-        cudac_transfer_cancel(worker, message.transfer);
+        condemn(worker, FAB_ERR_NOMEM);
     }
 }
 
@@ -556,7 +614,7 @@ static void end_idle(const struct cudac_worker *worker, uint64_t ctx, CUresult r
         pthread_mutex_unlock(&table.lock);
         if (!found)
             return;
-        transfer_end(found, result);
+        transfer_end(found, result, CUDA_SUCCESS);
     }
 }
 

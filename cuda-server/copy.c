@@ -21,16 +21,34 @@ static void count(_Atomic uint64_t *counter, uint64_t bytes)
     atomic_fetch_add_explicit(counter, bytes, memory_order_relaxed);
 }
 
+/* The client need not wait for a transfer whose copy failed; who calls cancels by himself. */
+static void give_up(struct cudas_worker *worker, uint64_t transfer)
+{
+    const struct wire_out_data m = {.transfer = transfer};
+    struct wire_parts parts;
+
+    wire_put_out_data(&m, &parts);
+    cudas_signal(worker, WIRE_OUT_DATA, &parts);
+}
+
+static void posted(struct cudas_worker *worker, const struct cudas_place *place, uint64_t transfer,
+                   CUresult result)
+{
+    cudas_posted(worker, place->context, result);
+    if (result != CUDA_SUCCESS && transfer != 0)
+        give_up(worker, transfer);
+}
+
 /* The last step of a command: a call waits for its stream. */
 static void finish(struct cudas_worker *worker, const struct cudas_command *command,
-                   struct cudas_place *place, CUresult result)
+                   struct cudas_place *place, uint64_t transfer, CUresult result)
 {
     if (command->is_call) {
         if (result == CUDA_SUCCESS)
             result = worker->cu.cuStreamSynchronize(place->stream->handle);
         cudas_reply_landed(worker, command, place->context, result);
     } else {
-        cudas_posted(worker, place->context, result);
+        posted(worker, place, transfer, result);
     }
     cudas_place_put(place);
 }
@@ -117,7 +135,7 @@ void cudas_on_copy_in(struct cudas_worker *worker, const struct cudas_command *c
         if (bytes > 0)
             result = copy_in(worker, command, &m, side, bytes, &place);
     }
-    finish(worker, command, &place, result);
+    finish(worker, command, &place, m.transfer, result);
 }
 
 /* ---- from the device, in messages ------------------------------------------------------------ */
@@ -151,6 +169,8 @@ static void small_captured(CUstream stream, CUresult status, void *arg)
 
     (void)stream;
     if (status != CUDA_SUCCESS) {
+        cudas_context_failed(context, status);
+        give_up(out->worker, out->capture.id);
         cudas_slot_give(context, slot);
         cudas_context_put(context);
         free(out);
@@ -307,7 +327,7 @@ void cudas_on_copy_out(struct cudas_worker *worker, const struct cudas_command *
         reply_without_data(worker, command, &place, result);
         return;
     }
-    cudas_posted(worker, place.context, result);
+    posted(worker, &place, m.transfer, result);
     cudas_place_put(&place);
 }
 
@@ -422,7 +442,7 @@ void cudas_on_copy_device(struct cudas_worker *worker, const struct cudas_comman
         if (bytes > 0)
             result = copy_device_layers(worker, &place, &m);
     }
-    finish(worker, command, &place, result);
+    finish(worker, command, &place, /* transfer */ 0, result);
 }
 
 /* ---- setting --------------------------------------------------------------------------------- */
@@ -490,5 +510,5 @@ void cudas_on_set(struct cudas_worker *worker, const struct cudas_command *comma
         if (bytes > 0)
             result = set(worker, &m, bytes, place.stream->handle);
     }
-    finish(worker, command, &place, result);
+    finish(worker, command, &place, /* transfer */ 0, result);
 }

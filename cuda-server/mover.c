@@ -180,8 +180,7 @@ FAB_UNCHECKED static void complete_locked(struct cudas_mover *mover)
     fab_mutex_lock(&mover->lock);
     record = fab_vec_at(&transfer->chunks, struct cudas_chunk, copying.index);
     if (result != CUDA_SUCCESS) {
-        if (cudas_is_sticky(result))
-            cudas_context_failed(transfer->context, result);
+        cudas_context_failed(transfer->context, result);
         cudas_transfer_fail_locked(transfer, FAB_ERR_DEVICE);
     }
     if (transfer->config.direction == CUDAS_IN)

@@ -55,7 +55,7 @@ CUresult soft_cuMemAlloc_v2(CUdeviceptr *dptr, size_t bytesize)
     if (!dptr || bytesize == 0)
         return CUDA_ERROR_INVALID_VALUE;
     result = alloc_once(context, bytesize, &address);
-    if (result == CUDA_ERROR_OUT_OF_MEMORY && mem_pools_reclaim(soft_context_device(context)))
+    if (result == CUDA_ERROR_OUT_OF_MEMORY && soft_mem_reclaim(soft_context_device(context)))
         result = alloc_once(context, bytesize, &address);
     if (result == CUDA_SUCCESS)
         *dptr = address;

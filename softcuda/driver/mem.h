@@ -50,6 +50,10 @@ CUresult soft_mem_check(struct soft_context *context, uint64_t address, uint64_t
 /* struct warp_env.find_range for kernels of a context (arg: struct soft_context *). */
 bool soft_mem_find_range(void *context, uint64_t address, struct warp_range *range_out);
 
+/* When stream-ordered frees are pending on the device: waits for them and returns true, so that an
+ * allocation may be tried again. No lock is held that work of the device takes. */
+bool soft_mem_reclaim(struct soft_device *device);
+
 /* Driver-made memory on the context's device: charged, zeroed, freed with the context at the
  * latest. `align` is a power of two. managed: readable and writable by the host (__managed__
  * variables). */

@@ -164,9 +164,6 @@ bool mem_host_fits(uint64_t bytes);
 
 /* Frees a stream-ordered allocation at once; mem_lock. */
 void mem_pool_free(struct mem_alloc *alloc);
-/* When stream-ordered frees are pending on the device: waits for them and returns true, so that an
- * allocation may be tried again. Without mem_lock. */
-bool mem_pools_reclaim(struct soft_device *device);
 /* Asks every pool of the device to give back what it does not use (pool.c; mem_lock). Returns
  * whether something was given back. */
 bool mem_pools_trim(struct soft_device *device);

@@ -64,6 +64,9 @@ static CUresult place(struct soft_module *module, bool managed, uint64_t *block_
     if (bytes == 0)
         return CUDA_SUCCESS;
     result = soft_mem_alloc_fixed(module->context, bytes, VARIABLE_ALIGN, managed, block_out);
+    if (result == CUDA_ERROR_OUT_OF_MEMORY &&
+        soft_mem_reclaim(soft_context_device(module->context)))
+        result = soft_mem_alloc_fixed(module->context, bytes, VARIABLE_ALIGN, managed, block_out);
     if (result != CUDA_SUCCESS)
         return result;
     for (uint32_t i = 0; i < ptx->var_count; i++)

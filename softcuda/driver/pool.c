@@ -176,7 +176,7 @@ CUresult soft_pool_alloc(struct soft_pool *pool, struct soft_stream *stream, uin
     CUresult result = alloc_locked(pool, stream, bytes, address_out);
 
     (void)pthread_mutex_unlock(&mem_lock);
-    if (result != CUDA_ERROR_OUT_OF_MEMORY || !mem_pools_reclaim(pool->device))
+    if (result != CUDA_ERROR_OUT_OF_MEMORY || !soft_mem_reclaim(pool->device))
         return result;
     (void)pthread_mutex_lock(&mem_lock);
     result = alloc_locked(pool, stream, bytes, address_out);
@@ -285,7 +285,7 @@ bool mem_pools_trim(struct soft_device *device)
     return given > 0;
 }
 
-bool mem_pools_reclaim(struct soft_device *device)
+bool soft_mem_reclaim(struct soft_device *device)
 {
     bool pending = false;
 

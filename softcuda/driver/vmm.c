@@ -182,7 +182,7 @@ CUresult soft_cuMemCreate(CUmemGenericAllocationHandle *handle, size_t size,
         return CUDA_ERROR_OUT_OF_MEMORY;
     result = phys_new(device, size, prop, handle);
     /* As in cuMemAlloc: what a stream still has to free counts as free. */
-    if (result == CUDA_ERROR_OUT_OF_MEMORY && device && mem_pools_reclaim(device))
+    if (result == CUDA_ERROR_OUT_OF_MEMORY && device && soft_mem_reclaim(device))
         result = phys_new(device, size, prop, handle);
     return result;
 }

@@ -101,6 +101,44 @@ static void by_event(void)
         cu.cuCtxSetCurrent(world.context) == CUDA_SUCCESS);
 }
 
+/* A copy to the host that a fault ends does not hold up another context's copy to that place. */
+static void behind(const char *label, size_t bytes)
+{
+    CUcontext context = NULL;
+    CUmodule module;
+    CUfunction fault = NULL;
+    CUdeviceptr memory = 0, others = 0;
+    CUstream stream;
+    uint32_t *flag = world.pinned + 2;
+    uint8_t *host = NULL;
+
+    *flag = 0;
+    ROW(label, cu.cuMemAlloc(&others, bytes), CUDA_SUCCESS,
+        cu.cuMemsetD8(others, 7, bytes) == CUDA_SUCCESS);
+    ROW("pinned", cu.cuMemHostAlloc((void **)&host, bytes, CU_MEMHOSTALLOC_PORTABLE), CUDA_SUCCESS,
+        true);
+    ROW("context", cu.cuCtxCreate(&context, NULL, 0, world.device), CUDA_SUCCESS, true);
+    ROW("module", cu.cuModuleLoadData(&module, kernels_ptx), CUDA_SUCCESS,
+        cu.cuModuleGetFunction(&fault, module, "fault") == CUDA_SUCCESS);
+    ROW("memory", cu.cuMemAlloc(&memory, bytes), CUDA_SUCCESS, true);
+    ROW("stream", cu.cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING), CUDA_SUCCESS, true);
+    ROW("a wait",
+        cu.cuStreamWaitValue32(stream, (CUdeviceptr)(uintptr_t)flag, 1, CU_STREAM_WAIT_VALUE_EQ),
+        CUDA_SUCCESS, true);
+    ROW("a kernel that fails behind it",
+        cu.cuLaunchKernel(fault, 1, 1, 1, 1, 1, 1, 0, stream, NULL, NULL), CUDA_SUCCESS, true);
+    ROW("a copy behind that", cu.cuMemcpyDtoHAsync(host, memory, bytes, stream), CUDA_SUCCESS,
+        true);
+    __atomic_store_n(flag, 1, __ATOMIC_RELEASE);
+    ROW("its error", cu.cuStreamSynchronize(stream), CUDA_ERROR_ILLEGAL_ADDRESS, true);
+    ROW("the other context", cu.cuCtxSetCurrent(world.context), CUDA_SUCCESS, true);
+    ROW("copies", cu.cuMemcpyDtoHAsync(host, others, bytes, NULL), CUDA_SUCCESS, true);
+    ROW("and is not held up", cu.cuCtxSynchronize(), CUDA_SUCCESS,
+        host[0] == 7 && host[bytes - 1] == 7);
+    ROW("destroy", cu.cuCtxDestroy(context), CUDA_SUCCESS, true);
+    ROW("free", cu.cuMemFree(others), CUDA_SUCCESS, cu.cuMemFreeHost(host) == CUDA_SUCCESS);
+}
+
 static void after_fork(void)
 {
     int status = -1, count = 0;
@@ -126,5 +164,7 @@ void group_fault(void)
     one_fault("trap", "stop", CUDA_ERROR_LAUNCH_FAILED);
     beside();
     by_event();
+    behind("a small copy", 64);
+    behind("a large copy", 4 << 20);
     after_fork();
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * tests/functional/conformance/group_module.c - modules: loading, functions, variables, refusals.
  */
+#include <pthread.h>
+
 #include "tests/functional/conformance/conformance.h"
 
 static struct conformance_world world;
@@ -139,6 +141,41 @@ static void bad_kernel(void)
     ROW("unload", cu.cuModuleUnload(module), CUDA_SUCCESS, true);
 }
 
+/* Loads, asks for the variable and unloads. A module that goes leaves its place to the next one,
+ * whichever thread loads that. */
+static void *load_often(void *arg)
+{
+    CUresult *result = arg;
+
+    *result = cu.cuCtxSetCurrent(world.context);
+    for (int i = 0; i < 400 && *result == CUDA_SUCCESS; i++) {
+        CUmodule module = NULL;
+        CUdeviceptr address = 0;
+        size_t bytes = 0;
+
+        *result = cu.cuModuleLoadData(&module, kernels_ptx);
+        if (*result == CUDA_SUCCESS)
+            *result = cu.cuModuleGetGlobal(&address, &bytes, module, "counter");
+        if (*result == CUDA_SUCCESS)
+            *result = cu.cuModuleUnload(module);
+    }
+    return NULL;
+}
+
+static void several_threads(void)
+{
+    CUresult results[4];
+    pthread_t threads[4];
+
+    for (int i = 0; i < 4; i++)
+        if (pthread_create(&threads[i], NULL, load_often, &results[i]) != 0)
+            abort();
+    for (int i = 0; i < 4; i++) {
+        (void)pthread_join(threads[i], NULL);
+        ROW("a thread that loads and unloads beside others", results[i], CUDA_SUCCESS, true);
+    }
+}
+
 void group_module(void)
 {
     conformance_world_open(&world);
@@ -146,5 +183,6 @@ void group_module(void)
     functions();
     variables();
     instances();
+    several_threads();
     bad_kernel();
 }

@@ -61,6 +61,37 @@ static void own(void)
     ROW("wait", cu.cuCtxSynchronize(), CUDA_SUCCESS, true);
 }
 
+/* What a pool holds for later, or a stream has yet to free, is no reason to refuse code. */
+static void code(CUmemoryPool pool)
+{
+    static const char large[] = ".version 6.3\n.target sm_75\n.address_size 64\n"
+                                ".visible .global .align 4 .b8 large[67108864];\n";
+    cuuint64_t threshold = UINT64_MAX, none = 0;
+    CUdeviceptr all = 0, address = 0;
+    size_t free_bytes = 0, total, bytes = 0;
+
+    ROW("keep all", cu.cuMemPoolSetAttribute(pool, CU_MEMPOOL_ATTR_RELEASE_THRESHOLD, &threshold),
+        CUDA_SUCCESS, true);
+    ROW("what is free", cu.cuMemGetInfo(&free_bytes, &total), CUDA_SUCCESS, free_bytes > 65 * MIB);
+    for (int is_pending = 0; is_pending < 2; is_pending++) {
+        CUmodule module = NULL;
+
+        ROW("nearly all of it", cu.cuMemAllocAsync(&all, free_bytes - 32 * MIB, NULL), CUDA_SUCCESS,
+            true);
+        ROW("no room for code", cu.cuModuleLoadData(&module, large), CUDA_ERROR_OUT_OF_MEMORY,
+            true);
+        ROW("free", cu.cuMemFreeAsync(all, NULL), CUDA_SUCCESS,
+            is_pending || cu.cuCtxSynchronize() == CUDA_SUCCESS);
+        ROW(is_pending ? "a free that is pending makes room" : "what the pool held makes room",
+            cu.cuModuleLoadData(&module, large), CUDA_SUCCESS,
+            cu.cuModuleGetGlobal(&address, &bytes, module, "large") == CUDA_SUCCESS &&
+                bytes == 64 * MIB);
+        ROW("unload", cu.cuModuleUnload(module), CUDA_SUCCESS, true);
+    }
+    ROW("keep nothing", cu.cuMemPoolSetAttribute(pool, CU_MEMPOOL_ATTR_RELEASE_THRESHOLD, &none),
+        CUDA_SUCCESS, true);
+}
+
 void group_pool(void)
 {
     CUmemoryPool pool = NULL;
@@ -68,5 +99,6 @@ void group_pool(void)
     memory_world_open(&world);
     ROW("default pool", cu.cuDeviceGetDefaultMemPool(&pool, 0), CUDA_SUCCESS, pool != NULL);
     streams(pool);
+    code(pool);
     own();
 }

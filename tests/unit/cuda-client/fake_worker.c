@@ -27,6 +27,7 @@ static struct {
     uint64_t count[OPS_MAX];
     uint64_t last_flag, last_peer, last_ctx, tell_count, told_event, last_tell;
     bool is_busy, cannot_tell, talks_nonsense;
+    uint64_t copies; /* FAKE_FAIL_COPIES, FAKE_REFUSE_COPIES, or 0: nobody looks at them */
     struct {
         uint64_t object, position;
     } watched[KEPT_MAX];
@@ -189,6 +190,10 @@ static uint64_t obey(uint64_t order)
     case FAKE_NONSENSE_DOWN:
         send(WIRE_REACHED, &parts);
         break;
+    case FAKE_FAIL_COPIES:
+    case FAKE_REFUSE_COPIES:
+        fake.copies = order;
+        break;
     case FAKE_DIE:
         _exit(0);
     default:
@@ -197,6 +202,56 @@ static uint64_t obey(uint64_t order)
                    : order;
     }
     return order;
+}
+
+/* ---- copies that fail ----------------------------------------------------------------------- */
+
+static enum fab_status no_place(void *user, struct xp_chunk *chunk)
+{
+    (void)user, (void)chunk;
+    return FAB_ERR_NOMEM;
+}
+
+static void nothing_done(void *user, enum fab_status status)
+{
+    (void)user, (void)status;
+}
+
+static void copy_failed(uint64_t ctx, uint64_t transfer, uint32_t flags, uint64_t bytes,
+                        bool is_out)
+{
+    static const struct xp_bulk_ops ops = {.place = no_place, .done = nothing_done};
+    const struct xp_bulk bulk = {.id = transfer, .size_bytes = bytes, .ops = &ops};
+    const struct wire_out_data none = {.transfer = transfer};
+    enum fab_status status = FAB_OK;
+    struct xp_transfer *handle;
+    struct wire_parts parts;
+
+    fake.last_ctx = ctx;
+    if (fake.copies == FAKE_REFUSE_COPIES)
+        fail(true, CUDA_ERROR_OUT_OF_MEMORY);
+    if (fake.copies == FAKE_REFUSE_COPIES || !(flags & WIRE_COPY_TRANSFER)) {
+        wire_put_out_data(&none, &parts);
+        send(WIRE_OUT_DATA, &parts);
+        return;
+    }
+    status = is_out ? xp_bulk_send(fake.conn, &bulk, &handle, NULL)
+                    : xp_bulk_receive(fake.conn, &bulk, &handle, NULL);
+    if (status != FAB_OK)
+        exit(6);
+}
+
+static void copies(const struct xp_message *message)
+{
+    struct wire_copy_out out;
+    struct wire_copy_in in;
+
+    if (fake.copies && message->op == WIRE_COPY_OUT &&
+        wire_get_copy_out(message->args, message->args_bytes, &out))
+        copy_failed(out.ctx, out.transfer, out.flags, out.from.width, /* is_out */ true);
+    if (fake.copies && message->op == WIRE_COPY_IN &&
+        wire_get_copy_in(message->args, message->args_bytes, &in))
+        copy_failed(in.ctx, in.transfer, in.flags, in.to.width, /* is_out */ false);
 }
 
 /* ---- commands ------------------------------------------------------------------------------- */
@@ -285,6 +340,7 @@ static void post(const struct xp_message *message)
     struct wire_host_call host;
     struct wire_flag flag;
 
+    copies(message);
     if (message->op == WIRE_EVENT_RECORD &&
         wire_get_event_record(message->args, message->args_bytes, &record))
         event_recorded(&record);

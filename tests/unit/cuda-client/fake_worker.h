@@ -28,6 +28,9 @@ enum fake_order {
     FAKE_LAST_TELL = 2014,   /* by which the last of them wanted to be told */
     FAKE_TELL = 2015,        /* tells of that one, and of nothing else */
     FAKE_TELL_FAULT = 2016,  /* the same: a kernel failed before it */
+    FAKE_FAIL_COPIES = 2017, /* from now on there is no memory for copies in bulk, and no bytes for
+                              * small ones to the host; no reply tells of them */
+    FAKE_REFUSE_COPIES = 2018, /* the same: their commands fail */
 };
 
 int fake_worker_main(void);

@@ -491,6 +491,50 @@ static void test_fault(void)
     }
 }
 
+/* No reply ever names these transfers: what became of them is the context's error all the same, and
+ * the host memory is free again for others. */
+static void test_failed_copies(void)
+{
+    static uint8_t memory[1 << 20];
+    static const struct {
+        const char *label;
+        size_t order, bytes;
+        bool is_out;
+        CUresult error;
+    } rows[] = {
+        {"to the host, small", FAKE_FAIL_COPIES, 64, true, CUDA_ERROR_UNKNOWN},
+        {"to the host, in bulk", FAKE_FAIL_COPIES, sizeof(memory), true, CUDA_ERROR_OUT_OF_MEMORY},
+        {"to the device, in bulk", FAKE_FAIL_COPIES, sizeof(memory), false,
+         CUDA_ERROR_OUT_OF_MEMORY},
+        {"refused, small", FAKE_REFUSE_COPIES, 64, true, CUDA_ERROR_OUT_OF_MEMORY},
+        {"refused, in bulk", FAKE_REFUSE_COPIES, sizeof(memory), true, CUDA_ERROR_OUT_OF_MEMORY},
+    };
+
+    on(0);
+    CHECK_EQ(cuMemHostRegister(memory, sizeof(memory), CU_MEMHOSTREGISTER_PORTABLE), CUDA_SUCCESS);
+    for (size_t i = 0; i < FAB_ARRAY_LEN(rows); i++) {
+        CUresult result = CUDA_SUCCESS;
+        CUdeviceptr there = 0;
+        CUcontext own;
+
+        CHECK_CASE("%s", rows[i].label);
+        CHECK_EQ(cuCtxCreate(&own, NULL, 0, 0), CUDA_SUCCESS);
+        CHECK_EQ(cuMemAlloc(&there, sizeof(memory)), CUDA_SUCCESS);
+        CHECK_EQ(cuCtxSetLimit(CU_LIMIT_STACK_SIZE, rows[i].order), CUDA_SUCCESS);
+        if (rows[i].is_out)
+            CHECK_EQ(cuMemcpyDtoHAsync(memory, there, rows[i].bytes, NULL), CUDA_SUCCESS);
+        else
+            CHECK_EQ(cuMemcpyHtoDAsync(there, memory, rows[i].bytes, NULL), CUDA_SUCCESS);
+        for (int asked = 0; asked < 100000 && result == CUDA_SUCCESS; asked++)
+            result = cuCtxSynchronize();
+        CHECK_EQ(result, rows[i].error);
+        CHECK_EQ(cuCtxDestroy(own), CUDA_SUCCESS);
+    }
+    on(0);
+    CHECK_EQ(cuCtxSynchronize(), CUDA_SUCCESS);
+    CHECK_EQ(cuMemHostUnregister(memory), CUDA_SUCCESS);
+}
+
 static void test_lost_worker(void)
 {
     CUresult result;
@@ -548,6 +592,7 @@ int main(void)
         CHECK_TEST(test_event_with_bytes),
         CHECK_TEST(test_fork),
         CHECK_TEST(test_fault),
+        CHECK_TEST(test_failed_copies),
         CHECK_TEST(test_lost_worker),
         CHECK_TEST(test_broken_worker),
     };
