@@ -20,6 +20,10 @@
 #include "cuda-server/text.h"
 #include "cuda-server/transfer.h"
 
+/* Events that are told of at once; a program that has more than that under way asks for the rest.
+ */
+enum { TELLING_MAX = 256 };
+
 struct watch {
     struct fab_list link; /* of the open ones; on none when it has been told */
     struct cudas_worker *worker;
@@ -38,6 +42,7 @@ struct cudas_watches {
     struct fab_mutex lock;    /* guards the list, and events that are in it from being destroyed */
     struct fab_list open;
     _Atomic uint32_t count;
+    _Atomic uint32_t telling; /* watches that stand for a synchronisation: each has a lane */
 };
 
 enum fab_status cudas_watches_create(struct cudas_watches **watches_out, struct fab_err *err)
@@ -113,6 +118,8 @@ static void watch_free(struct watch *watch)
     cudas_lane_give(watch->lane);
     if (watch->event)
         cudas_object_put(&watch->event->object);
+    if (watch->syncs)
+        atomic_fetch_sub_explicit(&watch->worker->watches->telling, 1, memory_order_relaxed);
     free(watch);
 }
 
@@ -238,9 +245,11 @@ static CUresult watch_start(struct cudas_context *context, const struct watch *v
         return CUDA_ERROR_OUT_OF_MEMORY;
     *watch = *values;
     fab_list_init(&watch->link);
+    if (watch->syncs)
+        atomic_fetch_add_explicit(&worker->watches->telling, 1, memory_order_relaxed);
     result = cudas_lane_take(context, &watch->lane);
     if (result != CUDA_SUCCESS) {
-        free(watch);
+        watch_free(watch);
         return result;
     }
     if (event) {
@@ -360,6 +369,8 @@ void cudas_watch_tell(struct cudas_worker *worker, struct cudas_event *event, ui
     const struct watch values = {
         .worker = worker, .object = id, .position = position, .syncs = true};
 
-    if (!event || watch_start(event->object.context, &values, NULL, event) != CUDA_SUCCESS)
+    if (!event ||
+        atomic_load_explicit(&worker->watches->telling, memory_order_relaxed) >= TELLING_MAX ||
+        watch_start(event->object.context, &values, NULL, event) != CUDA_SUCCESS)
         tell_reached(&values, CUDA_ERROR_NOT_READY);
 }

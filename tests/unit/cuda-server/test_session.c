@@ -174,6 +174,9 @@ static void check_told(int result, uint64_t object, uint64_t position)
 /* A record may ask to be told of, and is once, whatever becomes of the event meanwhile. */
 static void test_told(void)
 {
+    struct wire_reached reached;
+    struct rig_signal signal;
+
     rig_open(&rig, false);
     rig_world(&rig);
     RIG_POST(&rig, event_create, WIRE_EVENT_CREATE, .event = 300, .ctx = RIG_CTX);
@@ -197,6 +200,22 @@ static void test_told(void)
     RIG_SIGNAL(&rig, flag, WIRE_FLAG, .flag = 401);
     check_told(CUDA_SUCCESS, 300, 33);
     CHECK_EQ(rig_stats(&rig).late_errors, 0);
+    CHECK_CASE("more than there are lanes for");
+    RIG_POST(&rig, event_create, WIRE_EVENT_CREATE, .event = 301, .ctx = RIG_CTX);
+    RIG_POST(&rig, flag_wait, WIRE_FLAG_WAIT, .flag = 402, .ctx = RIG_CTX, .stream = RIG_STREAM);
+    for (uint64_t i = 1; i <= 257; i++)
+        RIG_POST(&rig, event_record, WIRE_EVENT_RECORD, .event = 301, .ctx = RIG_CTX,
+                 .stream = RIG_STREAM, .generation = i, .tell = 1000 + i);
+    check_told(CUDA_ERROR_NOT_READY, 301, 1257);
+    RIG_SIGNAL(&rig, flag, WIRE_FLAG, .flag = 402);
+    CHECK_EQ(rig_sync(&rig, RIG_STREAM), CUDA_SUCCESS);
+    for (int told = 0; told < 256; told++) { /* in whatever order */
+        signal = rig_wait_signal(&rig, WIRE_REACHED);
+        CHECK(wire_get_reached(signal.bytes, signal.size_bytes, &reached));
+        CHECK_EQ(reached.result, CUDA_SUCCESS);
+        CHECK(reached.position > 1000 && reached.position < 1257);
+        free(signal.bytes);
+    }
     CHECK_CASE("no such event: it is said that nothing will be told");
     RIG_POST(&rig, event_record, WIRE_EVENT_RECORD, .event = 300, .ctx = RIG_CTX,
              .stream = RIG_STREAM, .generation = 4, .tell = 34);
