@@ -16,6 +16,7 @@ is ours. Exit status 77 with a reason where ibsim or OpenSM is missing.
 Whatever ends this process, SIGKILL too, ends the simulator, OpenSM and the command, and the next
 start removes the scratch folder.
 """
+import contextlib
 import ctypes
 import fcntl
 import functools
@@ -201,6 +202,15 @@ class Simulator:
                                 cwd=self.scratch, env=environment, stdin=subprocess.DEVNULL,
                                 stderr=subprocess.DEVNULL)
         self.manager.wait_for(lambda output: b"SUBNET UP" in output, "SUBNET UP")
+
+    @contextlib.contextmanager
+    def still(self):
+        """OpenSM stands still: some changes make it sweep, and a sweep sets links anew."""
+        self.manager.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.manager.process.send_signal(signal.SIGCONT)
 
     def manager_log(self):
         """The end of what OpenSM says."""

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 import unittest
+import unittest.mock
 
 import simulator
 from fabric import (ACTIVE, DOWN, INIT, NO_GUID, UNKNOWN, changes, from_sweep,
@@ -155,8 +156,9 @@ class Faults(unittest.TestCase):
         name, number = self.leaf
         lid = self.before.nodes[name]["lid"]
         ibportstate = [simulator.tool("ibportstate"), lid, number, "width"]
-        self.sim.run([*ibportstate, 1])
-        self.see({}, {self.leaf: {"width": 1, "enabled_mbps": FDR}, (HCA, 1): {"width": 1}})
+        with self.sim.still():
+            self.sim.run([*ibportstate, 1])
+            self.see({}, {self.leaf: {"width": 1, "enabled_mbps": FDR}, (HCA, 1): {"width": 1}})
         self.sim.run([*ibportstate, 3])
         self.same_again()
 
@@ -261,10 +263,14 @@ class Simulators(unittest.TestCase):
                          [True, False, False, False])
 
     def test_killed(self):
-        """Whatever becomes of the script, nothing stays."""
+        """Whatever becomes of the script, nothing stays. In a folder of our own: simulators of other
+        tests remove, too, what was left."""
+        top = tempfile.TemporaryDirectory()
+        self.addCleanup(top.cleanup)
+        self.enterContext(unittest.mock.patch.object(tempfile, "tempdir", top.name))
         script = subprocess.Popen([sys.executable, simulator.__file__, netlist("demo"), "sh", "-c",
                                    "pwd; exec cat"], stdin=subprocess.PIPE,
-                                  stdout=subprocess.PIPE)
+                                  stdout=subprocess.PIPE, env={**os.environ, "TMPDIR": top.name})
         folder = script.stdout.readline().decode().strip()
         children = pathlib.Path(f"/proc/{script.pid}/task/{script.pid}/children").read_text().split()
         self.assertEqual(len(children), 3)  # ibsim, OpenSM, the command

@@ -162,8 +162,9 @@ class Faults(unittest.TestCase):
     def test_width(self):
         lid = self.sim.run([simulator.tool("smpquery"), "-D", "portinfo", "0,1", "0"])
         lid = re.search(r"^Lid:\.+(\d+)", lid, re.M)[1]
-        self.sim.run([simulator.tool("ibportstate"), lid, self.port, "width", 1])
-        self.see(("width-degraded", PORT))
+        with self.sim.still():
+            self.sim.run([simulator.tool("ibportstate"), lid, self.port, "width", 1])
+            self.see(("width-degraded", PORT))
 
     def test_counters(self):
         for field, code in (("SymbolErrorCounter", "symbol-errors"),

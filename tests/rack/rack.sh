@@ -99,6 +99,7 @@ inside() {
         exit 2
     fi
     mount -t tmpfs rack /run
+    mount -t tmpfs rack /dev/shm # what killed programs leave there goes with the rack
     mkdir "$RACK_RUN"
     echo "127.0.0.1 localhost" >"$RACK_RUN/hosts"
     for rail in 0 1; do
