@@ -39,6 +39,7 @@ struct cudac_context {
      * the wire; what an event or another stream says of a position depends on that. */
     pthread_mutex_t order;
     _Atomic uint64_t sequence;
+    _Atomic uint64_t gate; /* as a stream's: of the last wait that all its streams were given */
     _Atomic uint64_t
         launching; /* the id, and one, of the stream that had the last command, a launch */
 

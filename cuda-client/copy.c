@@ -76,17 +76,38 @@ struct move {
     uint64_t transfer;
 };
 
-/* Whether somebody may still write these bytes before the stream gets to read them: what a busy
- * stream waits for may be the program itself (a flag that it sets when the bytes are there). */
+static bool any_worker_is_same_host(void)
+{
+    for (uint32_t i = 0; i < cudac_worker_count(); i++)
+        if (cudac_worker_is_same_host(cudac_worker_at(i)))
+            return true;
+    return false;
+}
+
+/* Whether somebody may still write these bytes before the stream gets to read them.
+ *
+ * - A copy from a device that has not landed: it is in the table of transfers until then, whichever
+ *   stream it is in.
+ * - What the stream waits for, and who can only write because the stream waits: the program itself
+ *   (it fills the memory and then sets the flag, or lets the host function go), a host function, a
+ *   kernel or a window copy of another stream, whose event the stream waits for. All of these put a
+ *   command into the stream that is not sure to end by itself (cudac_stream_reads_now); without
+ *   one, whoever writes now does so in no order with this copy.
+ *
+ * A copy for which the program waits reads at once behind such commands, too. Nobody but host
+ * functions and workers that write into windows without our knowing is believed to use that time.
+ *
+ * So many transfers may be read ahead, and no more: what is before them in their streams must find
+ * room in the transport. */
 static bool may_change(const struct move *move, bool is_pending, enum cudac_wait wait)
 {
-    if (is_pending || cudac_host_calls_pending())
+    if (is_pending)
         return true;
-    if (wait == CUDAC_WAIT_NEVER && !cudac_stream_starts_now(move->stream))
-        return true;
-    /* Windows are written by workers of this host without our knowing. */
-    return move->host->window_id != 0 && !cudac_worker_is_same_host(move->worker) &&
-           cudac_worker_count() > 1;
+    if (wait == CUDAC_WAIT_NEVER)
+        return !cudac_stream_reads_now(move->stream) || !cudac_transfers_are_few();
+    return cudac_host_calls_pending() ||
+           (move->host->window_id != 0 && !cudac_worker_is_same_host(move->worker) &&
+            any_worker_is_same_host());
 }
 
 static void move_plan(struct move *move, bool to_device, enum cudac_wait wait)

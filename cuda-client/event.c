@@ -477,9 +477,14 @@ CUresult cudac_cuEventSynchronize(CUevent hEvent)
 static CUresult post_work(struct cudac_context *context, struct cudac_stream *stream, uint32_t op,
                           const struct wire_parts *parts)
 {
+    CUresult result;
+
     if (stream)
         return cudac_stream_post(stream, op, parts, NULL);
-    return cudac_post(cudac_context_worker(context), op, parts, NULL);
+    result = cudac_post(cudac_context_worker(context), op, parts, NULL);
+    if (result == CUDA_SUCCESS) /* counted when it is posted, as all work */
+        cudac_streams_gate(context);
+    return result;
 }
 
 /* In the same worker the order of commands says which record is meant. */

@@ -238,6 +238,21 @@ bool cudac_stream_starts_now(struct cudac_stream *stream)
                                all_are(stream->context, /* blocking_only */ true, is_done));
 }
 
+static bool is_past_gate(struct cudac_stream *stream)
+{
+    const uint64_t done = atomic_load_explicit(&stream->done, memory_order_acquire);
+
+    return done >= atomic_load_explicit(&stream->gate, memory_order_acquire) &&
+           done >= atomic_load_explicit(&stream->context->gate, memory_order_acquire);
+}
+
+bool cudac_stream_reads_now(struct cudac_stream *stream)
+{
+    return is_past_gate(stream) &&
+           (!cudac_stream_is_blocking(stream) ||
+            all_are(stream->context, /* blocking_only */ true, is_past_gate));
+}
+
 bool cudac_stream_is_quiet(struct cudac_stream *stream)
 {
     if (is_synced(stream) &&
@@ -332,6 +347,30 @@ void cudac_streams_synced(struct cudac_context *context, uint64_t position)
     all_reached(context, position, /* blocking_only */ false, /* by_sync */ true);
 }
 
+/* Whether a command ends by itself once those before it have. A copy between devices may wait for
+ * other streams of theirs. */
+static bool is_gate(uint32_t op)
+{
+    switch (op) {
+    case WIRE_COPY_IN:
+    case WIRE_COPY_IN_WAIT:
+    case WIRE_COPY_OUT:
+    case WIRE_COPY_OUT_WAIT:
+    case WIRE_SET:
+    case WIRE_SET_WAIT:
+    case WIRE_EVENT_RECORD:
+        return false;
+    default:
+        return true;
+    }
+}
+
+void cudac_streams_gate(struct cudac_context *context)
+{
+    raise_to(&context->gate,
+             atomic_fetch_add_explicit(&context->sequence, 1, memory_order_acq_rel) + 1);
+}
+
 uint64_t cudac_stream_count(struct cudac_stream *stream, uint32_t op)
 {
     uint64_t position =
@@ -340,6 +379,8 @@ uint64_t cudac_stream_count(struct cudac_stream *stream, uint32_t op)
     cudac_room_count(stream, op);
     if (op == WIRE_LAUNCH || op == WIRE_LAUNCH_CALL)
         raise_to(&stream->launched, position);
+    if (is_gate(op))
+        raise_to(&stream->gate, position);
     raise_to(&stream->posted, position);
     if (is_behind_legacy(op)) /* after `posted`: who sees this sees that */
         raise_to(&stream->behind, position);

@@ -39,6 +39,8 @@ struct cudac_stream {
     _Atomic uint64_t posted, done;
     /* Of the last work that surely waits for what the default stream had been given by then. */
     _Atomic uint64_t behind;
+    /* Of the last work that may wait for what the program does later (cudac_stream_reads_now). */
+    _Atomic uint64_t gate;
     /* Of the last launch, and up to where a synchronisation has made the driver print: a stream
      * that is idle can still have text to come. */
     _Atomic uint64_t launched, synced;

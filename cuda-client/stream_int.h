@@ -32,6 +32,14 @@ bool cudac_stream_is_idle(struct cudac_stream *stream);
 /* Whether work that is posted now has nothing to wait for: a blocking stream and the default stream
  * wait for each other. */
 bool cudac_stream_starts_now(struct cudac_stream *stream);
+/* Whether work that is posted now waits for nothing that the program may have in its hands, so that
+ * what it reads may be read at once: before it there are only copies between host and device, sets
+ * and records, which end by themselves. All else may wait for the program: host functions and
+ * values that streams wait for; kernels, which may look at memory until somebody writes it; events,
+ * behind which are any of these. */
+bool cudac_stream_reads_now(struct cudac_stream *stream);
+/* Later work of all streams of the context may wait for the program. */
+void cudac_streams_gate(struct cudac_context *context);
 /* The same, and nothing that was printed before its end is still in the driver, by whichever
  * stream: to wait for it needs no question. */
 bool cudac_stream_is_quiet(struct cudac_stream *stream);

@@ -728,6 +728,17 @@ bool cudac_transfers_pending_into(uint64_t address, uint64_t bytes)
     return is_hit;
 }
 
+bool cudac_transfers_are_few(void)
+{
+    enum { FEW = 1024 }; /* of the 4096 that the transport takes for each worker */
+    bool are;
+
+    pthread_mutex_lock(&table.lock);
+    are = table.by_id.count < FEW;
+    pthread_mutex_unlock(&table.lock);
+    return are;
+}
+
 bool cudac_transfers_pending_from(const struct cudac_worker *worker)
 {
     const struct fab_map_entry *entry;

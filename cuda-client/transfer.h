@@ -28,7 +28,9 @@ CUresult cudac_transfer_out_now(struct cudac_context *context, uint64_t address,
 
 /* Whether a copy from a device is still on its way into [address, address + bytes) of the host. */
 bool cudac_transfers_pending_into(uint64_t address, uint64_t bytes);
-/* The same from a worker, wherever to. */
+/* Whether so few are under way that more may be sent before their streams get to them. */
+bool cudac_transfers_are_few(void);
+/* Whether a copy is still on its way from a worker, wherever to. */
 bool cudac_transfers_pending_from(const struct cudac_worker *worker);
 
 #endif /* CUDA_CLIENT_TRANSFER_H */

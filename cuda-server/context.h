@@ -42,6 +42,8 @@ struct cudas_context {
     CUdevice device;
     bool is_primary;
     _Atomic bool is_open;
+    /* cuCtxWaitEvent was called: an idle stream of it may have to wait, which no query tells. */
+    _Atomic bool has_waited;
     _Atomic int told;           /* the asynchronous error that the client was told of */
     struct cudas_stream legacy; /* id 0; without a reference of its own */
 

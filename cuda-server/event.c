@@ -123,9 +123,11 @@ static CUresult event_wait(struct cudas_worker *worker, const struct wire_event_
 {
     const struct cudas_driver *cu = &worker->cu;
 
-    if (m->whole_ctx)
+    if (m->whole_ctx) {
+        atomic_store_explicit(&place->context->has_waited, true, memory_order_relaxed);
         return cu->cuCtxWaitEvent ? cu->cuCtxWaitEvent(place->context->handle, event->handle)
                                   : CUDA_ERROR_NOT_SUPPORTED;
+    }
     return cu->cuStreamWaitEvent(place->stream->handle, event->handle, m->flags);
 }
 

@@ -184,6 +184,7 @@ static CUresult wait_whole(struct cudas_worker *worker, uint64_t id, struct cuda
     result = cudas_flag_wait(worker, id, context, lane->stream);
     if (result == CUDA_SUCCESS)
         result = cu->cuEventRecord(lane->event, lane->stream);
+    atomic_store_explicit(&context->has_waited, true, memory_order_relaxed);
     if (result == CUDA_SUCCESS)
         result = cu->cuCtxWaitEvent(context->handle, lane->event);
     if (cudas_lane_give_later(lane) != CUDA_SUCCESS)

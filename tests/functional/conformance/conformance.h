@@ -35,7 +35,7 @@
     X(cuCtxCreate) X(cuCtxDestroy) X(cuCtxPushCurrent) X(cuCtxPopCurrent) X(cuCtxSetCurrent)       \
     X(cuCtxGetCurrent) X(cuCtxGetDevice) X(cuCtxGetFlags) X(cuCtxGetId) X(cuCtxSynchronize)        \
     X(cuCtxSetLimit) X(cuCtxGetLimit) X(cuCtxGetCacheConfig) X(cuCtxSetCacheConfig)                \
-    X(cuCtxGetApiVersion) X(cuCtxGetStreamPriorityRange)                                           \
+    X(cuCtxGetApiVersion) X(cuCtxGetStreamPriorityRange) X(cuCtxWaitEvent)                         \
     X(cuModuleLoadData) X(cuModuleLoadDataEx) X(cuModuleLoad) X(cuModuleUnload)                    \
     X(cuModuleGetFunction) X(cuModuleGetGlobal) X(cuModuleGetFunctionCount)                        \
     X(cuModuleEnumerateFunctions) X(cuModuleGetLoadingMode)                                        \
@@ -147,6 +147,7 @@ void group_vmm(void);
 void group_pool(void);
 void group_peer(void);
 void group_pointer(void);
+void group_source(void);
 void group_killed(void);
 
 #endif /* TESTS_FUNCTIONAL_CONFORMANCE_CONFORMANCE_H */

@@ -26,7 +26,7 @@ static const struct {
     {"set", group_set},         {"memop", group_memop},     {"fault", group_fault},
     {"alloc", group_alloc},     {"host", group_host},       {"managed", group_managed},
     {"vmm", group_vmm},         {"pool", group_pool},       {"peer", group_peer},
-    {"pointer", group_pointer}, {"killed", group_killed},
+    {"pointer", group_pointer}, {"source", group_source},   {"killed", group_killed},
 };
 
 void conformance_row(const char *label, CUresult status, CUresult expected, bool effect,

@@ -83,6 +83,36 @@ static int event_elsewhere(void *arg)
     return wrong == 0 ? 0 : 1;
 }
 
+/* Copies that go ahead in the stream are sent at once; the one behind the event must not be. */
+static int copies_elsewhere(void *arg)
+{
+    static const size_t sizes[] = {SMALL, LARGE};
+    CUevent event;
+
+    (void)arg;
+    open_both();
+    remote_need(cuEventCreate(&event, CU_EVENT_DISABLE_TIMING), "event");
+    for (unsigned round = 1; round <= 2 * ROUNDS; round++) {
+        const size_t bytes = sizes[round % 2];
+
+        memset(pinned, 0, 2 * (size_t)LARGE);
+        go_to(&there);
+        remote_need(cuMemsetD8Async(there.memory, (uint8_t)round, bytes, there.stream), "set");
+        remote_need(cuMemcpyDtoHAsync(pinned, there.memory, bytes, there.stream), "to the host");
+        remote_need(cuEventRecord(event, there.stream), "record");
+        go_to(&here);
+        for (int i = 0; i < 3; i++)
+            remote_need(cuMemcpyHtoDAsync(here.memory, pinned + LARGE, bytes, here.stream),
+                        "ahead");
+        remote_need(cuStreamWaitEvent(here.stream, event, 0), "wait");
+        remote_need(cuMemcpyHtoDAsync(here.memory, pinned, bytes, here.stream), "from the host");
+        remote_need(cuStreamSynchronize(here.stream), "synchronise");
+        remote_need(cuMemcpyDtoH(pinned + LARGE, here.memory, bytes), "look");
+        wrong += !is_all(&(struct look){pinned + LARGE, bytes, (uint8_t)round});
+    }
+    return wrong == 0 ? 0 : 1;
+}
+
 /* The same for few bytes, which come as a message, and workers that are connected to each other:
  * the news of the event must not overtake it. Registered memory has no window in any worker. */
 static int small_elsewhere(void *arg)
@@ -348,6 +378,7 @@ static void test_order(void)
         const char *label;
         int (*run)(void *arg);
     } cases[] = {{"an event elsewhere", event_elsewhere},
+                 {"copies ahead, and an event elsewhere", copies_elsewhere},
                  {"few bytes and an event elsewhere", small_elsewhere},
                  {"mapped memory and an event elsewhere", mapped_elsewhere},
                  {"mapped memory in two streams", mapped_by_two_streams},

@@ -99,11 +99,79 @@ static void test_quiet(void)
     CHECK(cudac_stream_is_quiet(waiting));
 }
 
+/* What a copy that is posted now would wait for may be the program itself. */
+static void test_reads_now(void)
+{
+    static const struct {
+        const char *label;
+        struct work work[4];
+        bool reads_now[END]; /* each stream's next copy */
+    } rows[] = {
+        {"nothing", {{END, 0}}, {true, true, true}},
+        {"copies", {{FREE, WIRE_COPY_IN}, {FREE, WIRE_COPY_OUT}, {END, 0}}, {true, true, true}},
+        {"a set and a record",
+         {{LEGACY, WIRE_SET}, {FREE, WIRE_EVENT_RECORD}, {END, 0}},
+         {true, true, true}},
+        {"a kernel", {{FREE, WIRE_LAUNCH}, {END, 0}}, {true, true, false}},
+        {"a kernel, and a copy",
+         {{FREE, WIRE_LAUNCH_CALL}, {FREE, WIRE_COPY_IN}, {END, 0}},
+         {true, true, false}},
+        {"a kernel in the default stream", {{LEGACY, WIRE_LAUNCH}, {END, 0}}, {false, false, true}},
+        {"a kernel in a blocking stream",
+         {{BLOCKING, WIRE_LAUNCH}, {END, 0}},
+         {false, false, true}},
+        {"an event", {{FREE, WIRE_EVENT_WAIT}, {END, 0}}, {true, true, false}},
+        {"an event elsewhere", {{FREE, WIRE_FLAG_WAIT}, {END, 0}}, {true, true, false}},
+        {"a host function", {{FREE, WIRE_HOST_CALL}, {END, 0}}, {true, true, false}},
+        {"values", {{FREE, WIRE_STREAM_MEMOPS}, {END, 0}}, {true, true, false}},
+        {"a copy between devices", {{FREE, WIRE_COPY_DEVICE}, {END, 0}}, {true, true, false}},
+    };
+
+    for (size_t i = 0; i < FAB_ARRAY_LEN(rows); i++) {
+        struct cudac_stream streams[END] = {
+            [LEGACY] = {.context = &context, .next = &streams[BLOCKING]},
+            [BLOCKING] = {.context = &context, .id = 2, .next = &streams[FREE]},
+            [FREE] = {.context = &context, .id = 3, .flags = CU_STREAM_NON_BLOCKING}};
+
+        CHECK_CASE("%s", rows[i].label);
+        context.streams = context.legacy = streams;
+        for (const struct work *at = rows[i].work; at->whose != END; at++)
+            (void)cudac_stream_count(&streams[at->whose], at->op);
+        for (int j = 0; j < END; j++)
+            CHECK_EQ(cudac_stream_reads_now(&streams[j]), rows[i].reads_now[j]);
+        for (int j = 0; j < END; j++)
+            cudac_stream_reached(&streams[j], atomic_load(&context.sequence));
+        for (int j = 0; j < END; j++)
+            CHECK(cudac_stream_reads_now(&streams[j]));
+    }
+}
+
+/* All streams wait; each of them is past that when later work of its own is done. */
+static void test_all_wait(void)
+{
+    struct cudac_stream streams[END] = {
+        [LEGACY] = {.context = &context, .next = &streams[BLOCKING]},
+        [BLOCKING] = {.context = &context, .id = 2, .next = &streams[FREE]},
+        [FREE] = {.context = &context, .id = 3, .flags = CU_STREAM_NON_BLOCKING}};
+
+    context.streams = context.legacy = streams;
+    cudac_streams_gate(&context);
+    for (int i = 0; i < END; i++)
+        CHECK(!cudac_stream_reads_now(&streams[i]));
+    (void)cudac_stream_count(&streams[FREE], WIRE_COPY_IN);
+    CHECK(!cudac_stream_reads_now(&streams[FREE]));
+    cudac_stream_reached(&streams[FREE], atomic_load(&context.sequence));
+    CHECK(cudac_stream_reads_now(&streams[FREE]));
+    CHECK(!cudac_stream_reads_now(&streams[BLOCKING]));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         CHECK_TEST(test_default_stream),
         CHECK_TEST(test_quiet),
+        CHECK_TEST(test_reads_now),
+        CHECK_TEST(test_all_wait),
     };
 
     return check_run(tests);
