@@ -286,12 +286,24 @@ static double rate_after_cut(struct bench_pair *pair)
     return (double)(size - sent) / (bench_now_s() - cut_s);
 }
 
-static bool is_up(struct bench_pair *pair, unsigned rail)
+/* A lost rail is tried again after 10 s at the latest. */
+static void wait_rails(struct bench_pair *pair, unsigned rails)
 {
-    struct xp_conn_stats stats;
+    enum { UP_LIMIT_S = 60 };
+    double start_s = bench_now_s();
 
-    xp_conn_stats(pair->link.conn, &stats);
-    return stats.rails[rail].up;
+    for (unsigned rail = 0; rail < rails;) {
+        struct xp_conn_stats stats;
+
+        xp_conn_stats(pair->link.conn, &stats);
+        if (stats.rails[rail].up) {
+            rail++;
+            continue;
+        }
+        if (bench_now_s() - start_s > UP_LIMIT_S)
+            bench_fail("a rail did not come back in 60 s after its link");
+        bench_pause();
+    }
 }
 
 /* Beside what one such rail carries just before. The link, and the rail over it, come back after
@@ -307,8 +319,8 @@ static void measure_cut(unsigned count)
     for (unsigned i = 0; i < count; i++) {
         double alone;
 
-        while (!is_up(&one, 0) || !is_up(&two, 0) || !is_up(&two, 1))
-            bench_pause();
+        wait_rails(&one, 1);
+        wait_rails(&two, 2);
         alone = bench_bulk_rate(&one, memory, (uint64_t)128 * MIB);
         bench_row_add(&rows[ROW_CUT], rate_after_cut(&two) / 1e6, alone / 1e6);
         set_link(true);

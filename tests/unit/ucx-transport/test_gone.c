@@ -77,22 +77,25 @@ static bool is_untouched(int fd)
     return ioctl(fd, FIONREAD, &waiting) == 0 && waiting == WORDS_BYTES;
 }
 
-/* Until they are inside ppoll(2), and no timer is near. */
-static void wait_asleep(struct xp_node *node)
+/* Until they are inside ppoll(2), and no timer is near: milliseconds. False: they never are. */
+static bool wait_asleep(struct xp_node *node)
 {
-    enum { FAR_NS = 100000000 };
+    const uint64_t far_ns = 100000000, end_ns = UINT64_C(20000000000);
+    uint64_t start_ns = fab_clock_now_ns(node->clock), now_ns = start_ns;
 
-    for (uint32_t i = 0; i < node->engine_count;) {
+    for (uint32_t i = 0; i < node->engine_count && now_ns - start_ns < end_ns;) {
         const struct xp_engine *engine = &node->engines[i];
-        uint64_t far_ns = fab_deadline_ns(fab_clock_now_ns(node->clock), FAR_NS);
 
-        if (atomic_load(&engine->thread_until_ns) != 0 && xp_engine_deadline_ns(engine) > far_ns) {
+        if (atomic_load(&engine->thread_until_ns) != 0 &&
+            xp_engine_deadline_ns(engine) > fab_deadline_ns(now_ns, far_ns)) {
             i++;
             continue;
         }
         i = 0;
         (void)sched_yield();
+        now_ns = fab_clock_now_ns(node->clock);
     }
+    return now_ns - start_ns < end_ns;
 }
 
 static _Atomic int held; /* how it ended */
@@ -131,8 +134,10 @@ static void run(const struct ucx_place *place, bool one_by_one, enum work work)
         ucx_bulk_start(&flight, &link, true, bytes, &(struct ucx_bulk_args){2, BYTES, 6});
     if (work == WORK_HELD)
         start_held(&link);
-    if (work != WORK_BUSY)
-        wait_asleep(link.node);
+    if (work != WORK_BUSY && !wait_asleep(link.node)) {
+        CHECK_CASE("an engine with nothing to do did not sleep for 20 s");
+        CHECK(false);
+    }
     sweep(one_by_one);
     if (work != WORK_BUSY)
         take_numbers();
