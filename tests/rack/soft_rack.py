@@ -11,7 +11,8 @@ the real daemons, libraries and programs on them.
 RACK is a name of configs/racks, or a folder that configs/rack-gen made. DIR holds the built programs
 (build/release/bin). Daemons see no description of the rack: each discovers its node. COMMAND finds
 RACK_FOLDER, RACK_RUN (rack.sh), RACK_LOGS, and the console of ibsim as the fifo $IBSIM_CONSOLE.
-RACK_WARM=N: agents keep N workers waiting for each system (worker.warm).
+RACK_WARM=N: agents keep N workers waiting for each system (worker.warm). RACK_STANDING: the folder of the
+standing rack (build/rack), for a second one.
 
 Exit status: the command's; 77 with a reason where the machine forbids namespaces.
 """
@@ -36,7 +37,8 @@ import simulator  # noqa: E402
 from api import Api  # noqa: E402
 
 RACK_SH = HERE / "rack.sh"
-STANDING = TOP / "build" / "rack"  # of the one that `up` leaves
+# Of the one that `up` leaves.
+STANDING = pathlib.Path(os.environ.get("RACK_STANDING") or TOP / "build" / "rack")
 LIMIT_S = 120
 PORT = 7471
 UIDS = (60000, 1000)  # of leases, where we may use other uids

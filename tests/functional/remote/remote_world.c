@@ -171,19 +171,30 @@ static uint64_t now_s(void)
     return (uint64_t)now.tv_sec;
 }
 
+static bool has_ended(const struct remote_child *child)
+{
+    siginfo_t info = {.si_pid = 0};
+
+    return waitid(P_PID, (id_t)child->pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+           info.si_pid != 0;
+}
+
 bool remote_child_says(const struct remote_child *child, const char *text)
 {
     uint64_t limit_s = now_s() + REMOTE_LIMIT_S;
     char said[REMOTE_ERRORS];
 
     for (;;) {
+        bool is_last = now_s() > limit_s || has_ended(child); /* before the look at what it said */
         ssize_t bytes = pread(child->errors, said, sizeof(said) - 1, 0);
 
         said[bytes > 0 ? bytes : 0] = '\0';
         if (strstr(said, text))
             return true;
-        if (now_s() > limit_s)
+        if (is_last) {
+            (void)fprintf(stderr, "the child did not say '%s', but: %s\n", text, said);
             return false;
+        }
         (void)poll(NULL, 0, 1);
     }
 }

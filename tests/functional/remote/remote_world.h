@@ -67,7 +67,7 @@ struct remote_child {
 void remote_child_start(struct remote_child *child, int (*fn)(void *arg), void *arg);
 /* True: the child called remote_tell(). False: it ended before. */
 bool remote_heard(const struct remote_child *child);
-/* Waits until its stderr has the text. False: that does not happen. */
+/* Waits until its stderr has the text. False, with what it said on ours: it ended without. */
 bool remote_child_says(const struct remote_child *child, const char *text);
 /* Waits for its end: the exit status, or 128 + the signal. */
 int remote_child_end(struct remote_child *child);
