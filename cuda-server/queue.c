@@ -278,6 +278,8 @@ static void park(struct cudas_queue *queue, const struct record *record, uint64_
     if (fab_vec_reserve(buffer, record->args_bytes) != FAB_OK) {
         cudas_reply(queue->worker, &command, CUDA_ERROR_OUT_OF_MEMORY, NULL);
         done_with(queue, record, next);
+        xp_serve_end(queue->worker->node); /* as below: the caller takes the lead again */
+        atomic_store(&queue->has_leader, false);
         return;
     }
     if (record->args_bytes > 0)

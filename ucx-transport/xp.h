@@ -163,7 +163,7 @@ struct xp_handlers {
 /* Zero means the default in brackets. */
 struct xp_limits {
     uint32_t batch_bytes;  /* [8000] a batch closes at this size, */
-    uint32_t batch_calls;  /* [64] at this many commands, */
+    uint32_t batch_calls;  /* [64] at this many (a quarter for an idle peer on this host), */
     uint32_t batch_ns;     /* [20000] and this long after its first; after a full one, 5 times */
     uint32_t window_bytes; /* [4 MiB] commands that we accept beyond the executed ones */
     uint32_t window_calls; /* [65536] the same in commands */

@@ -49,12 +49,25 @@ void xp_conn_push_end(struct xp_conn *conn, bool begun)
 
 /* ---------------------------------------------------------------- ordered lane */
 
+/* A peer that has executed all before this batch begins with a part of it while the rest is made.
+ * Where it is not on this host a frame more costs more than that brings. */
+static uint32_t batch_calls_locked(const struct xp_conn *conn)
+{
+    const uint32_t most = conn->limits.batch_calls;
+    const bool is_first = conn->tx[XP_LANE_ORDERED].open->first == conn->peer_executed + 1;
+
+    return is_first && conn->active && conn->active->slot->caps.quick
+               ? (most + XP_FIRST_BATCH_SHARE - 1) / XP_FIRST_BATCH_SHARE
+               : most;
+}
+
 static enum fab_status add_locked(struct xp_conn *conn, enum xp_wire_message kind, uint32_t op,
                                   const struct iovec *parts, size_t part_count)
 {
     struct xp_lane_tx *tx = &conn->tx[XP_LANE_ORDERED];
     size_t bytes = parts_bytes(parts, part_count);
     enum fab_status status = xp_data_room_locked(conn, bytes);
+    bool is_full;
     uint8_t *args;
 
     if (status != FAB_OK)
@@ -65,10 +78,11 @@ static enum fab_status add_locked(struct xp_conn *conn, enum xp_wire_message kin
     copy_parts(args, parts, part_count);
     if (FAB_UNLIKELY(conn->handlers->batch != NULL) && tx->open->count == 1)
         tx->open->opened_ns = fab_clock_now_ns(conn->node->clock);
-    if (tx->open->count >= conn->limits.batch_calls) {
+    is_full = tx->open->count >= conn->limits.batch_calls;
+    if (tx->open->count >= batch_calls_locked(conn)) {
         xp_lane_tx_close_batch(tx);
         conn->batch_due_ns = UINT64_MAX;
-        conn->batch_fills = true;
+        conn->batch_fills = conn->batch_fills || is_full;
     } else if (tx->open->count == 1 && kind == XP_WIRE_POST) { /* a call is flushed */
         uint64_t delay_ns = conn->limits.batch_ns;
 

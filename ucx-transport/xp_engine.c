@@ -245,7 +245,7 @@ static void adapt_spin(struct xp_engine *engine)
     uint64_t spin_ns = atomic_load_explicit(&engine->spin_ns, memory_order_relaxed) / 2;
 
     engine->heard_ns = engine->now_ns;
-    if (gap_ns < BURST_NS)
+    if (gap_ns < BURST_NS || (engine->control && engine->node->yields))
         return;
     if (spin_ns < most_ns / LEAST_SHARE)
         spin_ns = most_ns / LEAST_SHARE;

@@ -34,6 +34,7 @@ enum {
     XP_ENGINES_MAX = 1 + XP_RAILS_MAX,
     XP_ACK_DELAY_NS = 1000000, /* acknowledgements wait so long for a frame to ride on */
     XP_RESEND_NS = 200000000,  /* an unacknowledged log is sent again on a live leg; doubled */
+    XP_FIRST_BATCH_SHARE = 4,  /* of a full batch, for a peer on this host that has nothing to do */
     XP_FULL_BATCH_FACTOR = 5,  /* a batch after a full one may stay open so many times longer */
     XP_USUAL_FACTOR = 8,       /* design D7: dead after 8 x usual */
     XP_WINDOW_MIN_BYTES = 2 * (XP_MESSAGE_MAX_BYTES + 4096), /* every message fits, always */
