@@ -356,8 +356,8 @@ static enum fab_status verify_row(struct ledger *ledger, const char *prefix, con
     if (row)
         status = store_get(ledger->store, key, &stored, NULL, err);
     if (status == FAB_OK && strcmp(row, stored) != 0)
-        status =
-            fab_err_set(err, FAB_ERR_FORMAT, "%s: shown is %s, stored is %s", key, row, stored);
+        status = fab_err_set(err, FAB_ERR_FORMAT, "%s is not stored as it is shown: %s, but %s",
+                             key, stored, row);
     free(stored);
     free(row);
     return status;

@@ -56,7 +56,10 @@ static bool is_sound(struct ledger *ledger)
 {
     struct fab_err err = {0};
 
-    return ledger_verify(ledger, &err) == FAB_OK || strstr(err.text, "stored is");
+    if (ledger_verify(ledger, &err) == FAB_OK || strstr(err.text, " is not stored as it is shown"))
+        return true;
+    (void)fprintf(stderr, "%s\n", err.text);
+    return false;
 }
 
 static void use_ledger(struct ledger *ledger)
