@@ -156,10 +156,10 @@ class Faults(unittest.TestCase):
         name, number = self.leaf
         lid = self.before.nodes[name]["lid"]
         ibportstate = [simulator.tool("ibportstate"), lid, number, "width"]
-        with self.sim.still():
+        with self.sim.still():  # or its sweep writes back the width that it has read, for good
             self.sim.run([*ibportstate, 1])
             self.see({}, {self.leaf: {"width": 1, "enabled_mbps": FDR}, (HCA, 1): {"width": 1}})
-        self.sim.run([*ibportstate, 3])
+            self.sim.run([*ibportstate, 3])
         self.same_again()
 
     def test_packets_lost(self):
