@@ -359,10 +359,11 @@ static enum fab_status introduce(struct seat *seat, uint32_t index, struct fab_e
     struct ses_link to_worker;
     enum fab_status status = make_links(seat, index, &place->to_client, &to_worker, err);
 
-    if (status == FAB_OK)
+    if (status == FAB_OK && place->channel.fd >= 0)
         status = send_link(place->channel.fd, &to_worker, index, seat->row, err);
-    if (status == FAB_ERR_PEER_LOST)
-        status = FAB_OK; /* its process's end follows, and says who it was */
+    if (status ==
+        FAB_ERR_PEER_LOST) /* or its end was heard: its process's follows, with its name */
+        status = FAB_OK;
     explicit_bzero(&to_worker, sizeof(to_worker));
     return status;
 }
