@@ -131,6 +131,7 @@ static void tell_synced(void *arg)
     struct cudas_worker *worker = watch->worker;
     struct cudas_context *context = watch->lane->context;
     CUresult result = CUDA_ERROR_NOT_READY;
+    struct watch told;
 
     fab_mutex_lock(&worker->watches->syncing);
     if (atomic_load_explicit(&context->is_open, memory_order_acquire)) {
@@ -140,8 +141,9 @@ static void tell_synced(void *arg)
         cudas_before_news(worker, context, result);
     }
     fab_mutex_unlock(&worker->watches->syncing);
-    tell_reached(watch, result);
-    watch_free(watch);
+    told = *watch;
+    watch_free(watch); /* before: who is told may ask for the next one */
+    tell_reached(&told, result);
 }
 
 void cudas_watches_close(struct cudas_context *context)
