@@ -377,9 +377,8 @@ CUresult cudac_cuModuleUnload(CUmodule hmod)
         result = CUDA_ERROR_NOT_PERMITTED; /* its library unloads it */
     } else {
         result = cudac_context_wait(module->context);
-        cudac_memory_remove_fixed(module); /* another module may be there at once */
+        cudac_module_forget(module); /* first: another module may be there at once */
         cudac_image_unload(cudac_context_worker(module->context), module->id);
-        cudac_module_forget(module);
     }
     cuc_object_put(&module->object);
     return result;
