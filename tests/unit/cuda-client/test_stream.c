@@ -14,6 +14,16 @@ static struct cudac_context context = {
     .id = 1, .lock = PTHREAD_MUTEX_INITIALIZER, .order = PTHREAD_MUTEX_INITIALIZER};
 
 enum whose { LEGACY, BLOCKING, FREE, END };
+static struct cudac_stream streams[END];
+
+static void streams_new(void)
+{
+    streams[LEGACY] = (struct cudac_stream){.context = &context, .next = &streams[BLOCKING]};
+    streams[BLOCKING] = (struct cudac_stream){.context = &context, .id = 2, .next = &streams[FREE]};
+    streams[FREE] =
+        (struct cudac_stream){.context = &context, .id = 3, .flags = CU_STREAM_NON_BLOCKING};
+    context.streams = context.legacy = streams;
+}
 
 struct work {
     enum whose whose;
@@ -49,13 +59,8 @@ static void test_default_stream(void)
     };
 
     for (size_t i = 0; i < FAB_ARRAY_LEN(rows); i++) {
-        struct cudac_stream streams[END] = {
-            [LEGACY] = {.context = &context, .next = &streams[BLOCKING]},
-            [BLOCKING] = {.context = &context, .id = 2, .next = &streams[FREE]},
-            [FREE] = {.context = &context, .id = 3, .flags = CU_STREAM_NON_BLOCKING}};
-
         CHECK_CASE("%s", rows[i].label);
-        context.streams = context.legacy = streams;
+        streams_new();
         for (const struct work *at = rows[i].work; at->whose != END; at++)
             (void)cudac_stream_count(&streams[at->whose], at->op);
         CHECK(!cudac_stream_is_idle(&streams[LEGACY]));
@@ -71,13 +76,9 @@ static void test_default_stream(void)
  * this one is done. */
 static void test_quiet(void)
 {
-    struct cudac_stream streams[END] = {
-        [LEGACY] = {.context = &context, .next = &streams[BLOCKING]},
-        [BLOCKING] = {.context = &context, .id = 2, .next = &streams[FREE]},
-        [FREE] = {.context = &context, .id = 3, .flags = CU_STREAM_NON_BLOCKING}};
     struct cudac_stream *waiting = &streams[FREE], *launching = &streams[BLOCKING];
 
-    context.streams = context.legacy = streams;
+    streams_new();
     CHECK_CASE("nothing was launched");
     (void)cudac_stream_count(waiting, WIRE_SET);
     CHECK(!cudac_stream_is_quiet(waiting));
@@ -128,13 +129,8 @@ static void test_reads_now(void)
     };
 
     for (size_t i = 0; i < FAB_ARRAY_LEN(rows); i++) {
-        struct cudac_stream streams[END] = {
-            [LEGACY] = {.context = &context, .next = &streams[BLOCKING]},
-            [BLOCKING] = {.context = &context, .id = 2, .next = &streams[FREE]},
-            [FREE] = {.context = &context, .id = 3, .flags = CU_STREAM_NON_BLOCKING}};
-
         CHECK_CASE("%s", rows[i].label);
-        context.streams = context.legacy = streams;
+        streams_new();
         for (const struct work *at = rows[i].work; at->whose != END; at++)
             (void)cudac_stream_count(&streams[at->whose], at->op);
         for (int j = 0; j < END; j++)
@@ -149,12 +145,7 @@ static void test_reads_now(void)
 /* All streams wait; each of them is past that when later work of its own is done. */
 static void test_all_wait(void)
 {
-    struct cudac_stream streams[END] = {
-        [LEGACY] = {.context = &context, .next = &streams[BLOCKING]},
-        [BLOCKING] = {.context = &context, .id = 2, .next = &streams[FREE]},
-        [FREE] = {.context = &context, .id = 3, .flags = CU_STREAM_NON_BLOCKING}};
-
-    context.streams = context.legacy = streams;
+    streams_new();
     cudac_streams_gate(&context);
     for (int i = 0; i < END; i++)
         CHECK(!cudac_stream_reads_now(&streams[i]));
