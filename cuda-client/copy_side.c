@@ -20,7 +20,7 @@ static CUresult side_new_locked(struct cudac_context *context, uint64_t key,
                                 struct side_stream **side_out)
 {
     const struct wire_stream_create message = {
-        .stream = cudac_id_new(), .ctx = context->id, .flags = CU_STREAM_NON_BLOCKING};
+        .stream = cudac_id_new(), .ctx = context->id, .flags = CU_STREAM_NON_BLOCKING, .is_own = 1};
     struct side_stream *side = fab_alloc(sizeof(*side));
     struct wire_parts parts;
     CUresult result;

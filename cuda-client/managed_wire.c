@@ -71,7 +71,7 @@ CUresult cudac_mover_open(struct cudac_context *context)
     if (mover->has_sent)
         forget_sent(worker);
     const struct wire_stream_create stream = {
-        .stream = cudac_id_new(), .ctx = context->id, .flags = CU_STREAM_NON_BLOCKING};
+        .stream = cudac_id_new(), .ctx = context->id, .flags = CU_STREAM_NON_BLOCKING, .is_own = 1};
     const struct wire_event_create event = {
         .event = cudac_id_new(), .ctx = context->id, .flags = CU_EVENT_DISABLE_TIMING};
 

@@ -27,6 +27,17 @@ static uint64_t limit_of(const struct cudac_stream *stream)
     return depth > 2 * SLACK ? depth - depth / RESERVE - SLACK : UINT64_MAX; /* 0: not known */
 }
 
+/* The first command behind what all streams wait for brings a wait with it. */
+static uint32_t weight_of_gate(struct cudac_stream *stream)
+{
+    const uint64_t gate = atomic_load_explicit(&stream->context->gate, memory_order_relaxed);
+
+    if (FAB_LIKELY(atomic_load_explicit(&stream->room.gate, memory_order_relaxed) == gate))
+        return 0;
+    atomic_store_explicit(&stream->room.gate, gate, memory_order_relaxed);
+    return 1;
+}
+
 /* Launches one after the other in a stream are metered together, others each. */
 static uint32_t weight_of(struct cudac_stream *stream, uint32_t op)
 {
@@ -53,8 +64,8 @@ static uint32_t weight_of(struct cudac_stream *stream, uint32_t op)
 
 void cudac_room_count(struct cudac_stream *stream, uint32_t op)
 {
-    (void)atomic_fetch_add_explicit(&stream->room.posted, weight_of(stream, op),
-                                    memory_order_relaxed);
+    (void)atomic_fetch_add_explicit(
+        &stream->room.posted, weight_of_gate(stream) + weight_of(stream, op), memory_order_relaxed);
 }
 
 static uint64_t since(const struct cudac_room *room, const _Atomic uint64_t *mark)

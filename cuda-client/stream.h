@@ -24,6 +24,7 @@ struct cudac_asked {
  * (room.c). */
 struct cudac_room {
     _Atomic uint64_t posted, asked_at, done;
+    _Atomic uint64_t gate; /* the context's that was counted */
     struct cudac_asked asked;
 };
 

@@ -119,6 +119,26 @@ CUresult cudas_place_get(struct cudas_worker *worker, uint64_t context, uint64_t
     return CUDA_SUCCESS;
 }
 
+CUresult cudas_work_place_get(struct cudas_worker *worker, uint64_t context, uint64_t stream,
+                              struct cudas_place *place_out)
+{
+    CUresult result = cudas_place_get(worker, context, stream, place_out);
+
+    if (result == CUDA_SUCCESS) {
+        result = cudas_hold_apply(place_out->context, place_out->stream);
+        if (result != CUDA_SUCCESS)
+            cudas_place_put(place_out);
+    }
+    return result;
+}
+
+CUresult cudas_scope_get(struct cudas_worker *worker, uint64_t context, uint64_t stream,
+                         bool whole_context, struct cudas_place *place_out)
+{
+    return whole_context ? cudas_place_get(worker, context, 0, place_out)
+                         : cudas_work_place_get(worker, context, stream, place_out);
+}
+
 void cudas_place_put(struct cudas_place *place)
 {
     if (!place->context)
@@ -176,18 +196,6 @@ void cudas_lane_give(struct cudas_lane *lane)
     fab_list_insert(&context->lanes, &lane->link);
     fab_mutex_unlock(&context->lock);
     cudas_context_put(context);
-}
-
-static void give_lane(CUstream stream, CUresult status, void *arg)
-{
-    (void)stream;
-    (void)status;
-    cudas_lane_give(arg);
-}
-
-CUresult cudas_lane_give_later(struct cudas_lane *lane)
-{
-    return lane->context->worker->cu.cuStreamAddCallback(lane->stream, give_lane, lane, 0);
 }
 
 /* ---- errors ---------------------------------------------------------------------------------- */

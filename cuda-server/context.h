@@ -8,6 +8,7 @@
 #ifndef CUDA_SERVER_CONTEXT_H
 #define CUDA_SERVER_CONTEXT_H
 
+#include "cuda-server/hold.h"
 #include "cuda-server/object.h"
 #include "cuda-server/pinned.h"
 
@@ -16,6 +17,8 @@ struct cudas_stream {
     struct cudas_worker *worker;
     CUstream handle;
     bool waits_for_legacy; /* a stream of the program's that is not CU_STREAM_NON_BLOCKING */
+    bool is_own;           /* the client's own */
+    _Atomic uint64_t held; /* up to which of the context's holds it waits */
 };
 
 struct cudas_event {
@@ -42,10 +45,9 @@ struct cudas_context {
     CUdevice device;
     bool is_primary;
     _Atomic bool is_open;
-    /* cuCtxWaitEvent was called: an idle stream of it may have to wait, which no query tells. */
-    _Atomic bool has_waited;
     _Atomic int told;           /* the asynchronous error that the client was told of */
     struct cudas_stream legacy; /* id 0; without a reference of its own */
+    struct cudas_hold hold;
 
     struct fab_mutex lock;                         /* guards what follows */
     struct fab_list lanes;                         /* that are free */
@@ -77,13 +79,17 @@ struct cudas_place {
 };
 CUresult cudas_place_get(struct cudas_worker *worker, uint64_t context, uint64_t stream,
                          struct cudas_place *place_out);
+/* The same for work of the program, which waits for what the whole context waits for. */
+CUresult cudas_work_place_get(struct cudas_worker *worker, uint64_t context, uint64_t stream,
+                              struct cudas_place *place_out);
+/* The same where all the context may be meant instead: then nothing waits yet. */
+CUresult cudas_scope_get(struct cudas_worker *worker, uint64_t context, uint64_t stream,
+                         bool whole_context, struct cudas_place *place_out);
 void cudas_place_put(struct cudas_place *place); /* takes an empty one */
 
 /* A free lane of the context, which is current, or a new one. CUDA_ERROR_OUT_OF_MEMORY ... */
 CUresult cudas_lane_take(struct cudas_context *context, struct cudas_lane **lane_out);
 void cudas_lane_give(struct cudas_lane *lane); /* takes NULL */
-/* The same, when the driver has done what was put into the lane. */
-CUresult cudas_lane_give_later(struct cudas_lane *lane);
 
 /* An asynchronous error was seen in the context: the client hears it, once. */
 void cudas_context_failed(struct cudas_context *context, CUresult result);

@@ -33,6 +33,7 @@ static void context_destroy(struct cudas_object *object)
     struct cudas_context *context = (struct cudas_context *)object;
 
     free_lanes(context);
+    cudas_hold_fini(&context->hold);
     cudas_meter_context_fini(context);
     cudas_pinned_fini(&context->pinned);
     fab_mutex_fini(&context->lock);

@@ -129,7 +129,7 @@ void cudas_on_copy_in(struct cudas_worker *worker, const struct cudas_command *c
         cudas_malformed(worker, command);
         return;
     }
-    result = cudas_place_get(worker, m.ctx, m.stream, &place);
+    result = cudas_work_place_get(worker, m.ctx, m.stream, &place);
     if (result == CUDA_SUCCESS) {
         cudas_gate(worker, place.context->vgpu);
         if (bytes > 0)
@@ -313,7 +313,7 @@ void cudas_on_copy_out(struct cudas_worker *worker, const struct cudas_command *
         cudas_malformed(worker, command);
         return;
     }
-    result = cudas_place_get(worker, m.ctx, m.stream, &place);
+    result = cudas_work_place_get(worker, m.ctx, m.stream, &place);
     if (result == CUDA_SUCCESS) {
         cudas_gate(worker, place.context->vgpu);
         if (side == WIRE_COPY_INLINE && command->is_call) {
@@ -436,7 +436,7 @@ void cudas_on_copy_device(struct cudas_worker *worker, const struct cudas_comman
         cudas_malformed(worker, command);
         return;
     }
-    result = cudas_place_get(worker, m.ctx, m.stream, &place);
+    result = cudas_work_place_get(worker, m.ctx, m.stream, &place);
     if (result == CUDA_SUCCESS) {
         cudas_gate(worker, place.context->vgpu);
         if (bytes > 0)
@@ -504,7 +504,7 @@ void cudas_on_set(struct cudas_worker *worker, const struct cudas_command *comma
         cudas_malformed(worker, command);
         return;
     }
-    result = cudas_place_get(worker, m.ctx, m.stream, &place);
+    result = cudas_work_place_get(worker, m.ctx, m.stream, &place);
     if (result == CUDA_SUCCESS) {
         cudas_gate(worker, place.context->vgpu);
         if (bytes > 0)

@@ -104,7 +104,6 @@
     X(cuCtxSetFlags)                                                                               \
     X(cuCtxResetPersistingL2Cache)                                                                 \
     X(cuCtxRecordEvent)                                                                            \
-    X(cuCtxWaitEvent)                                                                              \
     X(cuFlushGPUDirectRDMAWrites)                                                                  \
     X(cuProfilerStart)                                                                             \
     X(cuProfilerStop)                                                                              \

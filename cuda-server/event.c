@@ -105,7 +105,7 @@ void cudas_on_event_record(struct cudas_worker *worker, const struct cudas_comma
         cudas_malformed(worker, command);
         return;
     }
-    result = cudas_place_get(worker, m.ctx, m.whole_ctx ? 0 : m.stream, &place);
+    result = cudas_scope_get(worker, m.ctx, m.stream, m.whole_ctx, &place);
     if (result == CUDA_SUCCESS) {
         event = (struct cudas_event *)cudas_object_get(worker, m.event, CUDAS_EVENT);
         result = event ? event_record(worker, &m, &place, event) : CUDA_ERROR_INVALID_HANDLE;
@@ -122,13 +122,14 @@ static CUresult event_wait(struct cudas_worker *worker, const struct wire_event_
                            const struct cudas_place *place, const struct cudas_event *event)
 {
     const struct cudas_driver *cu = &worker->cu;
+    CUstream stream = place->stream->handle;
+    CUresult result = m->whole_ctx ? cudas_hold_begin(place->context, &stream) : CUDA_SUCCESS;
 
-    if (m->whole_ctx) {
-        atomic_store_explicit(&place->context->has_waited, true, memory_order_relaxed);
-        return cu->cuCtxWaitEvent ? cu->cuCtxWaitEvent(place->context->handle, event->handle)
-                                  : CUDA_ERROR_NOT_SUPPORTED;
-    }
-    return cu->cuStreamWaitEvent(place->stream->handle, event->handle, m->flags);
+    if (result == CUDA_SUCCESS)
+        result = cu->cuStreamWaitEvent(stream, event->handle, m->flags);
+    if (result == CUDA_SUCCESS && m->whole_ctx)
+        result = cudas_hold_end(place->context);
+    return result;
 }
 
 void cudas_on_event_wait(struct cudas_worker *worker, const struct cudas_command *command)
@@ -142,7 +143,7 @@ void cudas_on_event_wait(struct cudas_worker *worker, const struct cudas_command
         cudas_malformed(worker, command);
         return;
     }
-    result = cudas_place_get(worker, m.ctx, m.whole_ctx ? 0 : m.stream, &place);
+    result = cudas_scope_get(worker, m.ctx, m.stream, m.whole_ctx, &place);
     if (result == CUDA_SUCCESS) {
         event = (struct cudas_event *)cudas_object_get(worker, m.event, CUDAS_EVENT);
         result = event ? event_wait(worker, &m, &place, event) : CUDA_ERROR_INVALID_HANDLE;

@@ -171,24 +171,16 @@ void cudas_flags_set_all(struct cudas_worker *worker)
 
 /* ---- commands -------------------------------------------------------------------------------- */
 
-/* Every stream of the context, also those that are made later, waits: through an event. */
-static CUresult wait_whole(struct cudas_worker *worker, uint64_t id, struct cudas_context *context)
+static CUresult flag_wait(struct cudas_worker *worker, const struct wire_flag_wait *m,
+                          const struct cudas_place *place)
 {
-    const struct cudas_driver *cu = &worker->cu;
-    struct cudas_lane *lane = NULL;
-    CUresult result =
-        cu->cuCtxWaitEvent ? cudas_lane_take(context, &lane) : CUDA_ERROR_NOT_SUPPORTED;
+    CUstream stream = place->stream->handle;
+    CUresult result = m->whole_ctx ? cudas_hold_begin(place->context, &stream) : CUDA_SUCCESS;
 
-    if (result != CUDA_SUCCESS)
-        return result;
-    result = cudas_flag_wait(worker, id, context, lane->stream);
     if (result == CUDA_SUCCESS)
-        result = cu->cuEventRecord(lane->event, lane->stream);
-    atomic_store_explicit(&context->has_waited, true, memory_order_relaxed);
-    if (result == CUDA_SUCCESS)
-        result = cu->cuCtxWaitEvent(context->handle, lane->event);
-    if (cudas_lane_give_later(lane) != CUDA_SUCCESS)
-        cudas_lane_give(lane); /* the context has failed: nothing waits any more */
+        result = cudas_flag_wait(worker, m->flag, place->context, stream);
+    if (result == CUDA_SUCCESS && m->whole_ctx)
+        result = cudas_hold_end(place->context);
     return result;
 }
 
@@ -202,10 +194,9 @@ void cudas_on_flag_wait(struct cudas_worker *worker, const struct cudas_command 
         cudas_malformed(worker, command);
         return;
     }
-    result = cudas_place_get(worker, m.ctx, m.whole_ctx ? 0 : m.stream, &place);
+    result = cudas_scope_get(worker, m.ctx, m.stream, m.whole_ctx, &place);
     if (result == CUDA_SUCCESS)
-        result = m.whole_ctx ? wait_whole(worker, m.flag, place.context)
-                             : cudas_flag_wait(worker, m.flag, place.context, place.stream->handle);
+        result = flag_wait(worker, &m, &place);
     cudas_posted(worker, place.context, result);
     cudas_place_put(&place);
 }
@@ -275,7 +266,7 @@ void cudas_on_host_call(struct cudas_worker *worker, const struct cudas_command 
         cudas_malformed(worker, command);
         return;
     }
-    result = cudas_place_get(worker, m.ctx, m.stream, &place);
+    result = cudas_work_place_get(worker, m.ctx, m.stream, &place);
     if (result == CUDA_SUCCESS)
         result = host_call(worker, &m, &place);
     cudas_posted(worker, place.context, result);

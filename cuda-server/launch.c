@@ -101,7 +101,7 @@ void cudas_on_launch(struct cudas_worker *worker, const struct cudas_command *co
         cudas_malformed(worker, command);
         return;
     }
-    result = cudas_place_get(worker, m.ctx, m.stream, &place);
+    result = cudas_work_place_get(worker, m.ctx, m.stream, &place);
     if (result == CUDA_SUCCESS) {
         cudas_gate(worker, place.context->vgpu);
         function = cudas_function_get(worker, m.function);

@@ -244,7 +244,7 @@ void cudas_on_peer_send(struct cudas_worker *worker, const struct cudas_command 
         cudas_malformed(worker, command);
         return;
     }
-    result = cudas_place_get(worker, m.ctx, m.stream, &place);
+    result = cudas_work_place_get(worker, m.ctx, m.stream, &place);
     if (result == CUDA_SUCCESS) {
         struct cudas_transfer_config config = {
             .id = m.transfer, .command = command->number, .direction = CUDAS_OUT, .box = m.from};
@@ -269,7 +269,7 @@ void cudas_on_peer_receive(struct cudas_worker *worker, const struct cudas_comma
         cudas_malformed(worker, command);
         return;
     }
-    result = cudas_place_get(worker, m.ctx, m.stream, &place);
+    result = cudas_work_place_get(worker, m.ctx, m.stream, &place);
     if (result == CUDA_SUCCESS) {
         struct cudas_transfer_config config = {.id = m.transfer,
                                                .command = command->number,

@@ -28,7 +28,8 @@ static CUresult stream_create(struct cudas_worker *worker, const struct cudas_co
                                                .context = context,
                                                .destroy = stream_destroy},
                                     .worker = worker,
-                                    .waits_for_legacy = !(m->flags & CU_STREAM_NON_BLOCKING)};
+                                    .waits_for_legacy = !(m->flags & CU_STREAM_NON_BLOCKING),
+                                    .is_own = m->is_own != 0};
     result = worker->cu.cuStreamCreateWithPriority(&stream->handle, m->flags, m->priority);
     if (result == CUDA_SUCCESS) {
         result = cudas_object_add(worker, &stream->object, command);
@@ -179,7 +180,7 @@ void cudas_on_stream_memops(struct cudas_worker *worker, const struct cudas_comm
         cudas_malformed(worker, command);
         return;
     }
-    result = cudas_place_get(worker, m.ctx, m.stream, &place);
+    result = cudas_work_place_get(worker, m.ctx, m.stream, &place);
     if (result == CUDA_SUCCESS) {
         cudas_gate(worker, place.context->vgpu);
         result = memops(worker, &m, place.stream->handle);

@@ -358,14 +358,10 @@ static void reached_callback(CUstream stream, CUresult status, void *arg)
 }
 
 /* Whether a copy that is put into the stream now has nothing to wait for: neither in the stream nor
- * in the default stream, whose work a query of another one says nothing of, nor for an event that
- * the whole context waits for. */
-static bool starts_now(const struct cudas_context *context, const struct cudas_stream *stream)
+ * in the default stream, whose work a query of another one says nothing of. */
+static bool starts_now(const struct cudas_driver *cu, const struct cudas_stream *stream)
 {
-    const struct cudas_driver *cu = &context->worker->cu;
-
-    return !atomic_load_explicit(&context->has_waited, memory_order_relaxed) &&
-           cu->cuStreamQuery(stream->handle) == CUDA_SUCCESS &&
+    return cu->cuStreamQuery(stream->handle) == CUDA_SUCCESS &&
            (!stream->waits_for_legacy || cu->cuStreamQuery(CU_STREAM_LEGACY) == CUDA_SUCCESS);
 }
 
@@ -378,7 +374,7 @@ static CUresult enter_stream(struct cudas_transfer *transfer, const struct cudas
     const struct cudas_driver *cu = &transfer->worker->cu;
     CUresult result;
 
-    if (starts_now(transfer->context, stream)) {
+    if (starts_now(cu, stream)) {
         transfer->is_reached = *is_there_out = true;
         return cudas_wait_begin(transfer->context, stream->handle, wait_out);
     }

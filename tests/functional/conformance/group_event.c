@@ -211,6 +211,108 @@ static void text(void)
     ROW("destroy", cu.cuEventDestroy(event), CUDA_SUCCESS, true);
 }
 
+/* ---- what a whole context waits for ---------------------------------------------------------- */
+
+static _Atomic int may_go;
+static _Atomic uint32_t seen;
+
+/* What holds all streams: nothing in the context could let them go. */
+static void wait_to_go(void *arg)
+{
+    (void)arg;
+    while (may_go == 0)
+        (void)usleep(100);
+}
+
+static void see(void *arg)
+{
+    (void)arg;
+    seen = world.pinned[0];
+}
+
+/* Behind that: a kernel that writes pinned memory, and a host function that reads it. */
+static CUresult write_and_see(CUstream stream, uint32_t value)
+{
+    CUdeviceptr to = (CUdeviceptr)(uintptr_t)world.pinned;
+    void *params[] = {&to, &value};
+    CUresult result = cu.cuLaunchKernel(conformance_kernel(&world, "store"), 1, 1, 1, 1, 1, 1, 0,
+                                        stream, params, NULL);
+
+    return result == CUDA_SUCCESS ? cu.cuLaunchHostFunc(stream, see, NULL) : result;
+}
+
+/* The awaited work needs memory of the host, so whatever brings that cannot wait for it. */
+static void whole_context(void)
+{
+    enum { BYTES = 8 << 20 };
+    CUstream first, second, blocking;
+    CUdeviceptr memory;
+    CUevent event, all;
+    uint32_t *bulk;
+
+    ROW("stream", cu.cuStreamCreate(&first, CU_STREAM_NON_BLOCKING), CUDA_SUCCESS, true);
+    ROW("stream", cu.cuStreamCreate(&second, CU_STREAM_NON_BLOCKING), CUDA_SUCCESS, true);
+    ROW("stream", cu.cuStreamCreate(&blocking, CU_STREAM_DEFAULT), CUDA_SUCCESS, true);
+    ROW("event", cu.cuEventCreate(&event, CU_EVENT_DISABLE_TIMING), CUDA_SUCCESS, true);
+    ROW("event", cu.cuEventCreate(&all, CU_EVENT_DISABLE_TIMING), CUDA_SUCCESS, true);
+    ROW("memory", cu.cuMemAlloc(&memory, BYTES), CUDA_SUCCESS, true);
+    ROW("pinned memory", cu.cuMemHostAlloc((void **)&bulk, BYTES, 0), CUDA_SUCCESS, true);
+    bulk[BYTES / sizeof(*bulk) - 1] = 5;
+    may_go = 0;
+    seen = 0;
+    ROW("hold", cu.cuLaunchHostFunc(first, wait_to_go, NULL), CUDA_SUCCESS, true);
+    ROW("pinned memory behind it", write_and_see(first, 7), CUDA_SUCCESS, true);
+    ROW("a large copy", cu.cuMemcpyHtoDAsync(memory, bulk, BYTES, first), CUDA_SUCCESS, true);
+    ROW("record", cu.cuEventRecord(event, first), CUDA_SUCCESS, true);
+    ROW("no context", cu.cuCtxWaitEvent((CUcontext)KEPT, event), CUDA_ERROR_INVALID_CONTEXT, true);
+    ROW("no event", cu.cuCtxWaitEvent(world.context, NULL), CUDA_ERROR_INVALID_HANDLE, true);
+    ROW("all wait", cu.cuCtxWaitEvent(world.context, event), CUDA_SUCCESS,
+        cu.cuStreamQuery(second) == CUDA_SUCCESS && cu.cuStreamQuery(NULL) == CUDA_SUCCESS);
+    ROW("work in another stream", cu.cuMemsetD32Async(memory, 1, 1, second), CUDA_SUCCESS,
+        cu.cuStreamQuery(second) == CUDA_ERROR_NOT_READY);
+    ROW("a record in a blocking one", cu.cuEventRecord(all, blocking), CUDA_SUCCESS,
+        cu.cuEventQuery(all) == CUDA_ERROR_NOT_READY);
+    ROW("pinned memory in another", write_and_see(second, 8), CUDA_SUCCESS, seen == 0);
+    may_go = 1;
+    ROW("it goes on", cu.cuEventSynchronize(event), CUDA_SUCCESS, seen >= 7);
+    ROW("so do the others", cu.cuStreamSynchronize(second), CUDA_SUCCESS,
+        seen == 8 && cu.cuEventSynchronize(all) == CUDA_SUCCESS);
+    ROW("in order", cu.cuCtxSynchronize(), CUDA_SUCCESS,
+        conformance_read(memory) == 1 && conformance_read(memory + BYTES - sizeof(*bulk)) == 5);
+    ROW("free", cu.cuMemFreeHost(bulk), CUDA_SUCCESS, true);
+    ROW("free", cu.cuMemFree(memory), CUDA_SUCCESS, true);
+    ROW("destroy", cu.cuStreamDestroy(first), CUDA_SUCCESS, true);
+    ROW("destroy", cu.cuStreamDestroy(second), CUDA_SUCCESS, true);
+    ROW("destroy", cu.cuStreamDestroy(blocking), CUDA_SUCCESS, true);
+    ROW("destroy", cu.cuEventDestroy(event), CUDA_SUCCESS, true);
+    ROW("destroy", cu.cuEventDestroy(all), CUDA_SUCCESS, true);
+}
+
+/* More waits than a queue is deep, each for other work, with work behind each of them. */
+static void whole_context_often(void)
+{
+    enum { TIMES = 700 };
+    CUstream first, second;
+    CUevent event;
+
+    ROW("stream", cu.cuStreamCreate(&first, CU_STREAM_NON_BLOCKING), CUDA_SUCCESS, true);
+    ROW("stream", cu.cuStreamCreate(&second, CU_STREAM_NON_BLOCKING), CUDA_SUCCESS, true);
+    ROW("event", cu.cuEventCreate(&event, CU_EVENT_DISABLE_TIMING), CUDA_SUCCESS, true);
+    may_go = 0;
+    ROW("hold", cu.cuLaunchHostFunc(first, wait_to_go, NULL), CUDA_SUCCESS, true);
+    for (int i = 0; i < TIMES; i++) {
+        ROW("record", cu.cuEventRecord(event, i % 2 == 0 ? first : second), CUDA_SUCCESS, true);
+        ROW("all wait", cu.cuCtxWaitEvent(world.context, event), CUDA_SUCCESS, true);
+    }
+    ROW("work", cu.cuMemsetD32Async(world.memory, TIMES, 1, NULL), CUDA_SUCCESS,
+        cu.cuStreamQuery(NULL) == CUDA_ERROR_NOT_READY);
+    may_go = 1;
+    ROW("it goes on", cu.cuCtxSynchronize(), CUDA_SUCCESS, conformance_read(world.memory) == TIMES);
+    ROW("destroy", cu.cuStreamDestroy(first), CUDA_SUCCESS, true);
+    ROW("destroy", cu.cuStreamDestroy(second), CUDA_SUCCESS, true);
+    ROW("destroy", cu.cuEventDestroy(event), CUDA_SUCCESS, true);
+}
+
 void group_event(void)
 {
     conformance_world_open(&world);
@@ -220,4 +322,6 @@ void group_event(void)
     given_up();
     given_up_with_context();
     text();
+    whole_context();
+    whole_context_often();
 }
