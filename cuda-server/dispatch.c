@@ -125,6 +125,8 @@ void cudas_reply(struct cudas_worker *worker, const struct cudas_command *comman
 {
     struct xp_conn *conn = atomic_load_explicit(&worker->conn, memory_order_acquire);
 
+    if (command->is_parked) /* before: what the client sends then is not beside this call */
+        (void)atomic_fetch_sub_explicit(&worker->stats.parked, 1, memory_order_relaxed);
     if (!conn || atomic_load_explicit(&worker->is_over, memory_order_acquire))
         return;
     /* A session that has ended takes no reply, and needs none. */

@@ -17,6 +17,7 @@ struct cudas_command {
     uint64_t number;
     uint32_t op;
     bool is_call;
+    bool is_parked;    /* counted until it is answered, in stats.parked */
     const void *bytes; /* 8-aligned */
     size_t size_bytes;
 };

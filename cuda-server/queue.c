@@ -289,12 +289,12 @@ static void park(struct cudas_queue *queue, const struct record *record, uint64_
     if (is_empty(queue))
         give_credit(queue);
     count_parked(stats);
+    command.is_parked = true;
     xp_serve_end(queue->worker->node);
     atomic_store(&queue->has_leader, false);
     if (!is_empty(queue) || expects_company(queue))
         call_follower(queue);
     cudas_dispatch(queue->worker, &command);
-    (void)atomic_fetch_sub_explicit(&stats->parked, 1, memory_order_relaxed);
 }
 
 /* Executes commands until the lead is given up or the queue ends. */

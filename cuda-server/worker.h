@@ -53,7 +53,7 @@ struct cudas_stats {
     _Atomic uint64_t bytes_window, bytes_direct, bytes_peer; /* by the other paths */
     _Atomic uint64_t gate_wait_ns, gpu_ns;
     _Atomic uint64_t late_errors;
-    _Atomic uint64_t parked, parked_max; /* calls that wait in the driver */
+    _Atomic uint64_t parked, parked_max; /* calls beside the leader, until they are answered */
 };
 
 /* The batch of kernels that is being launched; see meter.h. Thread: the leader. */

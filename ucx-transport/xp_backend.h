@@ -94,8 +94,10 @@ struct xp_wire_config {
 struct xp_wire_caps {
     uint32_t direct;     /* bit per enum xp_memory that sends and landings may use */
     bool same_host_only; /* shm: used when both nodes have one id, and then alone */
-    bool quick; /* send() of a frame is a copy in memory, and its done() runs inside: the thread
-                   that posts may do it, with the connection's lock held */
+    bool
+        in_passing; /* send() of a frame costs no more than to wake a thread: who answers does it */
+    bool quick; /* in passing, and it is a copy in memory, and its done() runs inside: also with the
+                   connection's lock held */
 };
 
 struct xp_backend {
@@ -146,6 +148,8 @@ struct xp_backend {
     /* A look at the cost of a few loads: no endpoint has anything for progress(), though a socket
      * may. It spares a spinning engine its whole turn. */
     bool (*is_quiet)(const struct xp_wire *wire);
+    /* Nothing that was sent waits for a turn of progress(). */
+    bool (*is_settled)(const struct xp_wire *wire);
     /* Looking on is in vain while this thread runs: who the wire last heard or told something ran
      * on this core. */
     bool (*shares_core)(const struct xp_wire *wire);

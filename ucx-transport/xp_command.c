@@ -30,15 +30,30 @@ static void copy_parts(uint8_t *to, const struct iovec *parts, size_t part_count
 
 /* ---------------------------------------------------------------- sending in passing
  *
- * On a quick wire the calling thread sends what it has made ready, and the engine's thread sleeps
- * on. A handler's thread is the engine already. */
+ * The calling thread sends what it has made ready, and the engine's thread sleeps on: to wake it
+ * may cost as much, and the peer would wait for both. A handler's thread is the engine already. */
 
-bool xp_conn_push_begin_locked(struct xp_conn *conn)
+/* Commands follow each other, so that another core does better to send them, if there is one. A
+ * wire that is memory has no descriptor that the program could have closed. */
+static bool may_pass(const struct xp_slot *slot, bool is_answer)
+{
+    struct xp_node *node = slot->engine->node;
+
+    return slot->caps.quick ||
+           (slot->caps.in_passing && (is_answer || node->yields) && xp_node_has_descriptors(node));
+}
+
+static bool push_begin_locked(struct xp_conn *conn, bool is_answer)
 {
     struct xp_engine *control = &conn->node->engines[0];
 
-    return conn->active && conn->active->slot->caps.quick && !xp_engine_is_mine(control) &&
+    return conn->active && !xp_engine_is_mine(control) && may_pass(conn->active->slot, is_answer) &&
            xp_engine_try_untimed(control);
+}
+
+bool xp_conn_push_begin_locked(struct xp_conn *conn)
+{
+    return push_begin_locked(conn, /* is_answer */ true);
 }
 
 void xp_conn_push_end(struct xp_conn *conn, bool begun)
@@ -97,7 +112,7 @@ static enum fab_status add_locked(struct xp_conn *conn, enum xp_wire_message kin
 /* What is closed, or is to be flushed, leaves; true: xp_conn_push_end() must follow. */
 static bool push_locked(struct xp_conn *conn)
 {
-    bool begun = xp_conn_push_begin_locked(conn);
+    bool begun = push_begin_locked(conn, /* is_answer */ false);
 
     xp_conn_send_locked(conn);
     return begun;

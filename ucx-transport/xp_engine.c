@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "base/fault.h"
@@ -472,13 +473,15 @@ void xp_engine_push_end(struct xp_engine *engine)
 
     for (uint32_t i = 0; i < engine->slot_count; i++) {
         struct xp_slot *slot = engine->slots[i];
+        bool passes = slot->caps.quick || slot->caps.in_passing;
 
-        while (slot->caps.quick && !slot->any_stalled &&
+        while (passes && !slot->any_stalled &&
                atomic_load_explicit(&slot->any_ready, memory_order_relaxed))
             (void)pump_ready(slot);
-        stalled = stalled || slot->any_stalled;
+        stalled = stalled || slot->any_stalled ||
+                  (slot->backend->is_settled && !slot->backend->is_settled(slot->wire));
     }
-    if (stalled) /* the engine's thread must wait for room */
+    if (stalled) /* the engine's thread must wait for room, or see to the rest */
         atomic_store(&engine->work, true);
     xp_engine_let_go(engine);
 }
@@ -564,21 +567,36 @@ static void sleep_armed(struct xp_engine *engine, struct pollfd *fds, _Atomic ui
 /* The thread of ours has nothing to do while a helper sleeps on the wires. */
 static void retire(struct xp_engine *engine)
 {
-    struct pollfd fds = {.fd = engine->wake_fd, .events = POLLIN};
+    struct pollfd fds[] = {{.fd = engine->wake_fd, .events = POLLIN},
+                           {.fd = engine->return_fd, .events = POLLIN}};
+    uint64_t drained;
 
     atomic_store(&engine->retired, true);
     atomic_thread_fence(memory_order_seq_cst); /* pairs with the one in return_to_work() */
     if (atomic_load(&engine->has_sleeper) && !atomic_load(&engine->stop))
-        sleep_on(engine, &fds, 1, UINT64_MAX);
+        sleep_on(engine, fds, FAB_ARRAY_LEN(fds), UINT64_MAX);
     atomic_store(&engine->retired, false);
+    atomic_store(&engine->is_returning, false);
+    if (xp_node_has_descriptors(engine->node))
+        (void)!read(engine->return_fd, &drained, sizeof(drained));
 }
 
-/* From now on a helper may be held up, and nobody would look at the wires. */
+static void set_return(struct xp_engine *engine, uint64_t after_ns)
+{
+    const struct itimerspec at = {.it_value.tv_nsec = (long)after_ns};
+
+    atomic_store(&engine->is_returning, after_ns > 0);
+    if (xp_node_has_descriptors(engine->node))
+        (void)timerfd_settime(engine->return_fd, 0, &at, NULL);
+}
+
+/* From now on a helper may be held up, and nobody would look at the wires. It mostly comes back
+ * before that: to be woken each time would cost both more than the timer does. */
 static void return_to_work(struct xp_engine *engine)
 {
     atomic_thread_fence(memory_order_seq_cst);
     if (atomic_load_explicit(&engine->retired, memory_order_relaxed))
-        ring(engine, engine->wake_fd);
+        set_return(engine, STAND_BY_NS);
 }
 
 bool xp_engine_help_sleep(struct xp_engine *engine, bool (*is_done)(void *user), void *user)
@@ -588,8 +606,11 @@ bool xp_engine_help_sleep(struct xp_engine *engine, bool (*is_done)(void *user),
     if (engine->help_fd < 0 || atomic_exchange(&engine->has_sleeper, true))
         return false;
     atomic_thread_fence(memory_order_seq_cst);
-    if (!has_work(engine) && !is_done(user))
+    if (!has_work(engine) && !is_done(user)) {
+        if (atomic_load(&engine->is_returning))
+            set_return(engine, 0);
         sleep_armed(engine, fds, &engine->helper_until_ns);
+    }
     atomic_store(&engine->has_sleeper, false);
     return_to_work(engine);
     return true;
@@ -633,6 +654,7 @@ static void *engine_main(void *argument)
         }
         if (atomic_load(&engine->has_sleeper)) {
             retire(engine);
+            helped = atomic_load_explicit(&engine->helped, memory_order_relaxed);
             continue;
         }
         if (xp_engine_try(engine)) {
@@ -676,7 +698,10 @@ enum fab_status xp_engine_start(struct xp_engine *engine, struct fab_err *err)
     engine->wake_fd = fab_fault("eventfd") ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (engine->wake_fd >= 0 && engine->control)
         engine->help_fd = fab_fault("eventfd") ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (engine->wake_fd < 0 || (engine->control && engine->help_fd < 0))
+    if (engine->help_fd >= 0)
+        engine->return_fd =
+            fab_fault("eventfd") ? -1 : timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (engine->wake_fd < 0 || (engine->control && engine->return_fd < 0))
         return fab_err_errno(err, errno, "a descriptor to wake the transport");
     result = xp_thread_start(&engine->thread, engine_main, engine);
     if (result != 0)
@@ -693,7 +718,7 @@ void xp_engine_stop(struct xp_engine *engine)
     if (engine->started) {
         atomic_store(&engine->stop, true);
         xp_engine_wake(engine);
-        return_to_work(engine);
+        ring(engine, engine->wake_fd); /* if it has retired */
         (void)pthread_join(engine->thread, NULL);
         engine->started = false;
     }
@@ -707,5 +732,7 @@ void xp_engine_fini(struct xp_engine *engine)
         (void)close(engine->wake_fd);
     if (engine->help_fd >= 0 && has_fds)
         (void)close(engine->help_fd);
-    engine->wake_fd = engine->help_fd = -1;
+    if (engine->return_fd >= 0 && has_fds)
+        (void)close(engine->return_fd);
+    engine->wake_fd = engine->help_fd = engine->return_fd = -1;
 }

@@ -3,11 +3,11 @@
  *
  * Daemons do (closefrom(3)). The numbers are soon those of the program's own files. So a node opens
  * a socket before all its other descriptors, whose inode nobody else's can have: a sweep closes it
- * before them. After each sleep, and before an engine that sleeps is woken, it is looked at; when
- * it is gone no wire is touched any more, not even to close it: all sessions are lost, here and at
- * once. What this cannot help is a thread that has just looked and is held up before it uses one
- * (in the middle of a transfer: one byte, or a word of eight, may go to a file of the program), and
- * one that is inside UCX meanwhile, UCX's own among them.
+ * before them. After each sleep, before an engine that sleeps is woken, and before a frame is sent
+ * in passing, it is looked at; when it is gone no wire is touched any more, not even to close it:
+ * all sessions are lost, here and at once. What this cannot help is a thread that has just looked
+ * and is held up before it uses one (in the middle of a transfer: one byte, or a word of eight, may
+ * go to a file of the program), and one that is inside UCX meanwhile, UCX's own among them.
  */
 #include <fcntl.h>
 #include <sys/socket.h>

@@ -96,6 +96,8 @@ struct xp_engine {
     atomic_bool retired;      /* its thread sleeps until it is woken, because one does */
     _Atomic uint32_t queued;  /* waiting threads that do not help */
     int help_fd;              /* -1 on polled nodes */
+    int return_fd;            /* a timer that calls the retired thread back; -1 on polled nodes */
+    atomic_bool is_returning; /* it was set */
     int wake_fd;              /* -1 on polled nodes */
     int numa_node;            /* -1: anywhere */
     pthread_t thread;

@@ -51,6 +51,7 @@ static struct xp_engine *engine_for(struct xp_node *node, bool bulk, int numa_no
                                  .is_quick = !bulk,
                                  .wake_fd = -1,
                                  .help_fd = -1,
+                                 .return_fd = -1,
                                  .numa_node = numa_node};
     return engine;
 }

@@ -39,12 +39,10 @@ static const struct setting tcp_settings[] = {
     /* One event at a time: 1.13.1 may have freed the endpoint of the next one of a batch. */
     {"TCP_MAX_POLL", "1"},
     /* A chunk goes through buffers of that size, too (see carry_by_tcp()), and no larger than the
-     * receiver's. 64 MiB over veth, ends on two cores: 4.3 GB/s, with 96k 4.0, with 64k or 128k
-     * 3.1; without that copy 3.7. */
+     * receiver's. */
     {"TCP_TX_SEG_SIZE", "112k"},
     /* A chunk comes through a buffer of that size, since nobody may PUT, and is copied out of it:
-     * at 128k it is still in the core's cache. 64 MiB over veth, ends on two cores: 3.0 GB/s, with
-     * 256k 2.5, with 1m or 64k 2.0. */
+     * at 128k it is still in the core's cache (perf/README.md, bulk over tcp). */
     {"TCP_RX_SEG_SIZE", "128k"},
     {"TCP_KEEPIDLE", "1s"},
     {"TCP_KEEPINTVL", "1s"},
@@ -324,7 +322,7 @@ static const uint8_t *wire_address(const struct xp_wire *wire, size_t *size_byte
 
 static void wire_caps(const struct xp_wire *wire, struct xp_wire_caps *caps_out)
 {
-    *caps_out = (struct xp_wire_caps){.direct = 1u << XP_MEMORY_HOST};
+    *caps_out = (struct xp_wire_caps){.direct = 1u << XP_MEMORY_HOST, .in_passing = true};
     if (wire->takes_device_memory)
         caps_out->direct |= 1u << XP_MEMORY_DEVICE;
 }
@@ -336,6 +334,7 @@ static bool progress(struct xp_wire *wire)
     int turns = wire->config.bulk ? TURNS_BULK : 1;
     bool did = false;
 
+    wire->must_turn = false;
     for (int i = 0; i < turns && wire->lib->ucp_worker_progress(wire->worker) > 0; i++)
         did = true;
     return xp_ucx_tend(wire) || did;
@@ -346,10 +345,15 @@ static int event_fd(const struct xp_wire *wire)
     return wire->event_fd;
 }
 
+static bool is_settled(const struct xp_wire *wire)
+{
+    return !wire->must_turn && fab_list_is_empty(&wire->news) && fab_list_is_empty(&wire->firsts) &&
+           fab_list_is_empty(&wire->requests);
+}
+
 static enum fab_status arm(struct xp_wire *wire)
 {
-    if (!fab_list_is_empty(&wire->news) || !fab_list_is_empty(&wire->firsts) ||
-        !fab_list_is_empty(&wire->requests))
+    if (!is_settled(wire))
         return FAB_ERR_AGAIN;
     xp_ucx_fds_mark(wire);
     return wire->lib->ucp_worker_arm(wire->worker) == UCS_OK ? FAB_OK : FAB_ERR_AGAIN;
@@ -403,6 +407,7 @@ const struct xp_backend xp_backend_ucx = {
     .progress = progress,
     .event_fd = event_fd,
     .arm = arm,
+    .is_settled = is_settled,
     .mem_register = mem_register,
     .mem_unregister = mem_unregister,
     .expect = xp_ucx_expect,

@@ -283,6 +283,7 @@ enum fab_status xp_ucx_send(struct xp_ep *ep, struct xp_send *send)
     request = wire->lib->ucp_am_send_nbx(ep->ucp, message_id(ep, send), record->header,
                                          XP_UCX_PREFIX_BYTES + send->header_bytes,
                                          send->body.address, send->body.size_bytes, &param);
+    wire->must_turn = wire->must_turn || request != NULL;
     if (UCS_PTR_IS_PTR(request))
         return FAB_OK;
     ep->send_count--;

@@ -79,6 +79,7 @@ struct xp_wire {
     bool takes_device_memory;
     bool stages;          /* memory of others is never locked */
     bool is_quiet;        /* nobody is told anything any more */
+    bool must_turn;       /* a send is under way or failed, and UCX may want to be asked */
     struct fab_map ids;   /* own id -> struct xp_ep */
     struct fab_map dials; /* hash of a peer's address -> how many endpoints UCX made to it, ever */
     struct fab_list eps;  /* all */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Who is woken for a timer, and for work, and how often: an engine made by hand, whose thread and
- * helper sleep as the rows say. A ring is a system call of the caller's, and a change of threads.
+ * Who is woken for a timer, for work and for a sleeper that leaves, and how often: an engine made
+ * by hand, whose thread and helper sleep as the rows say. A ring is a system call of the caller's,
+ * and a change of threads.
  */
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "tests/support/check.h"
@@ -108,9 +110,57 @@ static void test_rings(void)
     }
 }
 
+static bool says(void *user)
+{
+    return *(const bool *)user;
+}
+
+static bool is_set(int timer_fd)
+{
+    struct itimerspec left = {.it_value.tv_nsec = 0};
+
+    (void)timerfd_gettime(timer_fd, &left);
+    return left.it_value.tv_sec > 0 || left.it_value.tv_nsec > 0;
+}
+
+/* Who has slept on the wires leaves; the thread that has retired for it is called back by a timer,
+ * unless somebody sleeps there again before. */
+static void test_return(void)
+{
+    static struct xp_node node = {.canary_fd = -1};
+    const uint64_t one = 1;
+    bool is_done = true;
+    struct xp_engine engine = {.node = &node,
+                               .control = true,
+                               .timer_ns = UINT64_MAX,
+                               .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+                               .help_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+                               .return_fd =
+                                   timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)};
+
+    node.clock = fab_clock_real();
+    CHECK_CASE("the thread was at work all the time");
+    CHECK(xp_engine_help_sleep(&engine, says, &is_done));
+    CHECK(!is_set(engine.return_fd));
+    CHECK_CASE("it had retired");
+    engine.retired = true;
+    CHECK(xp_engine_help_sleep(&engine, says, &is_done));
+    CHECK(is_set(engine.return_fd) || atomic_load(&engine.is_returning)); /* it may be over */
+    CHECK_EQ(rings_of(engine.wake_fd), 0);
+    CHECK_CASE("somebody sleeps again");
+    engine.retired = false;
+    is_done = false;
+    CHECK_EQ(write(engine.help_fd, &one, sizeof(one)), sizeof(one));
+    CHECK(xp_engine_help_sleep(&engine, says, &is_done));
+    CHECK(!is_set(engine.return_fd) && !atomic_load(&engine.is_returning));
+    (void)close(engine.wake_fd);
+    (void)close(engine.help_fd);
+    (void)close(engine.return_fd);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {CHECK_TEST(test_rings)};
+    const struct CMUnitTest tests[] = {CHECK_TEST(test_rings), CHECK_TEST(test_return)};
 
     return check_run(tests);
 }
