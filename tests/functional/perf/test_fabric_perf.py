@@ -61,8 +61,11 @@ class Rows(unittest.TestCase):
                     self.assertEqual(row["reason"], "")
                     self.assertLessEqual(row["us_low"], row["us"])
                     self.assertLessEqual(row["us"], row["us_high"])
-                self.assertGreaterEqual(row["repeats"], 5)
-                self.assertEqual(row["is_verified"], row["key"]["size"] > 0)
+                if row["reason"].startswith("slow"):  # its first copy was stalled: it has no others
+                    self.assertEqual((row["repeats"], row["is_verified"]), (0, False))
+                else:
+                    self.assertGreaterEqual(row["repeats"], 5)
+                    self.assertEqual(row["is_verified"], row["key"]["size"] > 0)
 
     def test_every_kind(self):
         """Sizes that no unit divides; two streams; both ways; GPUs of one node and of two."""
