@@ -361,8 +361,8 @@ static enum fab_status introduce(struct seat *seat, uint32_t index, struct fab_e
 
     if (status == FAB_OK && place->channel.fd >= 0)
         status = send_link(place->channel.fd, &to_worker, index, seat->row, err);
-    if (status ==
-        FAB_ERR_PEER_LOST) /* or its end was heard: its process's follows, with its name */
+    /* Lost now, or heard of before: its process's end follows, and says who it was. */
+    if (status == FAB_ERR_PEER_LOST)
         status = FAB_OK;
     explicit_bzero(&to_worker, sizeof(to_worker));
     return status;

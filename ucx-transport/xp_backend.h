@@ -96,8 +96,8 @@ struct xp_wire_caps {
     bool same_host_only; /* shm: used when both nodes have one id, and then alone */
     bool
         in_passing; /* send() of a frame costs no more than to wake a thread: who answers does it */
-    bool quick; /* in passing, and it is a copy in memory, and its done() runs inside: also with the
-                   connection's lock held */
+    bool quick; /* in_passing, too: it is a copy in memory, and its done() runs inside: also with
+                   the connection's lock held */
 };
 
 struct xp_backend {

@@ -40,7 +40,7 @@ static bool may_pass(const struct xp_slot *slot, bool is_answer)
     struct xp_node *node = slot->engine->node;
 
     return slot->caps.quick ||
-           (slot->caps.in_passing && (is_answer || node->yields) && xp_node_has_descriptors(node));
+           ((is_answer || node->yields) && slot->caps.in_passing && xp_node_has_descriptors(node));
 }
 
 static bool push_begin_locked(struct xp_conn *conn, bool is_answer)

@@ -473,9 +473,8 @@ void xp_engine_push_end(struct xp_engine *engine)
 
     for (uint32_t i = 0; i < engine->slot_count; i++) {
         struct xp_slot *slot = engine->slots[i];
-        bool passes = slot->caps.quick || slot->caps.in_passing;
 
-        while (passes && !slot->any_stalled &&
+        while (slot->caps.in_passing && !slot->any_stalled &&
                atomic_load_explicit(&slot->any_ready, memory_order_relaxed))
             (void)pump_ready(slot);
         stalled = stalled || slot->any_stalled ||
@@ -571,10 +570,12 @@ static void retire(struct xp_engine *engine)
                            {.fd = engine->return_fd, .events = POLLIN}};
     uint64_t drained;
 
+    atomic_store(&engine->asleep, true); /* work wakes it when the helper has gone */
     atomic_store(&engine->retired, true);
     atomic_thread_fence(memory_order_seq_cst); /* pairs with the one in return_to_work() */
     if (atomic_load(&engine->has_sleeper) && !atomic_load(&engine->stop))
         sleep_on(engine, fds, FAB_ARRAY_LEN(fds), UINT64_MAX);
+    atomic_store(&engine->asleep, false);
     atomic_store(&engine->retired, false);
     atomic_store(&engine->is_returning, false);
     if (xp_node_has_descriptors(engine->node))

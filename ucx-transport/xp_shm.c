@@ -575,7 +575,7 @@ static void wire_caps(const struct xp_wire *wire, struct xp_wire_caps *caps_out)
 {
     (void)wire;
     *caps_out = (struct xp_wire_caps){
-        .direct = 1u << XP_MEMORY_HOST, .same_host_only = true, .quick = true};
+        .direct = 1u << XP_MEMORY_HOST, .same_host_only = true, .in_passing = true, .quick = true};
 }
 
 /* What an endpoint has to do; true if anything was done. */

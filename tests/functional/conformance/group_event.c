@@ -288,7 +288,7 @@ static void whole_context(void)
     ROW("destroy", cu.cuEventDestroy(all), CUDA_SUCCESS, true);
 }
 
-/* More waits than a queue is deep, each for other work, with work behind each of them. */
+/* Many of them at a time, each for other work, with records behind each of them. */
 static void whole_context_often(void)
 {
     enum { TIMES = 700 };

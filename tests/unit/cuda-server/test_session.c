@@ -159,6 +159,28 @@ static void test_flags_and_watches(void)
     rig_close(&rig);
 }
 
+/* More than a driver's queue takes: the leader would stand still in it, and answer nothing. */
+static void test_whole_context(void)
+{
+    enum { WAITS = 30000, FLAG = 1000 }; /* softcuda takes 16384 commands */
+
+    rig_open(&rig, false);
+    rig_world(&rig);
+    for (uint64_t i = 0; i < WAITS; i++)
+        RIG_POST(&rig, flag_wait, WIRE_FLAG_WAIT, .flag = FLAG + i, .ctx = RIG_CTX, .whole_ctx = 1);
+    RIG_POST(&rig, event_create, WIRE_EVENT_CREATE, .event = 300, .ctx = RIG_CTX);
+    RIG_POST(&rig, event_record, WIRE_EVENT_RECORD, .event = 300, .ctx = RIG_CTX,
+             .stream = RIG_STREAM, .generation = 1);
+    CHECK_EQ(RIG_CALL(&rig, event_watch, WIRE_EVENT_WATCH, .event = 300, .generation = 1),
+             CUDA_ERROR_NOT_READY);
+    for (uint64_t i = 0; i < WAITS; i++)
+        RIG_SIGNAL(&rig, flag, WIRE_FLAG, .flag = FLAG + i);
+    CHECK_EQ(rig_sync(&rig, RIG_STREAM), CUDA_SUCCESS);
+    CHECK_EQ(rig_stats(&rig).late_errors, 0);
+    CHECK_EQ(atomic_load(&rig.worker->stats.parked), 0); /* each call is counted off once */
+    rig_close(&rig);
+}
+
 static void check_told(int result, uint64_t object, uint64_t position)
 {
     struct rig_signal signal = rig_wait_signal(&rig, WIRE_REACHED);
@@ -411,6 +433,7 @@ int main(void)
                                        CHECK_TEST(test_contexts),
                                        CHECK_TEST(test_streams_and_events),
                                        CHECK_TEST(test_flags_and_watches),
+                                       CHECK_TEST(test_whole_context),
                                        CHECK_TEST(test_told),
                                        CHECK_TEST(test_told_of_no_context),
                                        CHECK_TEST(test_host_calls),

@@ -158,9 +158,41 @@ static void test_return(void)
     (void)close(engine.return_fd);
 }
 
+/* The helper has gone, and work comes before the timer is due (here it is never set). */
+static void test_work_for_the_retired(void)
+{
+    static struct xp_node node = {.canary_fd = -1};
+    struct xp_engine engine = {.node = &node,
+                               .control = true,
+                               .timer_ns = UINT64_MAX,
+                               .has_sleeper = true,
+                               .wake_fd = -1,
+                               .help_fd = -1,
+                               .return_fd = -1,
+                               .numa_node = -1};
+    struct fab_err err = {0};
+
+    node.clock = fab_clock_real();
+    fab_mutex_init(&node.lock);
+    fab_list_init(&node.conns);
+    CHECK_EQ(xp_engine_start(&engine, &err), FAB_OK);
+    while (!atomic_load(&engine.retired))
+        (void)usleep(100);
+    atomic_store(&engine.has_sleeper, false);
+    CHECK(atomic_load(&engine.asleep)); /* else nobody would ring */
+    atomic_store(&engine.work, true);
+    xp_engine_wake(&engine);
+    while (atomic_load(&engine.work))
+        (void)usleep(100);
+    xp_engine_stop(&engine);
+    xp_engine_fini(&engine);
+    fab_mutex_fini(&node.lock);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {CHECK_TEST(test_rings), CHECK_TEST(test_return)};
+    const struct CMUnitTest tests[] = {CHECK_TEST(test_rings), CHECK_TEST(test_return),
+                                       CHECK_TEST(test_work_for_the_retired)};
 
     return check_run(tests);
 }
