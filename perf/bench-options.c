@@ -13,9 +13,9 @@
 
 static void tell_usage(const struct bench_usage *usage)
 {
-    (void)fprintf(stderr, "usage: %s [--quick] [--json]%s%s [--pairs 1..%d] [--part NAME]...\n",
+    (void)fprintf(stderr, "usage: %s [--quick] [--json]%s%s%s [--pairs 1..%d] [--part NAME]...\n",
                   usage->program, usage->flag ? " " : "", usage->flag ? usage->flag : "",
-                  BENCH_PAIRS_MAX);
+                  usage->takes_driver ? " [--driver FILE]" : "", BENCH_PAIRS_MAX);
     (void)fprintf(stderr, "parts:");
     for (size_t i = 0; i < usage->part_count; i++)
         (void)fprintf(stderr, " %s", usage->parts[i]);
@@ -40,6 +40,10 @@ static bool take_value(const struct bench_usage *usage, const char *name, const 
 
     if (!value)
         return false;
+    if (usage->takes_driver && strcmp(name, "--driver") == 0) {
+        options->driver = value;
+        return true;
+    }
     if (strcmp(name, "--part") == 0) {
         part = part_of(usage, value);
         options->parts |= part;

@@ -9,6 +9,7 @@
 
 struct bench_usage {
     const char *program, *flag; /* one option of its own, or NULL */
+    bool takes_driver;          /* --driver FILE */
     const char *const *parts;   /* what --part may name, up to 32 */
     size_t part_count;
     unsigned pairs, pairs_quick;
@@ -16,6 +17,7 @@ struct bench_usage {
 
 struct bench_options {
     bool json, quick, flag;
+    const char *driver; /* the libcuda.so.1 to measure on, not owned; NULL: softcuda */
     unsigned pairs;
     unsigned parts; /* a bit a name; all of them where none was named */
 };

@@ -59,7 +59,7 @@ static void add(struct command *command, const char *format, const char *value)
 }
 
 static void make_command(struct command *command, enum bench_side_kind kind, unsigned nodes,
-                         unsigned devices, bool attach_only)
+                         unsigned devices, const char *driver, bool attach_only)
 {
     char number[16];
 
@@ -70,18 +70,24 @@ static void make_command(struct command *command, enum bench_side_kind kind, uns
         add(command, "--workers=%s", number);
         (void)snprintf(number, sizeof(number), "%u", devices);
         add(command, "--devices=%s", number);
+        if (driver)
+            add(command, "--driver=%s", driver);
         if (kind != SIDE_SAME_HOST)
             add(command, "--rails=%s", kind == SIDE_RAIL ? "1" : "2");
     }
     add(command, "%s/bin/cuda-guest", build_folder());
-    add(command,
-        kind == SIDE_NATIVE ? "%s/lib/softcuda/libcuda.so.1" : "%s/lib/client/libcuda.so.1",
-        build_folder());
+    if (kind != SIDE_NATIVE)
+        add(command, "%s/lib/client/libcuda.so.1", build_folder());
+    else if (driver)
+        add(command, "%s", driver);
+    else
+        add(command, "%s/lib/softcuda/libcuda.so.1", build_folder());
     if (attach_only)
         add(command, "%s", "attach");
 }
 
-bool bench_side_open(struct bench_side *side, enum bench_side_kind kind, unsigned nodes)
+bool bench_side_open(struct bench_side *side, enum bench_side_kind kind, unsigned nodes,
+                     const char *driver)
 {
     posix_spawn_file_actions_t actions;
     static struct command command;
@@ -89,7 +95,7 @@ bool bench_side_open(struct bench_side *side, enum bench_side_kind kind, unsigne
     char line[16] = "";
 
     *side = (struct bench_side){.name = names[kind]};
-    make_command(&command, kind, nodes, 1, false);
+    make_command(&command, kind, nodes, 1, driver, false);
     /* No guest may hold another's: it would never see the end of its input. */
     if (pipe2(to, O_CLOEXEC) != 0 || pipe2(from, O_CLOEXEC) != 0)
         return false;
@@ -194,7 +200,8 @@ void bench_side_close(struct bench_side *side)
     *side = (struct bench_side){.name = side->name};
 }
 
-double bench_side_attach_ms(enum bench_side_kind kind, unsigned nodes, unsigned devices)
+double bench_side_attach_ms(enum bench_side_kind kind, unsigned nodes, unsigned devices,
+                            const char *driver)
 {
     const struct fab_clock *clock = fab_clock_real();
     static struct command command;
@@ -202,7 +209,7 @@ double bench_side_attach_ms(enum bench_side_kind kind, unsigned nodes, unsigned 
     uint64_t start;
     pid_t pid;
 
-    make_command(&command, kind, nodes, devices, true);
+    make_command(&command, kind, nodes, devices, driver, true);
     start = fab_clock_now_ns(clock);
     if (posix_spawn(&pid, command.argument[0], NULL, NULL, command.argument, environ) != 0)
         return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * perf/launch-bench.c - calls: what a launch costs the program, natively and remotely.
  *
- *     launch-bench [--quick] [--json] [--pairs N] [--part NAME]...
+ *     launch-bench [--quick] [--json] [--driver FILE] [--pairs N] [--part NAME]...
  *
  * Rows of one run, native and remote in turn; --part: those rows alone. Exit status: 0 measured, 1
  * failed, 2 misused; a missed budget is only reported.
@@ -13,7 +13,11 @@
 #include "perf/bench-row.h"
 #include "perf/cuda-bench-side.h"
 
-enum { PAIRS = 31, PAIRS_QUICK = 9 };
+enum {
+    PAIRS = 31,
+    PAIRS_QUICK = 9,
+    POSTS = 500, /* few enough that no launch waits for room in the driver */
+};
 
 enum part { PART_POSTS, PART_SYNC, PART_WORKER };
 static const char *const parts[] = {
@@ -28,8 +32,8 @@ static const struct {
     double budget;
 } asked[] = {
     {PART_POSTS, "posted cuLaunchKernel, client CPU, 0.5 us", "launch-cpu", "us", SIDE_SAME_HOST,
-     2000, 1, 0.5, 1},
-    {PART_POSTS, "the same over a rail", "launch-cpu", "us", SIDE_RAIL, 2000, 1, 0.5, 1},
+     POSTS, 1, 0.5, 1},
+    {PART_POSTS, "the same over a rail", "launch-cpu", "us", SIDE_RAIL, POSTS, 1, 0.5, 1},
     {PART_SYNC, "20000 launches, one sync, same host", "launches", "us", SIDE_SAME_HOST, 20000, 1,
      0, 0},
     {PART_SYNC, "launch and sync, same host", "launch-sync", "us", SIDE_SAME_HOST, 1, 200, 0, 0},
@@ -59,27 +63,27 @@ static void measure_row(struct bench_side *side, size_t i)
 }
 
 /* CPU of the thread that executes commands, beside what the driver's own launch takes of the thread
- * that makes it. Few enough that no launch waits for room in the driver. */
+ * that makes it. */
 static void measure_worker(struct bench_side *side)
 {
-    enum { LAUNCHES = 500, TIMES = 10 };
+    enum { TIMES = 10 };
     double before_us, ours = 0, limit = 0;
 
     for (int i = 0; i < TIMES; i++) {
         before_us = bench_side_worker_us(&side[SIDE_SAME_HOST]);
         if (before_us <= 0 ||
-            bench_side_ask(&side[SIDE_SAME_HOST], "launches-alone", LAUNCHES, 1) <= 0)
+            bench_side_ask(&side[SIDE_SAME_HOST], "launches-alone", POSTS, 1) <= 0)
             break;
         ours += bench_side_worker_us(&side[SIDE_SAME_HOST]) - before_us;
-        limit += bench_side_ask(&side[SIDE_NATIVE], "launch-cpu", LAUNCHES, 1);
+        limit += bench_side_ask(&side[SIDE_NATIVE], "launch-cpu", POSTS, 1);
     }
-    bench_row_add(&rows[ROW_WORKER], ours / (LAUNCHES * TIMES),
-                  limit > 0 ? limit / TIMES + 0.5 : 0);
+    bench_row_add(&rows[ROW_WORKER], ours / (POSTS * TIMES), limit > 0 ? limit / TIMES + 0.5 : 0);
 }
 
 int main(int argc, char **argv)
 {
     static const struct bench_usage usage = {.program = "launch-bench",
+                                             .takes_driver = true,
                                              .parts = parts,
                                              .part_count = FAB_ARRAY_LEN(parts),
                                              .pairs = PAIRS,
@@ -90,7 +94,7 @@ int main(int argc, char **argv)
     if (!bench_options_parse(&usage, argc, argv, &options))
         return 2;
     for (int kind = 0; kind <= SIDE_RAIL; kind++) {
-        if (!bench_side_open(&side[kind], (enum bench_side_kind)kind, 1))
+        if (!bench_side_open(&side[kind], (enum bench_side_kind)kind, 1, options.driver))
             return 1;
     }
     for (unsigned pair = 0; pair < options.pairs; pair++) {

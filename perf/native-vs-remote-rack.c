@@ -130,8 +130,9 @@ struct bench_row *bench_rack_rows(unsigned parts, unsigned pairs, bool quick, si
 
     for (int i = 0; i < ROW_COUNT; i++)
         rows[i].at_least = i != ROW_TOUCHED;
-    if (!bench_side_open(&sides.one, SIDE_RAIL, 1) || !bench_side_open(&sides.two, SIDE_RAILS, 1) ||
-        !bench_side_open(&sides.nodes, SIDE_RAIL, 2))
+    if (!bench_side_open(&sides.one, SIDE_RAIL, 1, NULL) ||
+        !bench_side_open(&sides.two, SIDE_RAILS, 1, NULL) ||
+        !bench_side_open(&sides.nodes, SIDE_RAIL, 2, NULL))
         return NULL;
     (void)rate(&sides.nodes, "peer", SIZE); /* the nodes get to know each other */
     if (parts & 1U << BENCH_RACK_FAST)
