@@ -38,16 +38,35 @@ static int attribute_at(const struct cudac_function *function, CUfunction_attrib
     return atomic_load_explicit(&function->attributes[attribute], memory_order_relaxed);
 }
 
-/* Attributes that the load could not tell: the code does not work, or the driver says why. */
+static void attributes_keep(struct cudac_function *function,
+                            const int attributes[CUDAC_FUNCTION_ATTRIBUTES])
+{
+    for (uint32_t i = 0; i < CUDAC_FUNCTION_ATTRIBUTES; i++)
+        atomic_store_explicit(&function->attributes[i], attributes[i], memory_order_relaxed);
+}
+
+/* Attributes that the module's load could not tell: only a loaded function has them. Or the code
+ * does not work: the driver says why. */
 static CUresult ask_to_load(struct cudac_function *function)
 {
     const struct wire_function_load message = {.function = function->id};
     struct cudac_context *context = function->module->context;
+    struct cudac_worker *worker = cudac_context_worker(context);
+    struct wire_function_load_reply answer;
+    struct cudac_reply reply;
     struct wire_parts parts;
+    CUresult result;
 
     wire_put_function_load(&message, &parts);
-    return cudac_context_result(context, cudac_call(cudac_context_worker(context),
-                                                    WIRE_FUNCTION_LOAD, &parts, /* reply */ NULL));
+    result = cudac_call(worker, WIRE_FUNCTION_LOAD, &parts, &reply);
+    if (result == CUDA_SUCCESS &&
+        (!wire_get_function_load_reply(reply.bytes, reply.size_bytes, &answer) ||
+         answer.attributes_count != CUDAC_FUNCTION_ATTRIBUTES))
+        result = cudac_worker_broken(worker, "its reply to function_load does not decode");
+    if (result == CUDA_SUCCESS)
+        attributes_keep(function, answer.attributes);
+    cudac_reply_free(&reply);
+    return cudac_context_result(context, result);
 }
 
 CUresult cudac_function_need(struct cudac_function *function)
@@ -99,9 +118,8 @@ static CUresult function_set(struct cudac_function *function, uint32_t what,
         cudac_function_set(cudac_context_worker(context), function->id, what, attribute, value,
                            cudac_vgpu_index(context->vgpu), has_attributes ? attributes : NULL);
 
-    for (uint32_t i = 0; result == CUDA_SUCCESS && has_attributes && i < FAB_ARRAY_LEN(attributes);
-         i++)
-        atomic_store_explicit(&function->attributes[i], attributes[i], memory_order_relaxed);
+    if (result == CUDA_SUCCESS && has_attributes)
+        attributes_keep(function, attributes);
     return cudac_context_result(context, result);
 }
 

@@ -420,8 +420,13 @@ CUresult cudac_cuModuleGetFunction(CUfunction *hfunc, CUmodule hmod, const char 
     if (!module)
         return CUDA_ERROR_INVALID_HANDLE;
     result = cudac_module_function(module, name, &function);
-    if (result == CUDA_SUCCESS)
+    if (result == CUDA_SUCCESS) {
+        /* Loaded here, as NVIDIA's driver does: a load may wait for running kernels, which a
+         * program that launches one beside another does not expect. A failure is told by the first
+         * use. */
+        (void)cudac_function_need(function);
         *hfunc = cudac_function_handle(function);
+    }
     cuc_object_put(&module->object);
     return result;
 }

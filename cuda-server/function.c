@@ -72,9 +72,11 @@ void cudas_function_attributes(const struct cudas_function *function, CUdevice d
     const struct cudas_driver *cu = &function->worker->cu;
     CUresult first = CUDA_SUCCESS;
 
+    /* Code that does not compile has none, and some only a loaded function has
+     * (cuFuncGetAttribute). */
     for (int i = 0; i < ATTRIBUTES; i++) {
         int value = INT32_MIN;
-        CUresult result = first; /* code that does not compile has none */
+        CUresult result = first;
 
         attributes_out[i] = INT32_MIN;
         if (i >= CU_FUNC_ATTRIBUTE_MAX)
@@ -89,7 +91,7 @@ void cudas_function_attributes(const struct cudas_function *function, CUdevice d
             else
                 result = CUDA_ERROR_NOT_SUPPORTED;
         }
-        if (i == 0)
+        if (i == 0 && result != CUDA_ERROR_FUNCTION_NOT_LOADED)
             first = result;
         if (result == CUDA_SUCCESS)
             attributes_out[i] = value;
@@ -297,7 +299,10 @@ void cudas_on_function_set(struct cudas_worker *worker, const struct cudas_comma
 void cudas_on_function_load(struct cudas_worker *worker, const struct cudas_command *command)
 {
     struct cudas_function *function;
+    int32_t attributes[ATTRIBUTES];
+    struct wire_function_load_reply reply = {.attributes = attributes};
     struct wire_function_load m;
+    struct wire_parts parts;
     CUresult result = CUDA_ERROR_INVALID_HANDLE;
 
     if (!wire_get_function_load(command->bytes, command->size_bytes, &m)) {
@@ -311,7 +316,11 @@ void cudas_on_function_load(struct cudas_worker *worker, const struct cudas_comm
             result = function->object.kind == CUDAS_FUNCTION && worker->cu.cuFuncLoad
                          ? worker->cu.cuFuncLoad(function->handle.function)
                          : CUDA_ERROR_NOT_SUPPORTED;
+        cudas_function_attributes(function, cudas_function_device(function, UINT32_MAX),
+                                  attributes);
+        reply.attributes_count = ATTRIBUTES;
         cudas_object_put(&function->object);
     }
-    cudas_reply(worker, command, result, NULL);
+    wire_put_function_load_reply(&reply, &parts);
+    cudas_reply(worker, command, result, &parts);
 }

@@ -139,6 +139,14 @@ CUresult soft_param_info(const struct ptx_function *ptx, size_t index, size_t *o
 
 /* ---- calls ---------------------------------------------------------------------------------- */
 
+/* What cuda.h says that only a loaded function can tell (cuFuncGetAttribute). */
+static bool needs_load(CUfunction_attribute attribute)
+{
+    return attribute == CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK ||
+           attribute == CU_FUNC_ATTRIBUTE_CONST_SIZE_BYTES ||
+           attribute == CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES;
+}
+
 CUresult soft_cuFuncGetAttribute(int *pi, CUfunction_attribute attrib, CUfunction hfunc)
 {
     struct soft_function *function;
@@ -149,7 +157,9 @@ CUresult soft_cuFuncGetAttribute(int *pi, CUfunction_attribute attrib, CUfunctio
     result = soft_function_get(hfunc, /* context */ NULL, &function);
     if (result != CUDA_SUCCESS)
         return result;
-    result = soft_settings_get(&function->settings, function, attrib, pi);
+    result = needs_load(attrib) && !soft_function_was_loaded(function)
+                 ? CUDA_ERROR_FUNCTION_NOT_LOADED
+                 : soft_settings_get(&function->settings, function, attrib, pi);
     soft_function_put(function);
     return result;
 }

@@ -29,6 +29,7 @@ CUresult soft_cuKernelGetFunction(CUfunction *pFunc, CUkernel kernel)
     if (result != CUDA_SUCCESS)
         return result;
     *pFunc = soft_function_handle(function);
+    soft_function_load(function);
     soft_function_put(function);
     return CUDA_SUCCESS;
 }

@@ -245,6 +245,19 @@ CUresult soft_function_program(struct soft_function *function, struct warp_progr
                    : (CUresult)atomic_load_explicit(&function->failure, memory_order_relaxed);
 }
 
+void soft_function_load(struct soft_function *function)
+{
+    struct warp_program *program;
+
+    (void)soft_function_program(function, &program);
+}
+
+bool soft_function_was_loaded(const struct soft_function *function)
+{
+    return atomic_load_explicit(&function->program, memory_order_acquire) ||
+           atomic_load_explicit(&function->failure, memory_order_relaxed) != 0;
+}
+
 /* ---- life ----------------------------------------------------------------------------------- */
 
 static void module_destroy(struct cuc_object *object)

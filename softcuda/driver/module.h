@@ -84,6 +84,9 @@ CUfunction soft_function_handle(const struct soft_function *function);
 /* The program, lowered now if this is the first use. CUDA_ERROR_INVALID_PTX (one line on stderr per
  * function), CUDA_ERROR_OUT_OF_MEMORY. */
 CUresult soft_function_program(struct soft_function *function, struct warp_program **program_out);
+/* The same before the first use, whose return value tells a failure. */
+void soft_function_load(struct soft_function *function);
+bool soft_function_was_loaded(const struct soft_function *function); /* or could not be */
 
 /* 89 for 8.9. */
 uint32_t soft_device_capability(const struct soft_device *device);

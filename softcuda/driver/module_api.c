@@ -114,8 +114,10 @@ CUresult soft_cuModuleGetFunction(CUfunction *hfunc, CUmodule hmod, const char *
     if (!module)
         return CUDA_ERROR_INVALID_HANDLE;
     index = soft_image_find(module->image, name);
-    if (index >= 0)
+    if (index >= 0) {
         *hfunc = soft_function_handle(&module->functions[index]);
+        soft_function_load(&module->functions[index]);
+    }
     cuc_object_put(&module->object);
     return index >= 0 ? CUDA_SUCCESS : CUDA_ERROR_NOT_FOUND;
 }

@@ -86,6 +86,7 @@ static void launch_store(uint64_t function, uint64_t to, uint32_t value)
 static void test_modules(void)
 {
     struct wire_image_load_reply reply;
+    struct wire_function_load_reply loaded;
     const struct wire_function *store;
     struct wire_global_find_reply global;
     uint32_t value = 0;
@@ -114,8 +115,13 @@ static void test_modules(void)
     CHECK_EQ(store->param_bytes, 12);
     CHECK_EQ(reply.params[store->param_at + 1].offset, 8);
     CHECK_EQ(reply.params[store->param_at + 1].bytes, 4);
-    CHECK(store->attributes[CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK] > 0);
+    CHECK(store->attributes[CU_FUNC_ATTRIBUTE_NUM_REGS] > 0);
+    CHECK_EQ(store->attributes[CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK], INT32_MIN);
     id = store->id;
+    CHECK_CASE("loaded: only then all is known");
+    CHECK_EQ(RIG_CALL(&rig, function_load, WIRE_FUNCTION_LOAD, .function = id), CUDA_SUCCESS);
+    if (CHECK(wire_get_function_load_reply(rig.reply, rig.reply_bytes, &loaded)))
+        CHECK(loaded.attributes[CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK] > 0);
     CHECK_CASE("launched");
     launch_store(id, rig_address(0, 64), 77);
     CHECK_EQ(rig_read(&rig, rig_address(0, 64), &value, sizeof(value)), CUDA_SUCCESS);
@@ -139,7 +145,6 @@ static void test_modules(void)
                       .what = WIRE_FUNCTION_SET_ATTRIBUTE,
                       .attribute = CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT, .value = 30),
              CUDA_SUCCESS);
-    CHECK_EQ(RIG_CALL(&rig, function_load, WIRE_FUNCTION_LOAD, .function = id), CUDA_SUCCESS);
     CHECK_EQ(RIG_CALL(&rig, function_load, WIRE_FUNCTION_LOAD, .function = 1),
              CUDA_ERROR_INVALID_HANDLE);
     CHECK_CASE("by name");
