@@ -89,7 +89,7 @@ cudaError_t crt_cudaDeviceReset(void)
         (void)CRT_DRV(CtxSetCurrent, NULL); /* the next call binds a live one */
         crt_self.bound = NULL;
         crt_self.device = device;
-        crt_self.last_error = cudaSuccess; /* also a sticky one: its context is gone */
+        crt_self.last_error = cudaSuccess;
     }
     return status;
 }

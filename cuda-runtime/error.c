@@ -55,22 +55,6 @@ cudaError_t crt_status(CUresult result)
     return is_runtime_error((int)result) ? (cudaError_t)result : cudaErrorUnknown;
 }
 
-/* What leaves the context unusable: every later call answers it again, until the device is reset.
- * Source: CUDA Runtime API, "Data types used by CUDA Runtime", cudaError: "the process must be
- * terminated and relaunched". */
-static bool is_sticky(cudaError_t error)
-{
-    return (error >= cudaErrorIllegalAddress && error <= cudaErrorLaunchFailure &&
-            error != cudaErrorLaunchOutOfResources &&
-            error != cudaErrorLaunchIncompatibleTexturing &&
-            error != cudaErrorPeerAccessAlreadyEnabled && error != cudaErrorPeerAccessNotEnabled &&
-            error != cudaErrorSetOnActiveProcess && error != cudaErrorContextIsDestroyed &&
-            error != cudaErrorTooManyPeers && error != cudaErrorHostMemoryAlreadyRegistered &&
-            error != cudaErrorHostMemoryNotRegistered) ||
-           error == cudaErrorECCUncorrectable || error == cudaErrorNvlinkUncorrectable ||
-           error == cudaErrorTensorMemoryLeak || error == cudaErrorExternalDevice;
-}
-
 /* Where the driver cannot be used, that is the answer of these two as well, however often. */
 static cudaError_t last_error(bool take)
 {
@@ -79,7 +63,7 @@ static cudaError_t last_error(bool take)
     if (error != cudaSuccess)
         return error;
     error = crt_self.last_error;
-    if (take && !is_sticky(error))
+    if (take) /* what stays with the context is told again by the next call that meets it */
         crt_self.last_error = cudaSuccess;
     return error;
 }

@@ -34,51 +34,6 @@ cudaError_t crt___cudaPopCallConfiguration(dim3 *grid_dim, dim3 *block_dim, size
     return cudaSuccess;
 }
 
-static bool is_outside(dim3 size, const CUdevice_attribute limits[3], CUdevice device)
-{
-    const unsigned sizes[] = {size.x, size.y, size.z};
-
-    for (int i = 0; i < 3; i++) {
-        int most = 0;
-
-        if (sizes[i] == 0)
-            return true;
-        if (CRT_DRV(DeviceGetAttribute, &most, limits[i], device) == cudaSuccess &&
-            sizes[i] > (unsigned)most)
-            return true;
-    }
-    return false;
-}
-
-/* The driver says "invalid value" to bad dimensions and to other things; the runtime has its own
- * number for the first. Only asked after a failure. */
-static bool are_bad_dimensions(dim3 grid, dim3 block)
-{
-    static const CUdevice_attribute grid_limits[] = {CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X,
-                                                     CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Y,
-                                                     CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Z};
-    static const CUdevice_attribute block_limits[] = {CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X,
-                                                      CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Y,
-                                                      CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Z};
-    uint64_t threads = (uint64_t)block.x * block.y * block.z;
-    CUdevice device = 0;
-    int most = 0;
-
-    if (CRT_DRV(CtxGetDevice, &device) != cudaSuccess)
-        return false;
-    return is_outside(grid, grid_limits, device) || is_outside(block, block_limits, device) ||
-           (CRT_DRV(DeviceGetAttribute, &most, CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK, device) ==
-                cudaSuccess &&
-            threads > (uint64_t)most);
-}
-
-static cudaError_t launch_status(cudaError_t status, dim3 grid, dim3 block)
-{
-    if (status == cudaErrorInvalidValue && are_bad_dimensions(grid, block))
-        return cudaErrorInvalidConfiguration;
-    return status;
-}
-
 cudaError_t crt_cudaLaunchKernel(const void *func, dim3 gridDim, dim3 blockDim, void **args,
                                  size_t sharedMem, cudaStream_t stream)
 {
@@ -89,9 +44,8 @@ cudaError_t crt_cudaLaunchKernel(const void *func, dim3 gridDim, dim3 blockDim, 
         status = cudaErrorInvalidValue;
     if (status != cudaSuccess)
         return status;
-    status = CRT_DRV(LaunchKernel, (CUfunction)kernel, gridDim.x, gridDim.y, gridDim.z, blockDim.x,
-                     blockDim.y, blockDim.z, (unsigned)sharedMem, stream, args, NULL);
-    return launch_status(status, gridDim, blockDim);
+    return CRT_DRV(LaunchKernel, (CUfunction)kernel, gridDim.x, gridDim.y, gridDim.z, blockDim.x,
+                   blockDim.y, blockDim.z, (unsigned)sharedMem, stream, args, NULL);
 }
 
 cudaError_t crt___cudaLaunchKernel(cudaKernel_t kernel, dim3 gridDim, dim3 blockDim, void **args,
@@ -110,9 +64,8 @@ cudaError_t crt_cudaLaunchCooperativeKernel(const void *func, dim3 gridDim, dim3
         status = cudaErrorInvalidValue;
     if (status != cudaSuccess)
         return status;
-    status = CRT_DRV(LaunchCooperativeKernel, (CUfunction)kernel, gridDim.x, gridDim.y, gridDim.z,
-                     blockDim.x, blockDim.y, blockDim.z, (unsigned)sharedMem, stream, args);
-    return launch_status(status, gridDim, blockDim);
+    return CRT_DRV(LaunchCooperativeKernel, (CUfunction)kernel, gridDim.x, gridDim.y, gridDim.z,
+                   blockDim.x, blockDim.y, blockDim.z, (unsigned)sharedMem, stream, args);
 }
 
 void crt_launch_config(bool per_thread, const cudaLaunchConfig_t *config,
@@ -145,8 +98,7 @@ cudaError_t crt_cudaLaunchKernelExC(bool per_thread, const cudaLaunchConfig_t *c
     if (status != cudaSuccess)
         return status;
     crt_launch_config(per_thread, config, &driver_config);
-    status = CRT_DRV(LaunchKernelEx, &driver_config, (CUfunction)kernel, args, NULL);
-    return launch_status(status, config->gridDim, config->blockDim);
+    return CRT_DRV(LaunchKernelEx, &driver_config, (CUfunction)kernel, args, NULL);
 }
 
 cudaError_t crt_cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t fn, void *userData)

@@ -120,11 +120,11 @@ static void test_refused_launches(void)
         size_t shared_bytes;
         cudaError_t status;
     } cases[] = {
-        {"no threads", &add_host, {1, 1, 1}, {0, 1, 1}, 0, cudaErrorInvalidConfiguration},
-        {"no blocks", &add_host, {1, 0, 1}, {1, 1, 1}, 0, cudaErrorInvalidConfiguration},
-        {"block too large", &add_host, {1, 1, 1}, {2048, 1, 1}, 0, cudaErrorInvalidConfiguration},
-        {"too many threads", &add_host, {1, 1, 1}, {64, 32, 1}, 0, cudaErrorInvalidConfiguration},
-        {"grid too high", &add_host, {1, 65536, 1}, {1, 1, 1}, 0, cudaErrorInvalidConfiguration},
+        {"no threads", &add_host, {1, 1, 1}, {0, 1, 1}, 0, cudaErrorInvalidValue},
+        {"no blocks", &add_host, {1, 0, 1}, {1, 1, 1}, 0, cudaErrorInvalidValue},
+        {"block too large", &add_host, {1, 1, 1}, {2048, 1, 1}, 0, cudaErrorInvalidValue},
+        {"too many threads", &add_host, {1, 1, 1}, {64, 32, 1}, 0, cudaErrorInvalidValue},
+        {"grid too high", &add_host, {1, 65536, 1}, {1, 1, 1}, 0, cudaErrorInvalidValue},
         {"too much shared memory", &add_host, {1, 1, 1}, {1, 1, 1}, 1 << 20, cudaErrorInvalidValue},
         {"more than 32 bits of it",
          &add_host,

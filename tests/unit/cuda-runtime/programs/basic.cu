@@ -69,7 +69,7 @@ int main()
     TRY(cudaDeviceSynchronize());
     TRY(cudaFree(data));
     nothing<<<0, 1>>>();
-    if (cudaGetLastError() != cudaErrorInvalidConfiguration)
+    if (cudaGetLastError() != cudaErrorInvalidValue)
         return 2;
     std::printf("done total=%d\n", total);
     return 0;
