@@ -118,7 +118,7 @@ CUresult cudac_cuCtxPushCurrent_v2(CUcontext ctx)
     CUresult result;
 
     if (!ctx)
-        return CUDA_ERROR_INVALID_CONTEXT;
+        return CUDA_ERROR_INVALID_VALUE;
     result = usable(ctx, &context);
     if (result != CUDA_SUCCESS)
         return result;

@@ -13,7 +13,7 @@ CUresult cudac_cuCtxGetLimit(size_t *pvalue, CUlimit limit)
 
     if (result != CUDA_SUCCESS)
         return result;
-    if (!pvalue)
+    if (!pvalue || (unsigned)limit >= CU_LIMIT_MAX)
         return CUDA_ERROR_INVALID_VALUE;
     if ((unsigned)limit >= CUDAC_LIMIT_COUNT || context->limit[limit] == UINT64_MAX)
         return CUDA_ERROR_UNSUPPORTED_LIMIT;
@@ -31,6 +31,8 @@ CUresult cudac_cuCtxSetLimit(CUlimit limit, size_t value)
 
     if (result != CUDA_SUCCESS)
         return result;
+    if ((unsigned)limit >= CU_LIMIT_MAX)
+        return CUDA_ERROR_INVALID_VALUE;
     if ((unsigned)limit >= CUDAC_LIMIT_COUNT || context->limit[limit] == UINT64_MAX)
         return CUDA_ERROR_UNSUPPORTED_LIMIT;
     result = cudac_context_set(context, WIRE_CTX_LIMIT, (uint32_t)limit, value, &now);

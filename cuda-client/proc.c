@@ -20,7 +20,7 @@ CUresult cudac_cuGetProcAddress_v2(const char *symbol, void **pfn, int cudaVersi
     *pfn = proc ? (void *)(uintptr_t)proc->fn : NULL; // NOLINT(performance-no-int-to-ptr)
     if (symbolStatus)
         *symbolStatus = (CUdriverProcAddressQueryResult)status;
-    return proc ? CUDA_SUCCESS : CUDA_ERROR_NOT_FOUND;
+    return proc || symbolStatus ? CUDA_SUCCESS : CUDA_ERROR_NOT_FOUND;
 }
 
 CUresult cudac_cuGetProcAddress(const char *symbol, void **pfn, int cudaVersion, cuuint64_t flags)

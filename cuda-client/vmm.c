@@ -386,9 +386,11 @@ unmap:
 CUresult cudac_cuMemMap(CUdeviceptr ptr, size_t size, size_t offset,
                         CUmemGenericAllocationHandle handle, unsigned long long flags)
 {
-    if (!cuc_vmm_is_aligned(ptr) || size == 0 || !cuc_vmm_is_aligned(size) || offset != 0 ||
-        flags != 0 || ptr + size < ptr)
+    if (!cuc_vmm_is_aligned(ptr) || size == 0 || !cuc_vmm_is_aligned(size) || flags != 0 ||
+        ptr + size < ptr)
         return CUDA_ERROR_INVALID_VALUE;
+    if (offset != 0)
+        return CUDA_ERROR_NOT_SUPPORTED;
     struct vmm_handle *found = handle_get(handle);
 
     if (!found)

@@ -14,7 +14,6 @@ enum {
     BLOCK_XY_MAX = 1024,
     BLOCK_Z_MAX = 64,
     BLOCK_THREADS_MAX = 1024,
-    PARAM_BYTES_MAX = 32764,
 };
 
 static uint64_t round_up(uint64_t value, uint64_t unit)
@@ -187,8 +186,10 @@ static CUresult pack_buffer(const struct cuc_params *params, void **extra, uint8
         else
             return CUDA_ERROR_INVALID_VALUE;
     }
-    if (!buffer || !bytes || *bytes > PARAM_BYTES_MAX || *bytes < params->bytes)
+    if (!buffer || !bytes || *bytes < params->bytes)
         return CUDA_ERROR_INVALID_VALUE;
+    if (*bytes > params->bytes) /* "too many arguments", cuda.h at that error */
+        return CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
     memcpy(packed, buffer, params->bytes);
     return CUDA_SUCCESS;
 }

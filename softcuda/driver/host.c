@@ -74,8 +74,12 @@ CUresult soft_cuMemHostAlloc(void **pp, size_t bytesize, unsigned int Flags)
 
     if (result != CUDA_SUCCESS)
         return result;
-    if (!pp || bytesize == 0 || (Flags & ~(unsigned)ALLOC_FLAGS))
+    if (!pp || (Flags & ~(unsigned)ALLOC_FLAGS))
         return CUDA_ERROR_INVALID_VALUE;
+    if (bytesize == 0) {
+        *pp = NULL;
+        return CUDA_SUCCESS;
+    }
     (void)pthread_mutex_lock(&mem_lock);
     result = host_alloc(context, bytesize, Flags, &address);
     (void)pthread_mutex_unlock(&mem_lock);

@@ -61,7 +61,7 @@ CUresult soft_cuCtxGetLimit(size_t *pvalue, CUlimit limit)
 
     if (result != CUDA_SUCCESS)
         return result;
-    if (!pvalue)
+    if (!pvalue || (unsigned)limit >= CU_LIMIT_MAX)
         return CUDA_ERROR_INVALID_VALUE;
     if ((unsigned)limit >= SOFT_LIMIT_COUNT || !rows[limit].is_supported)
         return CUDA_ERROR_UNSUPPORTED_LIMIT;
@@ -78,6 +78,8 @@ CUresult soft_cuCtxSetLimit(CUlimit limit, size_t value)
 
     if (result != CUDA_SUCCESS)
         return result;
+    if ((unsigned)limit >= CU_LIMIT_MAX)
+        return CUDA_ERROR_INVALID_VALUE;
     if ((unsigned)limit >= SOFT_LIMIT_COUNT || !rows[limit].is_supported)
         return CUDA_ERROR_UNSUPPORTED_LIMIT;
     if (value < rows[limit].min || value > rows[limit].max)

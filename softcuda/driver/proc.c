@@ -20,7 +20,7 @@ CUresult soft_cuGetProcAddress_v2(const char *symbol, void **pfn, int cudaVersio
     *pfn = proc ? (void *)(uintptr_t)proc->fn : NULL; // NOLINT(performance-no-int-to-ptr)
     if (symbolStatus)
         *symbolStatus = (CUdriverProcAddressQueryResult)status;
-    return proc ? CUDA_SUCCESS : CUDA_ERROR_NOT_FOUND;
+    return proc || symbolStatus ? CUDA_SUCCESS : CUDA_ERROR_NOT_FOUND;
 }
 
 CUresult soft_cuGetProcAddress(const char *symbol, void **pfn, int cudaVersion, cuuint64_t flags)

@@ -130,15 +130,15 @@ static void test_pack(void)
     const uint8_t expect[16] = {0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11,
                                 7,    0,    0,    0,    0xcc, 0xbb, 0xaa, 0x99};
     uint8_t buffer[20];
-    size_t enough = 20, just = 16, short_by_one = 15, huge = 32765;
+    size_t too_much = 20, just = 16, short_by_one = 15, huge = 32765;
     const struct {
         const char *label;
         void *list[5];
         CUresult result;
     } cases[] = {
-        {"enough",
-         {CU_LAUNCH_PARAM_BUFFER_POINTER, buffer, CU_LAUNCH_PARAM_BUFFER_SIZE, &enough},
-         CUDA_SUCCESS},
+        {"too much",
+         {CU_LAUNCH_PARAM_BUFFER_POINTER, buffer, CU_LAUNCH_PARAM_BUFFER_SIZE, &too_much},
+         CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES},
         {"just enough",
          {CU_LAUNCH_PARAM_BUFFER_SIZE, &just, CU_LAUNCH_PARAM_BUFFER_POINTER, buffer},
          CUDA_SUCCESS},
@@ -147,7 +147,7 @@ static void test_pack(void)
          CUDA_ERROR_INVALID_VALUE},
         {"beyond all bounds",
          {CU_LAUNCH_PARAM_BUFFER_POINTER, buffer, CU_LAUNCH_PARAM_BUFFER_SIZE, &huge},
-         CUDA_ERROR_INVALID_VALUE},
+         CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES},
         {"no size", {CU_LAUNCH_PARAM_BUFFER_POINTER, buffer}, CUDA_ERROR_INVALID_VALUE},
         {"empty", {CU_LAUNCH_PARAM_END}, CUDA_ERROR_INVALID_VALUE},
         {"unknown word", {buffer, buffer}, CUDA_ERROR_INVALID_VALUE},
