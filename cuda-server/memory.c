@@ -43,16 +43,16 @@ static bool hold_place(struct cuc_span span)
     return true;
 }
 
-static bool reserve_slice(struct cudas_worker *worker, struct cuc_span slice)
+static bool reserve_span(struct cudas_worker *worker, struct cuc_span span)
 {
     CUdeviceptr got = 0;
 
-    if (worker->cu.cuMemAddressReserve(&got, slice.bytes, CUDAS_GRANULE, slice.base, 0) !=
+    if (worker->cu.cuMemAddressReserve(&got, span.bytes, CUDAS_GRANULE, span.base, 0) !=
         CUDA_SUCCESS)
         return false;
-    if (got == slice.base)
+    if (got == span.base)
         return true;
-    (void)worker->cu.cuMemAddressFree(got, slice.bytes);
+    (void)worker->cu.cuMemAddressFree(got, span.bytes);
     return false;
 }
 
@@ -67,6 +67,16 @@ static struct cuc_span place_span(const struct cuc_layout *layout, uint32_t inde
     if (index > 0 && span.bytes > MANAGED_HELD_BYTES)
         span.bytes = MANAGED_HELD_BYTES;
     return span;
+}
+
+bool cudas_memory_is_reserved(const struct cudas_worker *worker, uint64_t address, uint64_t bytes)
+{
+    const struct cuc_span span = worker->layout->reserve;
+
+    return (address >= span.base && bytes <= span.bytes &&
+            address - span.base <= span.bytes - bytes) ||
+           (cudas_vgpu_of_address(worker, address) &&
+            cudas_vgpu_of_address(worker, address + bytes - 1));
 }
 
 bool cudas_memory_is_held(const struct cudas_worker *worker, uint64_t address, uint64_t bytes)
@@ -102,14 +112,16 @@ enum fab_status cudas_memory_reserve(struct cudas_worker *worker, const struct c
         const uint32_t index = worker->vgpus[slices].index;
 
         if (index >= (uint32_t)layout->device_max ||
-            !reserve_slice(worker, cuc_layout_slice(layout, index)))
+            !reserve_span(worker, cuc_layout_slice(layout, index)))
             break;
     }
-    if (slices == worker->vgpu_count) {
+    /* Now: NVIDIA's driver gives a wanted address before there are contexts, and others later. */
+    if (slices == worker->vgpu_count && reserve_span(worker, layout->reserve)) {
         while (held < PLACES && hold_place(place_span(layout, held)))
             held++;
         if (held == PLACES)
             return FAB_OK;
+        (void)worker->cu.cuMemAddressFree(layout->reserve.base, layout->reserve.bytes);
     }
     give_back(worker, layout, slices, held);
     return fab_err_set(err, FAB_ERR_BUSY, "the address layout does not fit into this process");
@@ -117,6 +129,7 @@ enum fab_status cudas_memory_reserve(struct cudas_worker *worker, const struct c
 
 void cudas_memory_release(struct cudas_worker *worker, const struct cuc_layout *layout)
 {
+    (void)worker->cu.cuMemAddressFree(layout->reserve.base, layout->reserve.bytes);
     give_back(worker, layout, worker->vgpu_count, PLACES);
 }
 

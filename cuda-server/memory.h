@@ -51,13 +51,17 @@ FAB_NODISCARD enum fab_status cudas_memory_create(struct cudas_memory **memory_o
 /* Gives all extents back to the driver. Takes NULL. */
 void cudas_memory_destroy(struct cudas_worker *worker);
 
-/* Reserves the slice of each vgpu in the driver, and the places of host memory in the process.
- * FAB_ERR_BUSY: something lies there; nothing is reserved then. */
+/* Reserves in the driver the slice of each vgpu and where the program's own mappings come, and in
+ * the process the places of host memory. FAB_ERR_BUSY: something lies there; nothing is reserved
+ * then. */
 FAB_NODISCARD enum fab_status cudas_memory_reserve(struct cudas_worker *worker,
                                                    const struct cuc_layout *layout,
                                                    struct fab_err *err);
 void cudas_memory_release(struct cudas_worker *worker, const struct cuc_layout *layout);
 
+/* Whether the range lies in what the driver has reserved for us: a slice, or where the program's
+ * own mappings come. */
+bool cudas_memory_is_reserved(const struct cudas_worker *worker, uint64_t address, uint64_t bytes);
 /* Whether the range lies in a place that cudas_memory_reserve() holds for the client's host memory.
  */
 bool cudas_memory_is_held(const struct cudas_worker *worker, uint64_t address, uint64_t bytes);

@@ -98,7 +98,6 @@ void cudas_on_phys_release(struct cudas_worker *worker, const struct cudas_comma
     cudas_reply(worker, command, object ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE, NULL);
 }
 
-/* The slices are reserved already. */
 static CUresult reserve(struct cudas_worker *worker, uint64_t address, uint64_t bytes,
                         bool *is_reserved_out)
 {
@@ -106,8 +105,7 @@ static CUresult reserve(struct cudas_worker *worker, uint64_t address, uint64_t 
     CUresult result;
 
     *is_reserved_out = false;
-    if (cudas_vgpu_of_address(worker, address) &&
-        cudas_vgpu_of_address(worker, address + bytes - 1))
+    if (cudas_memory_is_reserved(worker, address, bytes))
         return CUDA_SUCCESS;
     result = worker->cu.cuMemAddressReserve(&got, bytes, 0, address, 0);
     if (result == CUDA_SUCCESS && got != address) {
