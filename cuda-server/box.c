@@ -3,7 +3,12 @@
  */
 #include "cuda-server/box.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+#include "base/alloc.h"
+#include "cuda-server/pinned.h"
+#include "cuda-server/window.h"
 
 #define BYTES_MAX (UINT64_C(1) << 47) /* more than a process can address */
 
@@ -45,16 +50,78 @@ bool cudas_box_is_dense(const struct wire_box *box)
     return is_dense(box, box->pitch, box->layer);
 }
 
-static CUresult copy_line(const struct cudas_driver *cu, CUstream stream,
+/* A copy between host memory and host memory, which a driver may do in the call that submits it,
+ * after it has waited. Source: CUDA Driver API, "API synchronization behavior". */
+struct host_copy {
+    void *to;
+    const void *from; /* NULL: `kept` */
+    uint64_t bytes;
+    char kept[];
+};
+
+static void host_copy_run(CUstream stream, CUresult status, void *arg)
+{
+    struct host_copy *copy = arg;
+
+    (void)stream;
+    if (status == CUDA_SUCCESS)
+        memcpy(copy->to, copy->from ? copy->from : copy->kept, copy->bytes);
+    free(copy);
+}
+
+/* What is small may be a message, which goes. */
+static CUresult copy_host_later(struct cudas_worker *worker, CUstream stream,
+                                enum cudas_direction direction, void *place, void *host,
+                                uint64_t bytes)
+{
+    const bool keeps = direction == CUDAS_IN && bytes <= CUDAS_SMALL_SLOT_BYTES;
+    struct host_copy *copy = fab_alloc(sizeof(*copy) + (keeps ? bytes : 0));
+    CUresult result;
+
+    if (!copy)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    *copy = (struct host_copy){.to = direction == CUDAS_IN ? place : host,
+                               .from = direction == CUDAS_IN ? host : place,
+                               .bytes = bytes};
+    if (keeps) {
+        memcpy(copy->kept, host, bytes);
+        copy->from = NULL;
+    }
+    result = worker->cu.cuStreamAddCallback(stream, host_copy_run, copy, 0);
+    if (result != CUDA_SUCCESS)
+        free(copy);
+    return result;
+}
+
+/* Now, where the stream is at its end and waits for no other one: on a GPU what another stream
+ * waits for may be ahead in its queue. */
+static CUresult copy_host(struct cudas_worker *worker, CUstream stream,
+                          enum cudas_direction direction, void *place, void *host, uint64_t bytes)
+{
+    unsigned flags = 0;
+
+    if (worker->cu.cuStreamGetFlags(stream, &flags) != CUDA_SUCCESS ||
+        !(flags & CU_STREAM_NON_BLOCKING) || worker->cu.cuStreamQuery(stream) != CUDA_SUCCESS)
+        return copy_host_later(worker, stream, direction, place, host, bytes);
+    memcpy(direction == CUDAS_IN ? place : host, direction == CUDAS_IN ? host : place, bytes);
+    return CUDA_SUCCESS;
+}
+
+static CUresult copy_line(struct cudas_worker *worker, CUstream stream,
                           enum cudas_direction direction, uint64_t device, void *host,
                           uint64_t bytes)
 {
+    const struct cudas_driver *cu = &worker->cu;
+    void *place = cudas_window_place(worker, device, bytes);
+
+    if (place)
+        return copy_host(worker, stream, direction, place, host, bytes);
     return direction == CUDAS_IN ? cu->cuMemcpyHtoDAsync_v2(device, host, bytes, stream)
                                  : cu->cuMemcpyDtoHAsync_v2(host, device, bytes, stream);
 }
 
 /* Rows of one layer, or of several whose distance is a whole number of rows on both sides. */
-static CUresult copy_layers(const struct cudas_driver *cu, CUstream stream,
+static CUresult copy_layers(struct cudas_worker *worker, CUstream stream,
                             enum cudas_direction direction, const struct wire_box *box,
                             const struct cudas_rows *host)
 {
@@ -85,10 +152,10 @@ static CUresult copy_layers(const struct cudas_driver *cu, CUstream stream,
         copy.dstPitch = host->pitch;
         copy.dstHeight = host_height;
     }
-    return cu->cuMemcpy3DAsync_v2(&copy, stream);
+    return worker->cu.cuMemcpy3DAsync_v2(&copy, stream);
 }
 
-CUresult cudas_box_copy(const struct cudas_driver *cu, CUstream stream,
+CUresult cudas_box_copy(struct cudas_worker *worker, CUstream stream,
                         enum cudas_direction direction, const struct wire_box *box,
                         const struct cudas_rows *host)
 {
@@ -98,7 +165,7 @@ CUresult cudas_box_copy(const struct cudas_driver *cu, CUstream stream,
     if (box->width == 0 || box->height == 0 || box->depth == 0)
         return CUDA_SUCCESS;
     if (is_dense(box, box->pitch, box->layer) && is_dense(box, host->pitch, host->layer))
-        return copy_line(cu, stream, direction, box->address, host->bytes,
+        return copy_line(worker, stream, direction, box->address, host->bytes,
                          box->width * box->height * box->depth);
     if (one.height == 1)
         one.pitch = one.width;
@@ -108,7 +175,7 @@ CUresult cudas_box_copy(const struct cudas_driver *cu, CUstream stream,
                                         host->layer};
 
         if (box->depth == 1 || one.height > 1)
-            return copy_layers(cu, stream, direction, &one, &rows);
+            return copy_layers(worker, stream, direction, &one, &rows);
     }
     one.depth = 1;
     for (uint64_t z = 0; result == CUDA_SUCCESS && z < box->depth; z++) {
@@ -116,7 +183,7 @@ CUresult cudas_box_copy(const struct cudas_driver *cu, CUstream stream,
                                         one.height == 1 ? one.width : host->pitch, 0};
 
         one.address = box->address + z * box->layer;
-        result = copy_layers(cu, stream, direction, &one, &rows);
+        result = copy_layers(worker, stream, direction, &one, &rows);
     }
     return result;
 }
@@ -126,7 +193,7 @@ static uint64_t row_address(const struct wire_box *box, uint64_t row)
     return box->address + row / box->height * box->layer + row % box->height * box->pitch;
 }
 
-CUresult cudas_box_copy_part(const struct cudas_driver *cu, CUstream stream,
+CUresult cudas_box_copy_part(struct cudas_worker *worker, CUstream stream,
                              enum cudas_direction direction, const struct wire_box *box,
                              uint64_t offset, uint64_t size_bytes, void *host)
 {
@@ -134,7 +201,7 @@ CUresult cudas_box_copy_part(const struct cudas_driver *cu, CUstream stream,
     CUresult result = CUDA_SUCCESS;
 
     if (cudas_box_is_dense(box))
-        return copy_line(cu, stream, direction, box->address + offset, host, size_bytes);
+        return copy_line(worker, stream, direction, box->address + offset, host, size_bytes);
     while (result == CUDA_SUCCESS && size_bytes > 0) {
         const uint64_t row = offset / box->width, column = offset % box->width;
         uint64_t bytes = box->width - column;
@@ -148,12 +215,13 @@ CUresult cudas_box_copy_part(const struct cudas_driver *cu, CUstream stream,
             part.height = rows < left ? rows : left;
             part.depth = 1;
             bytes = part.height * box->width;
-            result = cudas_box_copy(cu, stream, direction, &part,
+            result = cudas_box_copy(worker, stream, direction, &part,
                                     &(struct cudas_rows){at, box->width, 0});
         } else {
             if (bytes > size_bytes)
                 bytes = size_bytes;
-            result = copy_line(cu, stream, direction, row_address(box, row) + column, at, bytes);
+            result =
+                copy_line(worker, stream, direction, row_address(box, row) + column, at, bytes);
         }
         at += bytes;
         offset += bytes;

@@ -26,11 +26,11 @@ bool cudas_rows_span(const struct wire_box *box, uint64_t pitch, uint64_t layer,
 bool cudas_box_is_dense(const struct wire_box *box);
 
 /* The whole box, in stream order; does not wait if `host` is page-locked. */
-CUresult cudas_box_copy(const struct cudas_driver *cu, CUstream stream,
+CUresult cudas_box_copy(struct cudas_worker *worker, CUstream stream,
                         enum cudas_direction direction, const struct wire_box *box,
                         const struct cudas_rows *host);
 /* Bytes [offset, offset + size) of the box as if its rows were packed, from or to packed bytes. */
-CUresult cudas_box_copy_part(const struct cudas_driver *cu, CUstream stream,
+CUresult cudas_box_copy_part(struct cudas_worker *worker, CUstream stream,
                              enum cudas_direction direction, const struct wire_box *box,
                              uint64_t offset, uint64_t size_bytes, void *host);
 

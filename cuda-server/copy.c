@@ -82,7 +82,7 @@ static CUresult copy_window(struct cudas_worker *worker, const struct cudas_plac
     if (!rows.bytes)
         return CUDA_ERROR_INVALID_VALUE;
     count(&worker->stats.bytes_window, box->width * box->height * box->depth);
-    return cudas_box_copy(&worker->cu, place->stream->handle, direction, box, &rows);
+    return cudas_box_copy(worker, place->stream->handle, direction, box, &rows);
 }
 
 /* ---- to the device --------------------------------------------------------------------------- */
@@ -110,7 +110,7 @@ static CUresult copy_in(struct cudas_worker *worker, const struct cudas_command 
     /* Up to this size a driver takes a copy of ordinary memory before it returns. Source: CUDA C++
      * Programming Guide, "Concurrent Execution between Host and Device". */
     return cudas_box_copy(
-        &worker->cu, place->stream->handle, CUDAS_IN, &m->to,
+        worker, place->stream->handle, CUDAS_IN, &m->to,
         &(struct cudas_rows){(void *)(uintptr_t)m->data, m->to.width, m->to.width * m->to.height});
 }
 
@@ -212,7 +212,7 @@ static CUresult small_out(struct cudas_worker *worker, const struct wire_copy_ou
     fab_list_init(&out->capture.link);
     cudas_object_ref(&place->context->object);
     result = cudas_box_copy(
-        &worker->cu, stream, CUDAS_OUT, &m->from,
+        worker, stream, CUDAS_OUT, &m->from,
         &(struct cudas_rows){out->slot->bytes, m->from.width, m->from.width * m->from.height});
     if (result == CUDA_SUCCESS)
         result = worker->cu.cuStreamAddCallback(stream, small_captured, out, 0);
@@ -239,7 +239,7 @@ static void small_out_wait(struct cudas_worker *worker, const struct cudas_comma
 
     if (to)
         result =
-            cudas_box_copy(&worker->cu, place->stream->handle, CUDAS_OUT, &m->from,
+            cudas_box_copy(worker, place->stream->handle, CUDAS_OUT, &m->from,
                            &(struct cudas_rows){to, m->from.width, m->from.width * m->from.height});
     if (result == CUDA_SUCCESS)
         result = worker->cu.cuStreamSynchronize(place->stream->handle);

@@ -50,6 +50,7 @@
     X(cuStreamCreateWithPriority)                                                                  \
     X(cuStreamDestroy_v2)                                                                          \
     X(cuStreamSynchronize)                                                                         \
+    X(cuStreamGetFlags)                                                                            \
     X(cuStreamQuery)                                                                               \
     X(cuStreamWaitEvent)                                                                           \
     X(cuStreamAddCallback)                                                                         \

@@ -22,9 +22,9 @@ static CUresult submit_copy(struct cudas_transfer *transfer, const struct cudas_
     CUresult result = cudas_enter(transfer->context);
 
     if (result == CUDA_SUCCESS)
-        result = cudas_box_copy_part(cu, transfer->lane->stream, transfer->config.direction,
-                                     &transfer->config.box, chunk->offset, chunk->size_bytes,
-                                     chunk->slot->bytes);
+        result = cudas_box_copy_part(transfer->worker, transfer->lane->stream,
+                                     transfer->config.direction, &transfer->config.box,
+                                     chunk->offset, chunk->size_bytes, chunk->slot->bytes);
     if (result == CUDA_SUCCESS)
         result = cu->cuEventRecord(chunk->slot->event, transfer->lane->stream);
     return result;

@@ -274,6 +274,26 @@ static bool place(struct cudas_worker *worker, const struct wire_host_map *m, bo
     return true;
 }
 
+void *cudas_window_place(struct cudas_worker *worker, uint64_t address, uint64_t bytes)
+{
+    void *found = NULL;
+
+    if (cudas_vgpu_of_address(worker, address))
+        return NULL;
+    fab_mutex_lock(&worker->windows->lock);
+    FAB_LIST_EACH(node, after, &worker->windows->windows)
+    {
+        const struct window *window = fab_list_object(node, struct window, link);
+        const uint64_t base = (uintptr_t)window->bytes;
+
+        if (window->mem_id == 0 && address >= base && bytes <= window->size_bytes &&
+            address - base <= window->size_bytes - bytes)
+            found = pointer(address);
+    }
+    fab_mutex_unlock(&worker->windows->lock);
+    return found;
+}
+
 static void unplace(struct cudas_worker *worker, uint64_t address, uint64_t bytes)
 {
     if (cudas_memory_is_held(worker, address, bytes))

@@ -22,6 +22,10 @@ void cudas_windows_destroy(struct cudas_windows *windows); /* takes NULL */
 void *cudas_window_at(struct cudas_worker *worker, struct cudas_context *context,
                       const struct wire_window *window, uint64_t bytes, bool write);
 
+/* Where [address, address + bytes) lies, if it is host memory that has a place at its own address
+ * here; NULL: it is the driver's. */
+void *cudas_window_place(struct cudas_worker *worker, uint64_t address, uint64_t bytes);
+
 /* The driver has destroyed the context: what it had registered goes to another one. */
 void cudas_windows_forget(struct cudas_worker *worker, const struct cudas_context *context);
 /* A new context: takes what no context has. It is current. */

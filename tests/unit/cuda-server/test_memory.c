@@ -128,6 +128,43 @@ static void test_host_memory(void)
     rig_close(&rig);
 }
 
+/* In the order of its stream, and while another one waits. */
+static void test_host_memory_in_order(void)
+{
+    enum { OTHER = 201 };
+    const struct cuc_layout *layout = cuc_layout_row((uint32_t)__builtin_ctz(cuc_layout_suits()));
+    const uint64_t address = layout->pinned.base;
+    const uint32_t word = 77;
+    struct wire_copy_out_wait_reply reply;
+    uint32_t got = 1;
+
+    rig_open(&rig, false);
+    rig_world(&rig);
+    CHECK_EQ(RIG_CALL(&rig, host_map, WIRE_HOST_MAP, .address = address, .bytes = 8192),
+             CUDA_SUCCESS);
+    RIG_POST(&rig, stream_create, WIRE_STREAM_CREATE, .stream = OTHER, .ctx = RIG_CTX,
+             .flags = CU_STREAM_NON_BLOCKING, .is_own = 1);
+    RIG_POST(&rig, flag_wait, WIRE_FLAG_WAIT, .flag = 400, .ctx = RIG_CTX, .stream = RIG_STREAM);
+    RIG_POST(&rig, copy_in, WIRE_COPY_IN, .ctx = RIG_CTX, .stream = RIG_STREAM,
+             .to = rig_line(address, sizeof(word)), .flags = WIRE_COPY_INLINE, .data = &word,
+             .data_count = sizeof(word));
+    CHECK_CASE("by another stream, before");
+    CHECK_EQ(RIG_CALL(&rig, copy_out, WIRE_COPY_OUT_WAIT, .ctx = RIG_CTX, .stream = OTHER,
+                      .from = rig_line(address, sizeof(got)), .flags = WIRE_COPY_INLINE),
+             CUDA_SUCCESS);
+    if (CHECK(wire_get_copy_out_wait_reply(rig.reply, rig.reply_bytes, &reply)) &&
+        CHECK_EQ(reply.data_count, sizeof(got)))
+        memcpy(&got, reply.data, sizeof(got));
+    CHECK_EQ(got, 0);
+    CHECK_CASE("then");
+    RIG_SIGNAL(&rig, flag, WIRE_FLAG, .flag = 400);
+    CHECK_EQ(rig_read(&rig, address, &got, sizeof(got)), CUDA_SUCCESS);
+    CHECK_EQ(got, word);
+    CHECK_EQ(RIG_CALL(&rig, host_unmap, WIRE_HOST_UNMAP, .address = address, .bytes = 8192),
+             CUDA_SUCCESS);
+    rig_close(&rig);
+}
+
 /* ---- copies in messages ---------------------------------------------------------------------- */
 
 static void test_inline_copies(void)
@@ -396,6 +433,7 @@ int main(void)
     const struct CMUnitTest tests[] = {CHECK_TEST(test_mapping),
                                        CHECK_TEST(test_physical),
                                        CHECK_TEST(test_host_memory),
+                                       CHECK_TEST(test_host_memory_in_order),
                                        CHECK_TEST(test_inline_copies),
                                        CHECK_TEST(test_staged_transfers),
                                        CHECK_TEST(test_direct_transfers),
