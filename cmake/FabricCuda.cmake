@@ -48,11 +48,12 @@ function(fab_cuda_program name)
     add_custom_target(program_${name} ALL DEPENDS ${programs})
 endfunction()
 
-# fab_cuda_test(PREFIX NAME SOURCE file... DIR dir [DEVICES n] [TIMEOUT s] [ANY_ORDER] and what fab_cuda_program
+# fab_cuda_test(PREFIX NAME SOURCE file... DIR dir [DEVICES n] [TIMEOUT s] [ANY_ORDER] [COUNTS_MEMORY] and what fab_cuda_program
 #     takes) - ANY_ORDER: several blocks print
-# The program in its forms, each a CTest entry that runs it on softcuda (label examples).
+# The program in its forms, each a CTest entry that runs it on softcuda (label examples), on remote GPUs
+# (remote), and on a real one (needs-gpu).
 function(fab_cuda_test prefix name)
-    cmake_parse_arguments(T "NO_RUNTIME;ANY_ORDER" "DIR;DEVICES;TIMEOUT" "SOURCE;HEADERS;LINK;FLAGS"
+    cmake_parse_arguments(T "NO_RUNTIME;ANY_ORDER;COUNTS_MEMORY" "DIR;DEVICES;TIMEOUT" "SOURCE;HEADERS;LINK;FLAGS"
                           ${ARGN})
     set(order)
     if(T_ANY_ORDER)
@@ -85,6 +86,27 @@ function(fab_cuda_test prefix name)
         fab_remote_test(remote_${prefix}_${program} ${T_TIMEOUT} ${T_DIR}/${program}
                         "${order}" "--devices;${T_DEVICES}" ${PROJECT_BINARY_DIR}/bin/remote-run --devices
                         ${T_DEVICES})
+    endforeach()
+    # On GPUs: NVIDIA's driver and runtime, and ours on workers that load that driver.
+    foreach(program ${programs})
+        foreach(rails 0 2)
+            set(way)
+            set(more)
+            if(rails)
+                set(way rails_)
+                set(more --rails ${rails})
+            endif()
+            add_test(NAME gpu_${way}${prefix}_${program}
+                     COMMAND ${PROJECT_SOURCE_DIR}/tests/support/on-gpu -n ${T_DEVICES}
+                             ${PROJECT_SOURCE_DIR}/tests/support/same-output ${order} ${T_DIR}/${program} --
+                             ${PROJECT_BINARY_DIR}/bin/remote-run --driver libcuda.so.1 --devices ${T_DEVICES}
+                             ${more} ${T_DIR}/${program})
+            set_tests_properties(gpu_${way}${prefix}_${program} PROPERTIES LABELS needs-gpu TIMEOUT 120
+                                                                           SKIP_RETURN_CODE 77)
+            if(T_COUNTS_MEMORY)
+                set_tests_properties(gpu_${way}${prefix}_${program} PROPERTIES RUN_SERIAL TRUE)
+            endif()
+        endforeach()
     endforeach()
     # Once, 16 GPUs on four hosts of a rack, over two rails.
     list(GET programs 0 program)

@@ -8,8 +8,10 @@
 #   fuzz      each fuzz target for a while with a printed seed
 #   examples  release: every example and CUDA test program, with both runtimes, on softcuda, and with
 #             the same output on remote GPUs
+#   gpu       release: the conformance table, examples and test programs on NVIDIA's driver, alone and
+#             remotely; where there is a GPU
 
-ALL_TIERS=(unit asan tsan vm fuzz examples)
+ALL_TIERS=(unit asan tsan vm fuzz examples gpu)
 FUZZ_SECONDS=${FUZZ_SECONDS:-20} # each target
 PASSED=0 FAILED=0 SKIPPED=0
 FAILED_TIERS=()
@@ -39,13 +41,13 @@ add_counts()
 tier_unit()
 {
     setup_build dev all
-    run_ctest unit dev -LE 'examples|perf|vm'
+    run_ctest unit dev -LE 'examples|perf|vm|needs-gpu'
 }
 
 tier_asan()
 {
     setup_build asan all
-    run_ctest asan asan -LE 'examples|perf|rack|vm|defects' -E '^structure_'
+    run_ctest asan asan -LE 'examples|perf|rack|vm|defects|needs-gpu' -E '^structure_'
 }
 
 tier_tsan()
@@ -56,7 +58,7 @@ tier_tsan()
     export TSAN_OPTIONS=intercept_tls_get_addr=0:suppressions=$PWD/tests/support/tsan.supp
     TSAN_OPTIONS+=:external_symbolizer_path=$PWD/build/tsan/tests/llvm-symbolizer
     # The handlers' oracles have one thread and would take minutes.
-    run_ctest tsan tsan -LE 'examples|perf|rack|ibsim|vm|fuzz|defects' -E '^test_ops_|^structure_'
+    run_ctest tsan tsan -LE 'examples|perf|rack|ibsim|vm|fuzz|defects|needs-gpu' -E '^test_ops_|^structure_'
 }
 
 tier_vm()
@@ -99,6 +101,16 @@ tier_examples()
 {
     setup_build release all
     run_ctest examples release -L 'examples|perf|remote' -LE defects
+}
+
+tier_gpu()
+{
+    if ! compgen -G '/dev/nvidia[0-9]*' >/dev/null; then
+        echo "    gpu        not run: this machine has no GPU of NVIDIA"
+        return
+    fi
+    setup_build release all
+    run_ctest gpu release -L needs-gpu
 }
 
 # test_tiers [TIER...] - all by default; the last line is what a CI reads.

@@ -154,8 +154,8 @@ static void contexts(void)
         CUDA_SUCCESS,
         cu.cuMemcpyDtoH(target, second, sizeof(target)) == CUDA_SUCCESS &&
             equal(source, target, WORDS));
-    ROW("in no context", cu.cuMemcpyPeer(there, NULL, world.memory, world.context, 4),
-        CUDA_ERROR_INVALID_VALUE, true);
+    ROW_CHECKED("in no context", cu.cuMemcpyPeer(there, NULL, world.memory, world.context, 4),
+                CUDA_ERROR_INVALID_VALUE, true);
     memset(target, 0, sizeof(target));
     ROW("memory of another device is reached by its address",
         cu.cuMemcpyDtoH(target, there, sizeof(target)), CUDA_SUCCESS, equal(source, target, WORDS));

@@ -12,16 +12,16 @@ static void pinned(void)
     uint32_t *words = NULL;
     void *none = NULL;
 
-    ROW("nothing", cu.cuMemHostAlloc(&none, 0, 0), CUDA_ERROR_INVALID_VALUE, none == NULL);
+    ROW("nothing", cu.cuMemHostAlloc(&none, 0, 0), CUDA_SUCCESS, none == NULL);
     ROW("unknown flag", cu.cuMemHostAlloc(&none, 4, 64), CUDA_ERROR_INVALID_VALUE, none == NULL);
     ROW("mapped", cu.cuMemHostAlloc((void **)&words, 8192, CU_MEMHOSTALLOC_DEVICEMAP), CUDA_SUCCESS,
         words != NULL);
     if (!words)
         return;
-    ROW("device address", cu.cuMemHostGetDevicePointer(&on_device, words, 0), CUDA_SUCCESS,
-        on_device != 0);
     ROW("flags of that call", cu.cuMemHostGetDevicePointer(&on_device, words, 1),
         CUDA_ERROR_INVALID_VALUE, true);
+    ROW("device address", cu.cuMemHostGetDevicePointer(&on_device, words, 0), CUDA_SUCCESS,
+        on_device != 0);
     ROW("flags", cu.cuMemHostGetFlags(&flags, words), CUDA_SUCCESS,
         flags & CU_MEMHOSTALLOC_DEVICEMAP);
     ROW("a kernel writes", memory_poke(&world, 0, on_device + 4, 5), CUDA_SUCCESS, words[1] == 5);

@@ -66,13 +66,15 @@ static void parameters(void)
         CUdeviceptr to;
         uint32_t value;
     } packed = {world.memory, 55};
-    size_t bytes = sizeof(packed), too_few = 8;
+    size_t bytes = sizeof(packed.to) + sizeof(packed.value), too_few = 8, too_many = bytes + 4;
     uint32_t words[250], total = 0, value = 44;
     void *params[] = {&world.memory, &value};
     void *extra[] = {CU_LAUNCH_PARAM_BUFFER_POINTER, &packed, CU_LAUNCH_PARAM_BUFFER_SIZE, &bytes,
                      CU_LAUNCH_PARAM_END};
     void *short_extra[] = {CU_LAUNCH_PARAM_BUFFER_POINTER, &packed, CU_LAUNCH_PARAM_BUFFER_SIZE,
                            &too_few, CU_LAUNCH_PARAM_END};
+    void *long_extra[] = {CU_LAUNCH_PARAM_BUFFER_POINTER, &packed, CU_LAUNCH_PARAM_BUFFER_SIZE,
+                          &too_many, CU_LAUNCH_PARAM_END};
     void *big[] = {words, &world.memory};
 
     for (uint32_t i = 0; i < FAB_ARRAY_LEN(words); i++)
@@ -85,14 +87,17 @@ static void parameters(void)
         CUDA_ERROR_INVALID_VALUE, true);
     ROW("neither", cu.cuLaunchKernel(store, 1, 1, 1, 1, 1, 1, 0, NULL, NULL, NULL),
         CUDA_ERROR_INVALID_VALUE, true);
-    ROW("too small a buffer",
-        cu.cuLaunchKernel(store, 1, 1, 1, 1, 1, 1, 0, NULL, NULL, short_extra),
-        CUDA_ERROR_INVALID_VALUE, true);
+    ROW("too large a buffer", cu.cuLaunchKernel(store, 1, 1, 1, 1, 1, 1, 0, NULL, NULL, long_extra),
+        CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES, true);
+    ROW_CHECKED("too small a buffer",
+                cu.cuLaunchKernel(store, 1, 1, 1, 1, 1, 1, 0, NULL, NULL, short_extra),
+                CUDA_ERROR_INVALID_VALUE, true);
     ROW("a thousand bytes", cu.cuLaunchKernel(sum, 1, 1, 1, 1, 1, 1, 0, NULL, big, NULL),
         CUDA_SUCCESS, conformance_read(world.memory) == total);
     ROW("no function", cu.cuLaunchKernel(NULL, 1, 1, 1, 1, 1, 1, 0, NULL, params, NULL),
         CUDA_ERROR_INVALID_HANDLE, true);
-    ROW("no stream",
+    ROW_CHECKED(
+        "no stream",
         cu.cuLaunchKernel(store, 1, 1, 1, 1, 1, 1, 0, (CUstream)(uintptr_t)0x5550, params, NULL),
         CUDA_ERROR_INVALID_HANDLE, true);
 }

@@ -3,7 +3,8 @@
  * when its turn comes.
  *
  * Each way to hold a stream is one in which the program may fill the memory after it has submitted
- * the copy; each way to write is one whose bytes a copy behind it finds.
+ * the copy; each way to write is one whose bytes a copy behind it finds. NVIDIA's driver may read a
+ * few bytes earlier: when the copy is submitted.
  */
 #include "tests/functional/conformance/conformance.h"
 
@@ -100,6 +101,11 @@ static void let_function_go(void)
     may_go = 1;
 }
 
+static bool holds(CUdeviceptr at, uint32_t bytes, uint32_t value)
+{
+    return conformance_read(at) == value && conformance_read(at + bytes - sizeof(value)) == value;
+}
+
 static void filled_late(uint32_t bytes)
 {
     static const struct {
@@ -116,6 +122,7 @@ static void filled_late(uint32_t bytes)
         {"behind the default stream", behind_default, let_kernel_go, true},
         {"behind an event for which all wait", behind_event_of_all, let_function_go, false},
     };
+    const bool may_be_early = conformance_nvidia && bytes == SMALL;
 
     for (size_t i = 0; i < FAB_ARRAY_LEN(ways); i++) {
         const CUstream held = ways[i].blocking ? blocking : stream;
@@ -131,10 +138,9 @@ static void filled_late(uint32_t bytes)
         fill(2);
         ways[i].let_go();
         ROW(ways[i].label, cu.cuStreamSynchronize(held), CUDA_SUCCESS,
-            conformance_read(to) == 2 && conformance_read(to + bytes - sizeof(uint32_t)) == 2);
+            holds(to, bytes, 2) || (may_be_early && holds(to, bytes, 1)));
         ROW(ways[i].label, cu.cuCtxSynchronize(), CUDA_SUCCESS,
-            conformance_read(to + LARGE) == 2 &&
-                conformance_read(to + LARGE + bytes - sizeof(uint32_t)) == 2);
+            holds(to + LARGE, bytes, 2) || (may_be_early && holds(to + LARGE, bytes, 1)));
     }
 }
 
@@ -204,6 +210,7 @@ static CUresult write_by_set(uint32_t bytes)
     return cu.cuMemsetD32Async((CUdeviceptr)(uintptr_t)source, 2, bytes / sizeof(uint32_t), stream);
 }
 
+/* NVIDIA's takes no managed memory there. */
 static CUresult write_by_values(uint32_t bytes)
 {
     const CUdeviceptr at = (CUdeviceptr)(uintptr_t)source;
@@ -215,7 +222,7 @@ static CUresult write_by_values(uint32_t bytes)
 }
 
 /* Copies go ahead of all this. */
-static void written_in_order(uint32_t bytes)
+static void written_in_order(uint32_t bytes, bool is_managed)
 {
     static const struct {
         const char *label;
@@ -230,7 +237,9 @@ static void written_in_order(uint32_t bytes)
         {"values", write_by_values},
     };
 
-    for (size_t i = 0; i < FAB_ARRAY_LEN(ways); i++) {
+    const bool takes_values = conformance_checks || !is_managed;
+
+    for (size_t i = 0; i < FAB_ARRAY_LEN(ways) - (takes_values ? 0 : 1); i++) {
         const CUdeviceptr to = world.memory + LARGE;
 
         fill(1);
@@ -241,8 +250,7 @@ static void written_in_order(uint32_t bytes)
         ROW(ways[i].label, ways[i].write(bytes), CUDA_SUCCESS, true);
         ROW("a copy behind it", cu.cuMemcpyHtoDAsync(to, source, bytes, stream), CUDA_SUCCESS,
             true);
-        ROW(ways[i].label, cu.cuStreamSynchronize(stream), CUDA_SUCCESS,
-            conformance_read(to) == 2 && conformance_read(to + bytes - sizeof(uint32_t)) == 2);
+        ROW(ways[i].label, cu.cuStreamSynchronize(stream), CUDA_SUCCESS, holds(to, bytes, 2));
         ROW("the one ahead did not", cu.cuStreamSynchronize(stream), CUDA_SUCCESS,
             conformance_read(to + LARGE) == 1);
     }
@@ -261,8 +269,7 @@ static void filled_again(uint32_t bytes)
         ROW("it was read", cu.cuEventSynchronize(event), CUDA_SUCCESS, true);
         fill(0);
         ROW("before the host filled it again", cu.cuStreamSynchronize(stream), CUDA_SUCCESS,
-            conformance_read(world.memory) == i &&
-                conformance_read(world.memory + bytes - sizeof(uint32_t)) == i);
+            holds(world.memory, bytes, i));
     }
 }
 
@@ -287,8 +294,8 @@ void group_source(void)
         filled_late(sizes[i]);
         source = pinned;
         filled_again(sizes[i]);
-        written_in_order(sizes[i]);
+        written_in_order(sizes[i], false);
         source = managed;
-        written_in_order(sizes[i]);
+        written_in_order(sizes[i], true);
     }
 }

@@ -31,12 +31,12 @@ static void life(void)
     ROW("an idle stream", cu.cuStreamQuery(stream), CUDA_SUCCESS, true);
     ROW("synchronise it", cu.cuStreamSynchronize(stream), CUDA_SUCCESS, true);
     ROW("destroy", cu.cuStreamDestroy(stream), CUDA_SUCCESS, true);
-    ROW("destroy again", cu.cuStreamDestroy(stream), CUDA_ERROR_INVALID_HANDLE, true);
-    ROW("use after destroy", cu.cuStreamQuery(stream), CUDA_ERROR_INVALID_HANDLE, true);
+    ROW_CHECKED("destroy again", cu.cuStreamDestroy(stream), CUDA_ERROR_INVALID_HANDLE, true);
+    ROW_CHECKED("use after destroy", cu.cuStreamQuery(stream), CUDA_ERROR_INVALID_HANDLE, true);
     ROW("destroy the default stream", cu.cuStreamDestroy(NULL), CUDA_ERROR_INVALID_HANDLE, true);
     ROW("destroy the other", cu.cuStreamDestroy(second), CUDA_SUCCESS, true);
-    ROW("no handle at all", cu.cuStreamSynchronize((CUstream)(uintptr_t)0x5550),
-        CUDA_ERROR_INVALID_HANDLE, true);
+    ROW_CHECKED("no handle at all", cu.cuStreamSynchronize((CUstream)(uintptr_t)0x5550),
+                CUDA_ERROR_INVALID_HANDLE, true);
     ROW("flags of the default stream", cu.cuStreamGetFlags(NULL, &flags), CUDA_SUCCESS, flags == 0);
 }
 
@@ -58,9 +58,9 @@ static void attributes(void)
     ROW("no attribute of streams",
         cu.cuStreamGetAttribute(stream, CU_LAUNCH_ATTRIBUTE_COOPERATIVE, &got),
         CUDA_ERROR_INVALID_VALUE, true);
-    ROW("to nowhere",
-        cu.cuStreamGetAttribute(stream, CU_STREAM_ATTRIBUTE_SYNCHRONIZATION_POLICY, NULL),
-        CUDA_ERROR_INVALID_VALUE, true);
+    ROW_CHECKED("to nowhere",
+                cu.cuStreamGetAttribute(stream, CU_STREAM_ATTRIBUTE_SYNCHRONIZATION_POLICY, NULL),
+                CUDA_ERROR_INVALID_VALUE, true);
     ROW("destroy", cu.cuStreamDestroy(stream), CUDA_SUCCESS, true);
     ROW("destroy", cu.cuStreamDestroy(second), CUDA_SUCCESS, true);
 }

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * tests/functional/conformance/main.c - opens a driver, runs one group of rows or all, counts.
  *
- *     conformance [--driver PATH] [GROUP...]
+ *     conformance [--nvidia | --behind-nvidia] [--driver PATH] [GROUP...]
  *
- * Exit status: 0 all rows hold, 1 some do not, 77 there is no such driver or no device.
+ * --nvidia: the driver is NVIDIA's; --behind-nvidia: it is our client, whose workers load NVIDIA's.
+ * Exit status: 0 all rows hold, 1 some do not, 2 misused, 77 there is no such driver or no device.
  */
 #include <dlfcn.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,7 +16,12 @@
 enum { SKIPPED = 77 };
 
 struct conformance_driver cu;
-static unsigned row_count, failed_count;
+bool conformance_checks = true, conformance_nvidia;
+
+/* Shared with the processes of groups and of parts of them. */
+static struct {
+    _Atomic unsigned rows, failed;
+} * count;
 
 static const struct {
     const char *name;
@@ -32,10 +39,10 @@ static const struct {
 void conformance_row(const char *label, CUresult status, CUresult expected, bool effect,
                      const char *effect_text, const char *file, int line)
 {
-    row_count++;
+    count->rows++;
     if (status == expected && effect)
         return;
-    failed_count++;
+    count->failed++;
     if (status != expected)
         (void)printf("%s:%d: %s: status %d, expected %d\n", file, line, label, (int)status,
                      (int)expected);
@@ -138,20 +145,37 @@ uint32_t conformance_read(CUdeviceptr at)
     return word;
 }
 
+void conformance_apart(void (*rows)(void))
+{
+    int status = -1;
+    pid_t child;
+
+    (void)fflush(stdout);
+    child = fork();
+    if (child == 0) {
+        rows();
+        exit(0);
+    }
+    ROW("a process for these rows", CUDA_SUCCESS, CUDA_SUCCESS,
+        child > 0 && waitpid(child, &status, 0) == child && status == 0);
+}
+
 /* In a child, so that what a group does to the driver ends with it. */
 static int run_group(size_t index, const char *driver)
 {
     int status = 0;
     pid_t child;
 
+    count->rows = 0;
+    count->failed = 0;
     (void)fflush(stdout);
     child = fork();
     if (child == 0) {
         if (!driver_open(driver))
             exit(SKIPPED);
         groups[index].run();
-        (void)printf("%s: %u rows, %u failed\n", groups[index].name, row_count, failed_count);
-        exit(row_count > 0 && failed_count == 0 ? 0 : 1);
+        (void)printf("%s: %u rows, %u failed\n", groups[index].name, count->rows, count->failed);
+        exit(count->rows > 0 && count->failed == 0 ? 0 : 1);
     }
     if (child < 0 || waitpid(child, &status, 0) != child)
         return 1;
@@ -172,10 +196,20 @@ int main(int argc, char **argv)
     const char *driver = getenv("CONFORMANCE_LIBCUDA");
     int first = 1, outcome = 0, found = 0;
 
-    if (argc > 2 && strcmp(argv[1], "--driver") == 0) {
-        driver = argv[2];
-        first = 3;
+    for (; first < argc && strncmp(argv[first], "--", 2) == 0; first++) {
+        const bool is_driver = strcmp(argv[first], "--driver") == 0;
+
+        conformance_checks = conformance_checks && strcmp(argv[first], "--nvidia") != 0;
+        conformance_nvidia = conformance_nvidia || !is_driver;
+        if (is_driver && first + 1 < argc)
+            driver = argv[++first];
+        else if (strcmp(argv[first], "--nvidia") != 0 &&
+                 strcmp(argv[first], "--behind-nvidia") != 0)
+            return 2;
     }
+    count = mmap(NULL, sizeof(*count), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (count == MAP_FAILED)
+        return 1;
     if (!driver)
         driver = CONFORMANCE_DEFAULT_DRIVER;
     for (size_t i = 0; i < FAB_ARRAY_LEN(groups); i++) {
