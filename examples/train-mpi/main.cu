@@ -284,11 +284,18 @@ static void print_json(const struct job *job, const struct outcome *outcome)
 
 /* ---------------------------------------------------------------- the job */
 
-static void refuse(const struct job *job, const char *why)
+/* Every rank comes here. If one of them finds `is_wrong` the job ends, and the first that does says
+ * why: launchers end a job with its first process that fails, so none ends before that is said. */
+static void refuse_if(const struct job *job, bool is_wrong, const char *why)
 {
-    if (job->ranks.rank == 0)
+    const int first = ranks_first(&job->ranks, is_wrong);
+
+    if (first == job->ranks.count)
+        return;
+    if (first == job->ranks.rank)
         fprintf(stderr, "train-mpi: %s\n", why);
-    ranks_abort();
+    ranks_stop();
+    exit(1);
 }
 
 /* Which of the visible GPUs are this process's. */
@@ -303,20 +310,18 @@ static void choose_gpus(struct job *job)
     if (job->gpus == 0)
         job->gpus = is_shared ? devices / job->ranks.local_count : devices;
     job->first_device = is_shared ? job->ranks.local_rank * job->gpus : 0;
-    if (job->gpus == 0 || job->first_device + job->gpus > devices)
-        refuse(job, "there are fewer GPUs on this host than its ranks ask for");
+    refuse_if(job, job->gpus == 0 || job->first_device + job->gpus > devices,
+              "there are fewer GPUs on this host than its ranks ask for");
 }
 
 /* What MPI says is about GPUs of its host. Whether it can reach these, only the user knows: to an MPI
  * that maps or registers what it is given, memory of a GPU elsewhere is none. So nobody guesses. */
 static bool is_staged(struct job *job)
 {
-    if (job->options.reduce == REDUCE_DEVICE && !job->ranks.takes_device_pointers)
-        refuse(
-            job,
-            job->ranks.count > 1
-                ? "--reduce device: this MPI does not take device memory (MPIX_Query_cuda_support)"
-                : "--reduce device: there is one rank, and no MPI");
+    refuse_if(job, job->options.reduce == REDUCE_DEVICE && !job->ranks.takes_device_pointers,
+              job->ranks.count > 1
+                  ? "--reduce device: this MPI does not take device memory (MPIX_Query_cuda_support)"
+                  : "--reduce device: there is one rank, and no MPI");
     return job->options.reduce == REDUCE_STAGED;
 }
 
@@ -361,13 +366,11 @@ static void prepare(struct job *job)
     int all = job->ranks.count * job->gpus;
     int batch = options->batch ? options->batch : (options->global_batch + all - 1) / all;
     int total = options->batch ? options->batch * all : options->global_batch;
-    if (options->is_check && all > 1)
-        refuse(job, "--check is for one process");
-    if (total > 1 << 20)
-        refuse(job, "more than 2^20 pictures a step");
+    refuse_if(job, options->is_check && all > 1, "--check is for one process");
+    refuse_if(job, total > 1 << 20, "more than 2^20 pictures a step");
     job->sizes = {batch, total, options->channels, options->hidden};
-    if (!is_countable(&job->sizes))
-        refuse(job, "that many pictures for one GPU are too many for so large a network");
+    refuse_if(job, !is_countable(&job->sizes),
+              "that many pictures for one GPU are too many for so large a network");
     job->learned = draw(0, options->samples);
     job->tested = draw(SHAPES_TEST, options->tests);
     team_create(&job->team, &job->ranks, job->first_device, job->gpus, &job->sizes,

@@ -47,16 +47,20 @@ void ranks_start(struct ranks *ranks_out)
 
 void ranks_stop(void)
 {
-    if (is_started)
+    if (is_started) {
+        MPI_Barrier(MPI_COMM_WORLD); /* MPI_Finalize need not be one */
         MPI_Finalize();
+    }
     is_started = false;
 }
 
-void ranks_abort(void)
+int ranks_first(const struct ranks *ranks, bool holds)
 {
+    int first = holds ? ranks->rank : ranks->count;
+
     if (is_started)
-        MPI_Abort(MPI_COMM_WORLD, 1);
-    exit(1);
+        MPI_Allreduce(MPI_IN_PLACE, &first, 1, MPI_INT, MPI_MIN, MPI_COMM_WORLD);
+    return first;
 }
 
 void ranks_add(int32_t *values, size_t count)

@@ -21,9 +21,10 @@ struct ranks {
 };
 
 void ranks_start(struct ranks *ranks_out);
+/* None returns before all have called it. */
 void ranks_stop(void);
-/* Ends the whole job. */
-void ranks_abort(void);
+/* The first rank of which `holds` is true, their number if there is none. Every rank asks. */
+int ranks_first(const struct ranks *ranks, bool holds);
 
 /* Adds up `count` numbers of all ranks, in place. `values` may be device memory only where the MPI
  * takes that. Whole numbers, so that the sum does not depend on who adds what to what first. */

@@ -49,6 +49,9 @@ env SOFTCUDA_STATE="$scratch" "${native[@]}" --gpus 1 >"$scratch/wanted" 2>"$scr
 export SOFTCUDA_STATE=$scratch
 row "no CUDA support" 0 "$pinned" "" "${native[@]}"
 row "no CUDA support, asked for" 1 "this MPI does not take device memory" "" "${native[@]}" --reduce device
+# What a rank finds that is not the first.
+second_has_one='[ "$OMPI_COMM_WORLD_RANK" = 0 ] || export CUDA_VISIBLE_DEVICES=0; exec "$@"'
+row "a rank with too few GPUs" 1 "there are fewer GPUs on this host" "" sh -c "$second_has_one" sh "${native[@]}" --gpus 2
 row "CUDA support, not asked for" 0 "$pinned" "$cuda_mpi" "${native[@]}"
 row "CUDA support, not asked for, remote" 0 "$pinned" "$cuda_mpi" "${remote[@]}"
 row "device memory" 0 "$device" "$cuda_mpi" "${native[@]}" --reduce device
