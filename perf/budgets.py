@@ -4,13 +4,14 @@
 
     perf/budgets.py [--quick] [--part ID]... [--under COMMAND]    run the benchmarks of budgets.toml, one after
                                      the other, keep their rows in results.json and write the table of README.md
-    perf/budgets.py --merge ID FILE --commit COMMIT    keep the rows that a benchmark, built at that commit, wrote to FILE
-                                     with --json; the day is FILE's
+    perf/budgets.py --merge ID FILE --commit COMMIT [--machine TEXT]    keep the rows that a benchmark, built at that
+                                     commit, wrote to FILE with --json, here or on that machine; the day is FILE's
     perf/budgets.py --render         write the table anew; --verify: exit 1 if it is not what results.json says
     perf/budgets.py --check OLD.json what is worse now than there, by ratio; exit 1 if anything is
 
 COMMAND stands before each benchmark, for example a lock that keeps the machine quiet. A row is worse if its
 ratio is so by more than a tenth and the two intervals do not overlap, or if it has no figure any more.
+Runs of a driver's GPUs are left out where there is none.
 --bin DIR: the built programs (build/release/bin); --results FILE: another results.json.
 """
 import argparse
@@ -36,13 +37,14 @@ HIGHER_UNITS = ("MB/s", "GB/s", "M/s")  # more is better; of all others less
 def load_budgets():
     text = tomllib.loads((HERE / "budgets.toml").read_text())
     runs = {run["id"]: run["command"] for run in text["run"]}
+    of_gpus = {run["id"] for run in text["run"] if run.get("gpu")}
     if len(runs) != len(text["run"]):
         sys.exit("budgets: an id stands twice")
     for budget in text["budget"]:
         for row in budget["rows"]:
             if row["run"] not in runs:
                 sys.exit(f"budgets: '{budget['what']}' names the run '{row['run']}', which is none")
-    return runs, text["budget"]
+    return runs, text["budget"], of_gpus
 
 
 def load_results(path):
@@ -80,9 +82,9 @@ def commit_of(name):
     return done.stdout.strip()
 
 
-def keep(results, run, command, rows, quick, date, commit):
+def keep(results, run, command, rows, quick, date, commit, where=None):
     results[run] = {"command": command, "quick": quick, "date": date.isoformat(), "commit": commit,
-                    "machine": machine(), "rows": rows}
+                    "machine": where or machine(), "rows": rows}
 
 
 def missing_rows(budgets, run, rows):
@@ -104,9 +106,10 @@ def measure(run, command, arguments):
     return json.loads(done.stdout)
 
 
-def run_all(runs, budgets, arguments):
+def run_all(runs, budgets, of_gpus, arguments):
     results, failed = load_results(arguments.results), False
-    for run in arguments.part or runs:
+    has_gpu = any(pathlib.Path("/dev").glob("nvidia[0-9]*"))
+    for run in arguments.part or [one for one in runs if has_gpu or one not in of_gpus]:
         if run not in runs:
             sys.exit(f"budgets: there is no run '{run}'; there are {', '.join(runs)}")
         rows = measure(run, runs[run], arguments)
@@ -243,6 +246,7 @@ def parse():
     parser.add_argument("--readme", type=pathlib.Path, default=HERE / "README.md", help=argparse.SUPPRESS)
     parser.add_argument("--merge", nargs=2, metavar=("ID", "FILE"))
     parser.add_argument("--commit")
+    parser.add_argument("--machine")
     parser.add_argument("--render", action="store_true")
     parser.add_argument("--verify", action="store_true")
     parser.add_argument("--check", type=pathlib.Path)
@@ -251,7 +255,7 @@ def parse():
 
 def main():
     arguments = parse()
-    runs, budgets = load_budgets()
+    runs, budgets, of_gpus = load_budgets()
     failed = False
     if arguments.check:
         if not arguments.check.is_file():
@@ -268,10 +272,10 @@ def main():
         if not commit:
             sys.exit("budgets: --merge needs --commit: what the benchmark was built from")
         day = datetime.date.fromtimestamp(pathlib.Path(file).stat().st_mtime)
-        keep(results, run, runs[run], rows, arguments.quick, day, commit)
+        keep(results, run, runs[run], rows, arguments.quick, day, commit, arguments.machine)
         save(results, arguments.results)
     elif not arguments.render and not arguments.verify:
-        failed = run_all(runs, budgets, arguments)
+        failed = run_all(runs, budgets, of_gpus, arguments)
     text = arguments.readme.read_text()
     wanted = with_table(text, render(runs, budgets, load_results(arguments.results)))
     if arguments.verify:

@@ -115,7 +115,7 @@ class Table(unittest.TestCase):
 
 class Files(unittest.TestCase):
     def test_every_budget_is_in_the_table(self):
-        runs, all_budgets = budgets.load_budgets()
+        runs, all_budgets, _ = budgets.load_budgets()
         table = budgets.render(runs, all_budgets, budgets.load_results(PERF / "results.json"))
         # The rows of the design, training, and softcuda's kernels.
         self.assertEqual(len(all_budgets), 18)
@@ -125,7 +125,7 @@ class Files(unittest.TestCase):
                 self.assertIn(f"| {one['name']} (`{one['run']}`)", table)
 
     def test_kept_rows_are_those_of_the_budgets(self):
-        runs, all_budgets = budgets.load_budgets()
+        runs, all_budgets, _ = budgets.load_budgets()
         for run, kept in budgets.load_results(PERF / "results.json").items():
             with self.subTest(run):
                 self.assertEqual(kept["command"], runs[run])
