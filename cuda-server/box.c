@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "cuda-server/pinned.h"
 #include "cuda-server/window.h"
 
 #define BYTES_MAX (UINT64_C(1) << 47) /* more than a process can address */
@@ -69,12 +68,13 @@ static void host_copy_run(CUstream stream, CUresult status, void *arg)
     free(copy);
 }
 
-/* What is small may be a message, which goes. */
+/* Reads the source when it is reached, but for what is gone by then. */
 static CUresult copy_host_later(struct cudas_worker *worker, CUstream stream,
-                                enum cudas_direction direction, void *place, void *host,
-                                uint64_t bytes)
+                                enum cudas_direction direction, void *place,
+                                const struct cudas_rows *rows, uint64_t bytes)
 {
-    const bool keeps = direction == CUDAS_IN && bytes <= CUDAS_SMALL_SLOT_BYTES;
+    const bool keeps = direction == CUDAS_IN && rows->is_passing;
+    void *host = rows->bytes;
     struct host_copy *copy = fab_alloc(sizeof(*copy) + (keeps ? bytes : 0));
     CUresult result;
 
@@ -96,28 +96,30 @@ static CUresult copy_host_later(struct cudas_worker *worker, CUstream stream,
 /* Now, where the stream is at its end and waits for no other one: on a GPU what another stream
  * waits for may be ahead in its queue. */
 static CUresult copy_host(struct cudas_worker *worker, CUstream stream,
-                          enum cudas_direction direction, void *place, void *host, uint64_t bytes)
+                          enum cudas_direction direction, void *place,
+                          const struct cudas_rows *rows, uint64_t bytes)
 {
+    void *host = rows->bytes;
     unsigned flags = 0;
 
     if (worker->cu.cuStreamGetFlags(stream, &flags) != CUDA_SUCCESS ||
         !(flags & CU_STREAM_NON_BLOCKING) || worker->cu.cuStreamQuery(stream) != CUDA_SUCCESS)
-        return copy_host_later(worker, stream, direction, place, host, bytes);
+        return copy_host_later(worker, stream, direction, place, rows, bytes);
     memcpy(direction == CUDAS_IN ? place : host, direction == CUDAS_IN ? host : place, bytes);
     return CUDA_SUCCESS;
 }
 
 static CUresult copy_line(struct cudas_worker *worker, CUstream stream,
-                          enum cudas_direction direction, uint64_t device, void *host,
-                          uint64_t bytes)
+                          enum cudas_direction direction, uint64_t device,
+                          const struct cudas_rows *rows, uint64_t bytes)
 {
     const struct cudas_driver *cu = &worker->cu;
     void *place = cudas_window_place(worker, device, bytes);
 
     if (place)
-        return copy_host(worker, stream, direction, place, host, bytes);
-    return direction == CUDAS_IN ? cu->cuMemcpyHtoDAsync_v2(device, host, bytes, stream)
-                                 : cu->cuMemcpyDtoHAsync_v2(host, device, bytes, stream);
+        return copy_host(worker, stream, direction, place, rows, bytes);
+    return direction == CUDAS_IN ? cu->cuMemcpyHtoDAsync_v2(device, rows->bytes, bytes, stream)
+                                 : cu->cuMemcpyDtoHAsync_v2(rows->bytes, device, bytes, stream);
 }
 
 /* Rows of one layer, or of several whose distance is a whole number of rows on both sides. */
@@ -165,22 +167,23 @@ CUresult cudas_box_copy(struct cudas_worker *worker, CUstream stream,
     if (box->width == 0 || box->height == 0 || box->depth == 0)
         return CUDA_SUCCESS;
     if (is_dense(box, box->pitch, box->layer) && is_dense(box, host->pitch, host->layer))
-        return copy_line(worker, stream, direction, box->address, host->bytes,
+        return copy_line(worker, stream, direction, box->address, host,
                          box->width * box->height * box->depth);
     if (one.height == 1)
         one.pitch = one.width;
     if (box->depth == 1 ||
         (one.layer % one.pitch == 0 && host->pitch > 0 && host->layer % host->pitch == 0)) {
-        const struct cudas_rows rows = {host->bytes, one.height == 1 ? one.width : host->pitch,
-                                        host->layer};
+        const struct cudas_rows rows = {.bytes = host->bytes,
+                                        .pitch = one.height == 1 ? one.width : host->pitch,
+                                        .layer = host->layer};
 
         if (box->depth == 1 || one.height > 1)
             return copy_layers(worker, stream, direction, &one, &rows);
     }
     one.depth = 1;
     for (uint64_t z = 0; result == CUDA_SUCCESS && z < box->depth; z++) {
-        const struct cudas_rows rows = {(char *)host->bytes + z * host->layer,
-                                        one.height == 1 ? one.width : host->pitch, 0};
+        const struct cudas_rows rows = {.bytes = (char *)host->bytes + z * host->layer,
+                                        .pitch = one.height == 1 ? one.width : host->pitch};
 
         one.address = box->address + z * box->layer;
         result = copy_layers(worker, stream, direction, &one, &rows);
@@ -201,7 +204,8 @@ CUresult cudas_box_copy_part(struct cudas_worker *worker, CUstream stream,
     CUresult result = CUDA_SUCCESS;
 
     if (cudas_box_is_dense(box))
-        return copy_line(worker, stream, direction, box->address + offset, host, size_bytes);
+        return copy_line(worker, stream, direction, box->address + offset,
+                         &(struct cudas_rows){.bytes = host}, size_bytes);
     while (result == CUDA_SUCCESS && size_bytes > 0) {
         const uint64_t row = offset / box->width, column = offset % box->width;
         uint64_t bytes = box->width - column;
@@ -216,12 +220,12 @@ CUresult cudas_box_copy_part(struct cudas_worker *worker, CUstream stream,
             part.depth = 1;
             bytes = part.height * box->width;
             result = cudas_box_copy(worker, stream, direction, &part,
-                                    &(struct cudas_rows){at, box->width, 0});
+                                    &(struct cudas_rows){.bytes = at, .pitch = box->width});
         } else {
             if (bytes > size_bytes)
                 bytes = size_bytes;
-            result =
-                copy_line(worker, stream, direction, row_address(box, row) + column, at, bytes);
+            result = copy_line(worker, stream, direction, row_address(box, row) + column,
+                               &(struct cudas_rows){.bytes = at}, bytes);
         }
         at += bytes;
         offset += bytes;

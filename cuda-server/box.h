@@ -13,6 +13,7 @@
 struct cudas_rows {
     void *bytes;
     uint64_t pitch, layer;
+    bool is_passing; /* gone when the call returns: a message */
 };
 
 enum cudas_direction { CUDAS_IN, CUDAS_OUT }; /* to the device, from the device */

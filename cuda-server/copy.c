@@ -109,9 +109,11 @@ static CUresult copy_in(struct cudas_worker *worker, const struct cudas_command 
     count(&worker->stats.bytes_in, bytes);
     /* Up to this size a driver takes a copy of ordinary memory before it returns. Source: CUDA C++
      * Programming Guide, "Concurrent Execution between Host and Device". */
-    return cudas_box_copy(
-        worker, place->stream->handle, CUDAS_IN, &m->to,
-        &(struct cudas_rows){(void *)(uintptr_t)m->data, m->to.width, m->to.width * m->to.height});
+    return cudas_box_copy(worker, place->stream->handle, CUDAS_IN, &m->to,
+                          &(struct cudas_rows){.bytes = (void *)(uintptr_t)m->data,
+                                               .pitch = m->to.width,
+                                               .layer = m->to.width * m->to.height,
+                                               .is_passing = true});
 }
 
 void cudas_on_copy_in(struct cudas_worker *worker, const struct cudas_command *command)
@@ -211,9 +213,10 @@ static CUresult small_out(struct cudas_worker *worker, const struct wire_copy_ou
     out->capture.id = m->transfer;
     fab_list_init(&out->capture.link);
     cudas_object_ref(&place->context->object);
-    result = cudas_box_copy(
-        worker, stream, CUDAS_OUT, &m->from,
-        &(struct cudas_rows){out->slot->bytes, m->from.width, m->from.width * m->from.height});
+    result = cudas_box_copy(worker, stream, CUDAS_OUT, &m->from,
+                            &(struct cudas_rows){.bytes = out->slot->bytes,
+                                                 .pitch = m->from.width,
+                                                 .layer = m->from.width * m->from.height});
     if (result == CUDA_SUCCESS)
         result = worker->cu.cuStreamAddCallback(stream, small_captured, out, 0);
     if (result != CUDA_SUCCESS) {
@@ -238,9 +241,10 @@ static void small_out_wait(struct cudas_worker *worker, const struct cudas_comma
     CUresult result = to ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
 
     if (to)
-        result =
-            cudas_box_copy(worker, place->stream->handle, CUDAS_OUT, &m->from,
-                           &(struct cudas_rows){to, m->from.width, m->from.width * m->from.height});
+        result = cudas_box_copy(worker, place->stream->handle, CUDAS_OUT, &m->from,
+                                &(struct cudas_rows){.bytes = to,
+                                                     .pitch = m->from.width,
+                                                     .layer = m->from.width * m->from.height});
     if (result == CUDA_SUCCESS)
         result = worker->cu.cuStreamSynchronize(place->stream->handle);
     cudas_before_news(worker, place->context, result);

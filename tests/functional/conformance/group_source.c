@@ -273,6 +273,22 @@ static void filled_again(uint32_t bytes)
     }
 }
 
+/* To managed memory behind a kernel that uses it: it may be the host's, and is the device's. */
+static void filled_late_for_managed(uint32_t bytes, uint32_t *target)
+{
+    const CUdeviceptr to = (CUdeviceptr)(uintptr_t)target;
+
+    fill(1);
+    ROW("behind a kernel", conformance_hold(&world, stream), CUDA_SUCCESS, true);
+    ROW("another uses it", store_into(stream, target), CUDA_SUCCESS, true);
+    ROW("a copy to managed memory", cu.cuMemcpyHtoDAsync(to, source, bytes, stream), CUDA_SUCCESS,
+        cu.cuStreamQuery(stream) == CUDA_ERROR_NOT_READY);
+    fill(2);
+    conformance_let_go(&world);
+    ROW("read when its turn came", cu.cuStreamSynchronize(stream), CUDA_SUCCESS,
+        holds(to, bytes, 2) || (conformance_nvidia && bytes == SMALL && holds(to, bytes, 1)));
+}
+
 void group_source(void)
 {
     static const uint32_t sizes[] = {SMALL, LARGE};
@@ -292,6 +308,7 @@ void group_source(void)
     for (size_t i = 0; i < FAB_ARRAY_LEN(sizes); i++) {
         source = late;
         filled_late(sizes[i]);
+        filled_late_for_managed(sizes[i], managed);
         source = pinned;
         filled_again(sizes[i]);
         written_in_order(sizes[i], false);

@@ -504,7 +504,7 @@ static void edges()
                  cudaErrorInvalidValue);
     CHECK_STATUS(cudaDeviceGetAttribute(nullptr, cudaDevAttrWarpSize, 0), cudaErrorInvalidValue);
     CHECK_STATUS(cudaSetDeviceFlags(0x4000), cudaErrorInvalidValue);
-    CHECK_STATUS(cudaDeviceSetLimit(static_cast<cudaLimit>(99), 1), cudaErrorUnsupportedLimit);
+    CHECK_STATUS(cudaDeviceSetLimit(static_cast<cudaLimit>(99), 1), cudaErrorInvalidValue);
     CHECK_STATUS(cudaDeviceEnablePeerAccess(0, 0), cudaErrorInvalidDevice);
     CHECK_STATUS(cudaDeviceEnablePeerAccess(1, 1), cudaErrorInvalidValue);
     CHECK_STATUS(cudaGetDeviceProperties(nullptr, 0), cudaErrorInvalidValue);
