@@ -49,45 +49,65 @@ bool cudas_box_is_dense(const struct wire_box *box)
     return is_dense(box, box->pitch, box->layer);
 }
 
-/* A copy between host memory and host memory, which a driver may do in the call that submits it,
- * after it has waited. Source: CUDA Driver API, "API synchronization behavior". */
+static uint64_t row_address(const struct wire_box *box, uint64_t row)
+{
+    return box->address + row / box->height * box->layer + row % box->height * box->pitch;
+}
+
+/* ---- between host memory and host memory -----------------------------------------------------
+ *
+ * A driver may do such a copy in the call that submits it, after it has waited. So we do it.
+ * Source: CUDA Driver API, "API synchronization behavior".
+ */
+
 struct host_copy {
-    void *to;
-    const void *from; /* NULL: `kept` */
-    uint64_t bytes;
+    enum cudas_direction direction;
+    char *place; /* where the box lies */
+    struct wire_box box;
+    struct cudas_rows rows; /* of what was passing: in `kept` */
     char kept[];
 };
 
-static void host_copy_run(CUstream stream, CUresult status, void *arg)
+static void copy_rows(const struct host_copy *copy)
 {
-    struct host_copy *copy = arg;
+    const struct wire_box *box = &copy->box;
 
+    for (uint64_t row = 0; row < box->height * box->depth; row++) {
+        char *here = copy->place + (row_address(box, row) - box->address);
+        char *there = (char *)copy->rows.bytes + row / box->height * copy->rows.layer +
+                      row % box->height * copy->rows.pitch;
+
+        memcpy(copy->direction == CUDAS_IN ? here : there,
+               copy->direction == CUDAS_IN ? there : here, box->width);
+    }
+}
+
+static void copy_rows_now(CUstream stream, CUresult status, void *arg)
+{
     (void)stream;
     if (status == CUDA_SUCCESS)
-        memcpy(copy->to, copy->from ? copy->from : copy->kept, copy->bytes);
-    free(copy);
+        copy_rows(arg);
+    free(arg);
 }
 
 /* Reads the source when it is reached, but for what is gone by then. */
 static CUresult copy_host_later(struct cudas_worker *worker, CUstream stream,
-                                enum cudas_direction direction, void *place,
-                                const struct cudas_rows *rows, uint64_t bytes)
+                                const struct host_copy *wanted)
 {
-    const bool keeps = direction == CUDAS_IN && rows->is_passing;
-    void *host = rows->bytes;
-    struct host_copy *copy = fab_alloc(sizeof(*copy) + (keeps ? bytes : 0));
+    const bool keeps = wanted->rows.is_passing && wanted->direction == CUDAS_IN;
+    struct host_copy *copy;
+    uint64_t bytes = 0;
     CUresult result;
 
+    if (keeps && !cudas_rows_span(&wanted->box, wanted->rows.pitch, wanted->rows.layer, &bytes))
+        return CUDA_ERROR_INVALID_VALUE;
+    copy = fab_alloc(sizeof(*copy) + bytes);
     if (!copy)
         return CUDA_ERROR_OUT_OF_MEMORY;
-    *copy = (struct host_copy){.to = direction == CUDAS_IN ? place : host,
-                               .from = direction == CUDAS_IN ? host : place,
-                               .bytes = bytes};
-    if (keeps) {
-        memcpy(copy->kept, host, bytes);
-        copy->from = NULL;
-    }
-    result = worker->cu.cuStreamAddCallback(stream, host_copy_run, copy, 0);
+    *copy = *wanted;
+    if (keeps)
+        copy->rows.bytes = memcpy(copy->kept, wanted->rows.bytes, bytes);
+    result = worker->cu.cuStreamAddCallback(stream, copy_rows_now, copy, 0);
     if (result != CUDA_SUCCESS)
         free(copy);
     return result;
@@ -96,34 +116,29 @@ static CUresult copy_host_later(struct cudas_worker *worker, CUstream stream,
 /* Now, where the stream is at its end and waits for no other one: on a GPU what another stream
  * waits for may be ahead in its queue. */
 static CUresult copy_host(struct cudas_worker *worker, CUstream stream,
-                          enum cudas_direction direction, void *place,
-                          const struct cudas_rows *rows, uint64_t bytes)
+                          const struct host_copy *copy)
 {
-    void *host = rows->bytes;
     unsigned flags = 0;
 
     if (worker->cu.cuStreamGetFlags(stream, &flags) != CUDA_SUCCESS ||
         !(flags & CU_STREAM_NON_BLOCKING) || worker->cu.cuStreamQuery(stream) != CUDA_SUCCESS)
-        return copy_host_later(worker, stream, direction, place, rows, bytes);
-    memcpy(direction == CUDAS_IN ? place : host, direction == CUDAS_IN ? host : place, bytes);
+        return copy_host_later(worker, stream, copy);
+    copy_rows(copy);
     return CUDA_SUCCESS;
 }
 
-static CUresult copy_line(struct cudas_worker *worker, CUstream stream,
-                          enum cudas_direction direction, uint64_t device,
-                          const struct cudas_rows *rows, uint64_t bytes)
-{
-    const struct cudas_driver *cu = &worker->cu;
-    void *place = cudas_window_place(worker, device, bytes);
+/* ---- by the driver --------------------------------------------------------------------------- */
 
-    if (place)
-        return copy_host(worker, stream, direction, place, rows, bytes);
-    return direction == CUDAS_IN ? cu->cuMemcpyHtoDAsync_v2(device, rows->bytes, bytes, stream)
-                                 : cu->cuMemcpyDtoHAsync_v2(rows->bytes, device, bytes, stream);
+static CUresult copy_line(const struct cudas_driver *cu, CUstream stream,
+                          enum cudas_direction direction, uint64_t device, void *host,
+                          uint64_t bytes)
+{
+    return direction == CUDAS_IN ? cu->cuMemcpyHtoDAsync_v2(device, host, bytes, stream)
+                                 : cu->cuMemcpyDtoHAsync_v2(host, device, bytes, stream);
 }
 
 /* Rows of one layer, or of several whose distance is a whole number of rows on both sides. */
-static CUresult copy_layers(struct cudas_worker *worker, CUstream stream,
+static CUresult copy_layers(const struct cudas_driver *cu, CUstream stream,
                             enum cudas_direction direction, const struct wire_box *box,
                             const struct cudas_rows *host)
 {
@@ -154,20 +169,18 @@ static CUresult copy_layers(struct cudas_worker *worker, CUstream stream,
         copy.dstPitch = host->pitch;
         copy.dstHeight = host_height;
     }
-    return worker->cu.cuMemcpy3DAsync_v2(&copy, stream);
+    return cu->cuMemcpy3DAsync_v2(&copy, stream);
 }
 
-CUresult cudas_box_copy(struct cudas_worker *worker, CUstream stream,
-                        enum cudas_direction direction, const struct wire_box *box,
-                        const struct cudas_rows *host)
+static CUresult copy_box(const struct cudas_driver *cu, CUstream stream,
+                         enum cudas_direction direction, const struct wire_box *box,
+                         const struct cudas_rows *host)
 {
     CUresult result = CUDA_SUCCESS;
     struct wire_box one = *box;
 
-    if (box->width == 0 || box->height == 0 || box->depth == 0)
-        return CUDA_SUCCESS;
     if (is_dense(box, box->pitch, box->layer) && is_dense(box, host->pitch, host->layer))
-        return copy_line(worker, stream, direction, box->address, host,
+        return copy_line(cu, stream, direction, box->address, host->bytes,
                          box->width * box->height * box->depth);
     if (one.height == 1)
         one.pitch = one.width;
@@ -178,7 +191,7 @@ CUresult cudas_box_copy(struct cudas_worker *worker, CUstream stream,
                                         .layer = host->layer};
 
         if (box->depth == 1 || one.height > 1)
-            return copy_layers(worker, stream, direction, &one, &rows);
+            return copy_layers(cu, stream, direction, &one, &rows);
     }
     one.depth = 1;
     for (uint64_t z = 0; result == CUDA_SUCCESS && z < box->depth; z++) {
@@ -186,50 +199,70 @@ CUresult cudas_box_copy(struct cudas_worker *worker, CUstream stream,
                                         .pitch = one.height == 1 ? one.width : host->pitch};
 
         one.address = box->address + z * box->layer;
-        result = copy_layers(worker, stream, direction, &one, &rows);
+        result = copy_layers(cu, stream, direction, &one, &rows);
     }
     return result;
 }
 
-static uint64_t row_address(const struct wire_box *box, uint64_t row)
+/* ---- both -------------------------------------------------------------------------------------
+ */
+
+CUresult cudas_box_copy(struct cudas_worker *worker, CUstream stream,
+                        enum cudas_direction direction, const struct wire_box *box,
+                        const struct cudas_rows *host)
 {
-    return box->address + row / box->height * box->layer + row % box->height * box->pitch;
+    struct host_copy copy = {.direction = direction, .box = *box, .rows = *host};
+    uint64_t span;
+
+    if (box->width == 0 || box->height == 0 || box->depth == 0)
+        return CUDA_SUCCESS;
+    if (!cudas_rows_span(box, box->pitch, box->layer, &span))
+        return CUDA_ERROR_INVALID_VALUE;
+    copy.place = cudas_window_place(worker, box->address, span);
+    return copy.place ? copy_host(worker, stream, &copy)
+                      : copy_box(&worker->cu, stream, direction, box, host);
+}
+
+static struct wire_box line_box(uint64_t address, uint64_t bytes)
+{
+    return (struct wire_box){.address = address,
+                             .width = bytes,
+                             .height = 1,
+                             .depth = 1,
+                             .pitch = bytes,
+                             .layer = bytes};
+}
+
+/* As many whole rows of one layer as there are at the offset, or a part of one row. */
+static struct wire_box next_part(const struct wire_box *box, uint64_t offset, uint64_t size_bytes)
+{
+    const uint64_t row = offset / box->width, column = offset % box->width;
+    const uint64_t rows = size_bytes / box->width, left = box->height - row % box->height;
+    const uint64_t rest = box->width - column;
+    struct wire_box part = *box;
+
+    if (cudas_box_is_dense(box))
+        return line_box(box->address + offset, size_bytes);
+    if (column > 0 || rows == 0)
+        return line_box(row_address(box, row) + column, rest < size_bytes ? rest : size_bytes);
+    part.address = row_address(box, row);
+    part.height = rows < left ? rows : left;
+    part.depth = 1;
+    return part;
 }
 
 CUresult cudas_box_copy_part(struct cudas_worker *worker, CUstream stream,
                              enum cudas_direction direction, const struct wire_box *box,
                              uint64_t offset, uint64_t size_bytes, void *host)
 {
-    char *at = host;
     CUresult result = CUDA_SUCCESS;
 
-    if (cudas_box_is_dense(box))
-        return copy_line(worker, stream, direction, box->address + offset,
-                         &(struct cudas_rows){.bytes = host}, size_bytes);
-    while (result == CUDA_SUCCESS && size_bytes > 0) {
-        const uint64_t row = offset / box->width, column = offset % box->width;
-        uint64_t bytes = box->width - column;
+    for (uint64_t at = 0; result == CUDA_SUCCESS && at < size_bytes;) {
+        const struct wire_box part = next_part(box, offset + at, size_bytes - at);
+        const struct cudas_rows rows = {.bytes = (char *)host + at, .pitch = part.width};
 
-        if (column == 0 && size_bytes >= box->width) {
-            /* As many whole rows of this layer as there are. */
-            uint64_t rows = size_bytes / box->width, left = box->height - row % box->height;
-            struct wire_box part = *box;
-
-            part.address = row_address(box, row);
-            part.height = rows < left ? rows : left;
-            part.depth = 1;
-            bytes = part.height * box->width;
-            result = cudas_box_copy(worker, stream, direction, &part,
-                                    &(struct cudas_rows){.bytes = at, .pitch = box->width});
-        } else {
-            if (bytes > size_bytes)
-                bytes = size_bytes;
-            result = copy_line(worker, stream, direction, row_address(box, row) + column,
-                               &(struct cudas_rows){.bytes = at}, bytes);
-        }
-        at += bytes;
-        offset += bytes;
-        size_bytes -= bytes;
+        result = cudas_box_copy(worker, stream, direction, &part, &rows);
+        at += part.width * part.height;
     }
     return result;
 }

@@ -43,12 +43,32 @@ static bool hold_place(struct cuc_span span)
     return true;
 }
 
+/* What the driver reserves: the slice of each vgpu, and where the program's own mappings come. */
+static uint32_t driver_spans(const struct cudas_worker *worker)
+{
+    return worker->vgpu_count + 1;
+}
+
+/* Empty for a vgpu that the layout has no slice for. */
+static struct cuc_span driver_span(const struct cudas_worker *worker,
+                                   const struct cuc_layout *layout, uint32_t i)
+{
+    const struct cuc_span none = {0, 0};
+
+    if (i == worker->vgpu_count)
+        return layout->reserve;
+    return worker->vgpus[i].index < (uint32_t)layout->device_max
+               ? cuc_layout_slice(layout, worker->vgpus[i].index)
+               : none;
+}
+
+/* Before there are contexts: then NVIDIA's driver gives a wanted address, later it may not. */
 static bool reserve_span(struct cudas_worker *worker, struct cuc_span span)
 {
     CUdeviceptr got = 0;
 
-    if (worker->cu.cuMemAddressReserve(&got, span.bytes, CUDAS_GRANULE, span.base, 0) !=
-        CUDA_SUCCESS)
+    if (span.bytes == 0 || worker->cu.cuMemAddressReserve(&got, span.bytes, CUDAS_GRANULE,
+                                                          span.base, 0) != CUDA_SUCCESS)
         return false;
     if (got == span.base)
         return true;
@@ -92,45 +112,35 @@ bool cudas_memory_is_held(const struct cudas_worker *worker, uint64_t address, u
 }
 
 static void give_back(struct cudas_worker *worker, const struct cuc_layout *layout,
-                      uint32_t slice_count, uint32_t place_count)
+                      uint32_t span_count, uint32_t place_count)
 {
     for (uint32_t i = 0; i < place_count; i++)
         (void)munmap(pointer(place_span(layout, i).base), place_span(layout, i).bytes);
-    for (uint32_t i = 0; i < slice_count; i++) {
-        const struct cuc_span slice = cuc_layout_slice(layout, worker->vgpus[i].index);
+    for (uint32_t i = 0; i < span_count; i++) {
+        const struct cuc_span span = driver_span(worker, layout, i);
 
-        (void)worker->cu.cuMemAddressFree(slice.base, slice.bytes);
+        (void)worker->cu.cuMemAddressFree(span.base, span.bytes);
     }
 }
 
 enum fab_status cudas_memory_reserve(struct cudas_worker *worker, const struct cuc_layout *layout,
                                      struct fab_err *err)
 {
-    uint32_t slices = 0, held = 0;
+    uint32_t spans = 0, held = 0;
 
-    for (; slices < worker->vgpu_count; slices++) {
-        const uint32_t index = worker->vgpus[slices].index;
-
-        if (index >= (uint32_t)layout->device_max ||
-            !reserve_span(worker, cuc_layout_slice(layout, index)))
-            break;
-    }
-    /* Now: NVIDIA's driver gives a wanted address before there are contexts, and others later. */
-    if (slices == worker->vgpu_count && reserve_span(worker, layout->reserve)) {
-        while (held < PLACES && hold_place(place_span(layout, held)))
-            held++;
-        if (held == PLACES)
-            return FAB_OK;
-        (void)worker->cu.cuMemAddressFree(layout->reserve.base, layout->reserve.bytes);
-    }
-    give_back(worker, layout, slices, held);
+    while (spans < driver_spans(worker) && reserve_span(worker, driver_span(worker, layout, spans)))
+        spans++;
+    while (spans == driver_spans(worker) && held < PLACES && hold_place(place_span(layout, held)))
+        held++;
+    if (held == PLACES)
+        return FAB_OK;
+    give_back(worker, layout, spans, held);
     return fab_err_set(err, FAB_ERR_BUSY, "the address layout does not fit into this process");
 }
 
 void cudas_memory_release(struct cudas_worker *worker, const struct cuc_layout *layout)
 {
-    (void)worker->cu.cuMemAddressFree(layout->reserve.base, layout->reserve.bytes);
-    give_back(worker, layout, worker->vgpu_count, PLACES);
+    give_back(worker, layout, driver_spans(worker), PLACES);
 }
 
 /* ---- the table ------------------------------------------------------------------------------- */

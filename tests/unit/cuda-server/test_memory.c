@@ -134,7 +134,13 @@ static void test_host_memory_in_order(void)
     enum { OTHER = 201 };
     const struct cuc_layout *layout = cuc_layout_row((uint32_t)__builtin_ctz(cuc_layout_suits()));
     const uint64_t address = layout->pinned.base;
-    const uint32_t word = 77;
+    const uint32_t word = 77, rows[2] = {78, 79};
+    const struct wire_box apart = {.address = address + 1024,
+                                   .width = sizeof(word),
+                                   .height = 2,
+                                   .depth = 1,
+                                   .pitch = 64,
+                                   .layer = 128};
     struct wire_copy_out_wait_reply reply;
     uint32_t got = 1;
 
@@ -148,6 +154,8 @@ static void test_host_memory_in_order(void)
     RIG_POST(&rig, copy_in, WIRE_COPY_IN, .ctx = RIG_CTX, .stream = RIG_STREAM,
              .to = rig_line(address, sizeof(word)), .flags = WIRE_COPY_INLINE, .data = &word,
              .data_count = sizeof(word));
+    RIG_POST(&rig, copy_in, WIRE_COPY_IN, .ctx = RIG_CTX, .stream = RIG_STREAM, .to = apart,
+             .flags = WIRE_COPY_INLINE, .data = (const uint8_t *)rows, .data_count = sizeof(rows));
     CHECK_CASE("by another stream, before");
     CHECK_EQ(RIG_CALL(&rig, copy_out, WIRE_COPY_OUT_WAIT, .ctx = RIG_CTX, .stream = OTHER,
                       .from = rig_line(address, sizeof(got)), .flags = WIRE_COPY_INLINE),
@@ -160,6 +168,11 @@ static void test_host_memory_in_order(void)
     RIG_SIGNAL(&rig, flag, WIRE_FLAG, .flag = 400);
     CHECK_EQ(rig_read(&rig, address, &got, sizeof(got)), CUDA_SUCCESS);
     CHECK_EQ(got, word);
+    for (uint32_t i = 0; i < 2; i++) {
+        CHECK_CASE("row %u", i);
+        CHECK_EQ(rig_read(&rig, apart.address + i * apart.pitch, &got, sizeof(got)), CUDA_SUCCESS);
+        CHECK_EQ(got, rows[i]);
+    }
     CHECK_EQ(RIG_CALL(&rig, host_unmap, WIRE_HOST_UNMAP, .address = address, .bytes = 8192),
              CUDA_SUCCESS);
     rig_close(&rig);
