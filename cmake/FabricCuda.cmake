@@ -49,7 +49,7 @@ function(fab_cuda_program name)
 endfunction()
 
 # fab_cuda_test(PREFIX NAME SOURCE file... DIR dir [DEVICES n] [TIMEOUT s] [ANY_ORDER] [COUNTS_MEMORY] and what fab_cuda_program
-#     takes) - ANY_ORDER: several blocks print
+#     takes) - ANY_ORDER: several blocks print; COUNTS_MEMORY: what others take of a GPU shows
 # The program in its forms, each a CTest entry that runs it on softcuda (label examples), on remote GPUs
 # (remote), and on a real one (needs-gpu).
 function(fab_cuda_test prefix name)

@@ -106,7 +106,8 @@ tier_examples()
 tier_gpu()
 {
     if ! compgen -G '/dev/nvidia[0-9]*' >/dev/null; then
-        echo "    gpu        not run: this machine has no GPU of NVIDIA"
+        echo "      skipped: gpu: this machine has no GPU of NVIDIA"
+        add_counts gpu 0 0 1
         return
     fi
     setup_build release all

@@ -113,8 +113,8 @@ extern struct conformance_driver cu;
 extern bool conformance_checks; /* the library that is asked is one of ours */
 extern bool conformance_nvidia; /* NVIDIA's driver answers: here, or behind the library */
 
-/* Runs rows in a process of their own, which must be forked before cuInit. */
-void conformance_apart(void (*rows)(void));
+/* Runs rows(arg) in a process of its own, which must be forked before cuInit. */
+void conformance_apart(void (*rows)(const void *), const void *arg);
 
 void conformance_row(const char *label, CUresult status, CUresult expected, bool effect,
                      const char *effect_text, const char *file, int line);

@@ -9,9 +9,20 @@
 
 static struct conformance_world world;
 
+static const struct fault {
+    const char *label, *kernel;
+    CUresult error;
+} faults[] = {
+    {"illegal address", "fault", CUDA_ERROR_ILLEGAL_ADDRESS},
+    {"misaligned address", "misaligned", CUDA_ERROR_MISALIGNED_ADDRESS},
+    {"trap", "stop", CUDA_ERROR_LAUNCH_FAILED},
+};
+
 /* The error of one kernel, in a context of its own that dies with it. */
-static void one_fault(const char *label, const char *kernel, CUresult error)
+static void one_fault(const struct fault *fault)
 {
+    const char *const label = fault->label;
+    const CUresult error = fault->error;
     CUcontext context = NULL, current = NULL;
     CUdeviceptr memory = 0, more = 0;
     CUmodule module;
@@ -25,7 +36,7 @@ static void one_fault(const char *label, const char *kernel, CUresult error)
     ROW(label, cu.cuMemAlloc(&memory, 64), CUDA_SUCCESS, true);
     ROW(label, cu.cuEventCreate(&event, 0), CUDA_SUCCESS, true);
     ROW(label, cu.cuModuleLoadData(&module, kernels_ptx), CUDA_SUCCESS,
-        cu.cuModuleGetFunction(&function, module, kernel) == CUDA_SUCCESS);
+        cu.cuModuleGetFunction(&function, module, fault->kernel) == CUDA_SUCCESS);
     ROW(label, cu.cuLaunchKernel(function, 1, 1, 1, 1, 1, 1, 0, NULL, params, NULL), CUDA_SUCCESS,
         true);
     ROW(label, cu.cuCtxSynchronize(), error, true);
@@ -45,16 +56,18 @@ static void one_fault(const char *label, const char *kernel, CUresult error)
 }
 
 /* What waits behind or beside the failed kernel ends, too. */
-static void beside(void)
+static void beside(const void *unused)
 {
     CUcontext context = NULL;
     CUmodule module;
     CUfunction fault = NULL, wait_flag = NULL;
     CUstream stream;
-    uint32_t *flag = world.pinned;
+    uint32_t *flag;
     void *params[] = {&flag};
 
-    *flag = 0;
+    (void)unused;
+    conformance_world_open(&world);
+    flag = world.pinned;
     ROW("context", cu.cuCtxCreate(&context, NULL, 0, world.device), CUDA_SUCCESS, true);
     ROW("module", cu.cuModuleLoadData(&module, kernels_ptx), CUDA_SUCCESS,
         cu.cuModuleGetFunction(&fault, module, "fault") == CUDA_SUCCESS &&
@@ -75,15 +88,18 @@ static void beside(void)
 }
 
 /* The wait for an event says it, also for one that the driver may tell of. */
-static void by_event(void)
+static void by_event(const void *unused)
 {
     CUcontext context = NULL;
     CUmodule module;
     CUfunction fault = NULL;
     CUstream stream;
     CUevent event;
-    uint32_t *flag = world.pinned;
+    uint32_t *flag;
 
+    (void)unused;
+    conformance_world_open(&world);
+    flag = world.pinned;
     ROW("context", cu.cuCtxCreate(&context, NULL, 0, world.device), CUDA_SUCCESS, true);
     ROW("module", cu.cuModuleLoadData(&module, kernels_ptx), CUDA_SUCCESS,
         cu.cuModuleGetFunction(&fault, module, "fault") == CUDA_SUCCESS);
@@ -142,11 +158,14 @@ static void behind(const char *label, size_t bytes)
     ROW("free", cu.cuMemFree(others), CUDA_SUCCESS, cu.cuMemFreeHost(host) == CUDA_SUCCESS);
 }
 
-static void after_fork(void)
+static void after_fork(const void *unused)
 {
     int status = -1, count = 0;
-    pid_t child = fork();
+    pid_t child;
 
+    (void)unused;
+    conformance_world_open(&world);
+    child = fork();
     if (child == 0) {
         bool refused = cu.cuCtxSynchronize() == CUDA_ERROR_NOT_INITIALIZED &&
                        cu.cuDeviceGetCount(&count) == CUDA_ERROR_NOT_INITIALIZED &&
@@ -159,62 +178,31 @@ static void after_fork(void)
     ROW("the parent goes on", cu.cuCtxSynchronize(), CUDA_SUCCESS, true);
 }
 
-static void illegal_address(void)
+static void fault_alone(const void *fault)
 {
     conformance_world_open(&world);
-    one_fault("illegal address", "fault", CUDA_ERROR_ILLEGAL_ADDRESS);
-}
-
-static void misaligned_address(void)
-{
-    conformance_world_open(&world);
-    one_fault("misaligned address", "misaligned", CUDA_ERROR_MISALIGNED_ADDRESS);
-}
-
-static void trap(void)
-{
-    conformance_world_open(&world);
-    one_fault("trap", "stop", CUDA_ERROR_LAUNCH_FAILED);
+    one_fault(fault);
 }
 
 /* As far as a context outlives another's fault. */
-static void one_after_another(void)
+static void one_after_another(const void *unused)
 {
+    (void)unused;
     conformance_world_open(&world);
-    one_fault("illegal address", "fault", CUDA_ERROR_ILLEGAL_ADDRESS);
-    one_fault("misaligned address", "misaligned", CUDA_ERROR_MISALIGNED_ADDRESS);
-    one_fault("trap", "stop", CUDA_ERROR_LAUNCH_FAILED);
+    for (size_t i = 0; i < FAB_ARRAY_LEN(faults); i++)
+        one_fault(&faults[i]);
     behind("a small copy", 64);
     behind("a large copy", 4 << 20);
-}
-
-static void beside_others(void)
-{
-    conformance_world_open(&world);
-    beside();
-}
-
-static void told_by_event(void)
-{
-    conformance_world_open(&world);
-    by_event();
-}
-
-static void in_a_child(void)
-{
-    conformance_world_open(&world);
-    after_fork();
 }
 
 /* A fault ends what NVIDIA's driver has for the process, so each has one. */
 void group_fault(void)
 {
-    conformance_apart(illegal_address);
-    conformance_apart(misaligned_address);
-    conformance_apart(trap);
-    conformance_apart(beside_others);
-    conformance_apart(told_by_event);
+    for (size_t i = 0; i < FAB_ARRAY_LEN(faults); i++)
+        conformance_apart(fault_alone, &faults[i]);
+    conformance_apart(beside, NULL);
+    conformance_apart(by_event, NULL);
     if (!conformance_nvidia)
-        conformance_apart(one_after_another);
-    conformance_apart(in_a_child);
+        conformance_apart(one_after_another, NULL);
+    conformance_apart(after_fork, NULL);
 }

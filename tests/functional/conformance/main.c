@@ -145,7 +145,7 @@ uint32_t conformance_read(CUdeviceptr at)
     return word;
 }
 
-void conformance_apart(void (*rows)(void))
+void conformance_apart(void (*rows)(const void *), const void *arg)
 {
     int status = -1;
     pid_t child;
@@ -153,7 +153,7 @@ void conformance_apart(void (*rows)(void))
     (void)fflush(stdout);
     child = fork();
     if (child == 0) {
-        rows();
+        rows(arg);
         exit(0);
     }
     ROW("a process for these rows", CUDA_SUCCESS, CUDA_SUCCESS,
